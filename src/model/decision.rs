@@ -1,0 +1,114 @@
+//! The decision record: what became of one call, whatever its end. One shape for every outcome
+//! (`schemas/decision.json`), written by the sidecar, read by administrators.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::id::DecisionId;
+
+/// One call's record. What was not known when the call ended is absent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Its id, which the answer carried in `x-consentry-decision`.
+    pub id: DecisionId,
+    /// When the call arrived.
+    pub at: Timestamp,
+    /// The sidecar that took it.
+    pub sidecar: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The stable code of a refusal: `insufficient_scope`, `not_installed`, …; `ok` for what was forwarded.
+    pub code: String,
+    /// The status that the application saw.
+    pub status: u16,
+    /// The route's path template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// The request's method.
+    pub method: String,
+    /// The request's path, without its query.
+    pub path: String,
+    /// The caller's account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The application (`client_id`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+    /// The principal, `kind/id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// The action, `service:Operation`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// The resource's full name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// The grant, `account/application`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    /// The grant's revision.
+    #[serde(rename = "grant.revision", skip_serializing_if = "Option::is_none")]
+    pub grant_revision: Option<u64>,
+    /// The scopes that counted: those of the token that the grant still holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<String>,
+    /// The policies that decided, by id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policy: Vec<String>,
+    /// The scopes one of which would have allowed it, for a denial that a scope can mend.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    /// Where the grant came from: `near`, `shared`, `origin`, or `memo` when the decision was remembered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
+    /// The W3C trace id, in or made here.
+    pub trace: String,
+    /// Microseconds by phase.
+    pub took: Took,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It was passed on to the upstream.
+    Forwarded,
+    /// Policy said no.
+    Denied,
+    /// It was refused for another reason: not understood, not authenticated, not installed, unavailable.
+    Refused,
+    /// It was permitted, and the upstream failed.
+    Failed,
+}
+
+impl Outcome {
+    /// The word used in records and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Forwarded => "forwarded",
+            Self::Denied => "denied",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Microseconds that each phase took; a phase that was not reached counts 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Took {
+    /// Canonicaliser and adapter.
+    pub read: u32,
+    /// Token.
+    pub identify: u32,
+    /// Grant.
+    pub find: u32,
+    /// Policy.
+    pub decide: u32,
+    /// Assumed identity.
+    pub assume: u32,
+    /// Until the upstream's head.
+    pub forward: u32,
+    /// All together.
+    pub total: u32,
+}

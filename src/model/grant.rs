@@ -1,0 +1,141 @@
+//! A grant: one account's authorization of one application, from which every permission follows.
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::account::PrincipalKey;
+use super::application::Application;
+use super::id::{GrantKey, Revision};
+use super::scope::ScopeSet;
+
+/// What stands in the store about one authorization. Authorizing is installing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Which account authorized which application.
+    pub key: GrantKey,
+    /// Rises with every change of this grant, across revocation and re-authorization.
+    pub revision: Revision,
+    /// The revision with which the present installation began: what was issued before it stays dead.
+    pub since: Revision,
+    /// Whether it may be used.
+    pub state: GrantState,
+    /// What was granted.
+    pub scopes: ScopeSet,
+    /// Optional scopes that were offered and not chosen.
+    pub declined: ScopeSet,
+    /// When the present scopes were authorized.
+    pub authorized_at: Timestamp,
+    /// Who authorized them.
+    pub authorized_by: PrincipalKey,
+    /// That principal's login at the time.
+    pub authorized_by_login: String,
+    /// Who may use the application.
+    pub assignment: AssignmentMode,
+    /// From then on it grants nothing, if set.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Grant {
+    /// Whether anything issued at `issued` may still be used: the grant is active, not expired, and the issue
+    /// belongs to the present installation.
+    #[must_use]
+    pub fn honours(&self, issued: Revision, now: Timestamp) -> bool {
+        let live = match self.state {
+            GrantState::Active => true,
+            GrantState::Suspended | GrantState::Revoked => false,
+        };
+        live && issued >= self.since && issued <= self.revision && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+/// Whether a grant may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GrantState {
+    /// In use.
+    Active,
+    /// Stopped by an administrator, and can be resumed as it was.
+    Suspended,
+    /// Deleted. The row stays as a tombstone, so that the revision goes on rising.
+    Revoked,
+}
+
+impl GrantState {
+    /// The word used in the store and the admin API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// Who of the account may use an installed application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AssignmentMode {
+    /// Every principal of the account.
+    All,
+    /// The root identity, and whom an administrator has assigned.
+    Assigned,
+}
+
+impl AssignmentMode {
+    /// The word used in the store and the admin API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Assigned => "assigned",
+        }
+    }
+}
+
+/// A text that is not one of an enumeration's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not one of {words}")]
+pub struct NotAWordOf {
+    text: String,
+    words: &'static str,
+}
+
+impl NotAWordOf {
+    /// `text` is none of `words`.
+    #[must_use]
+    pub fn new(text: &str, words: &'static str) -> Self {
+        Self { text: text.chars().take(80).collect(), words }
+    }
+}
+
+impl FromStr for GrantState {
+    type Err = NotAWordOf;
+    fn from_str(text: &str) -> Result<Self, NotAWordOf> {
+        [Self::Active, Self::Suspended, Self::Revoked]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| NotAWordOf::new(text, "active, suspended, revoked"))
+    }
+}
+
+impl FromStr for AssignmentMode {
+    type Err = NotAWordOf;
+    fn from_str(text: &str) -> Result<Self, NotAWordOf> {
+        [Self::All, Self::Assigned]
+            .into_iter()
+            .find(|mode| mode.as_str() == text)
+            .ok_or_else(|| NotAWordOf::new(text, "all, assigned"))
+    }
+}
+
+/// A grant with the application that it is about: what a sidecar needs to decide, and all that travels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installed {
+    /// The grant.
+    pub grant: Grant,
+    /// Its application, as its publisher describes it now.
+    pub application: Application,
+}

@@ -1,0 +1,5 @@
+//! What an operator sees: logs, metrics, decision records.
+
+pub mod log;
+pub mod metrics;
+pub mod records;

@@ -1,0 +1,1 @@
+//! The policy layer; being built.

@@ -1,0 +1,1 @@
+//! The sidecar layer; being built.

@@ -1,0 +1,65 @@
+//! PIP at rest: the durable truth, which only the control plane sees.
+//!
+//! Comes in: changes, each one transaction of its rows, its audit row and its change-log row. Goes out: facts, and
+//! the change log that sidecars follow. A change that was acknowledged survives the process; one that was not is
+//! there whole or not at all. The store keeps hashes of secrets, never secrets.
+//!
+//! To add a store: implement the traits of this folder in a folder of its own, add a line to [`open`], and make
+//! `contract` pass over it.
+
+mod applications;
+mod directory;
+mod feed;
+mod grants;
+mod keys;
+mod records;
+mod sessions;
+mod tokens;
+
+use std::sync::Arc;
+
+pub use applications::{Applications, Secret};
+pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
+pub use feed::{Change, Feed, Subject};
+pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
+pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
+pub use records::{AuditEvent, DecisionFilter, Records};
+pub use sessions::{BrowserSession, PendingConsent, Sessions};
+pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Tokens};
+
+/// Everything that a control plane keeps.
+pub trait Store:
+    Applications + Directory + Feed + Grants + Keys + Records + Sessions + Tokens + Send + Sync + 'static
+{
+}
+
+/// Any store, shared.
+pub type Shared = Arc<dyn Store>;
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It could not be reached, or did not answer: nothing is known to have changed. Answer 503.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// What it holds does not make sense: an operator must look. Answer 503.
+    #[error("the store holds something unreadable: {what}: {why}; restore it from a backup")]
+    Corrupt {
+        /// Which row or file.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Another change came first: read again, then decide again. Answer 409.
+    #[error("{0} was changed by someone else meanwhile")]
+    Conflict(String),
+    /// What is to be made is there already. Answer 409.
+    #[error("{0} exists already")]
+    Exists(String),
+    /// What is to be changed is not there. Answer 404.
+    #[error("there is no {0}")]
+    Missing(String),
+    /// The disk is full or read-only: reads go on, nothing was changed. Answer 507.
+    #[error("the store cannot be written: {0}")]
+    Unwritable(String),
+}
