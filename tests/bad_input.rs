@@ -7,7 +7,9 @@ use crate::support::world::run;
 
 #[test]
 fn a_usage_error_is_exit_2_and_shows_the_way() {
-    for arguments in [["frobnicate"].as_slice(), &["dev", "--no-such-option"], &["dev", "--control-port", "x"]] {
+    for arguments in
+        [["frobnicate"].as_slice(), &["dev", "--no-such-option"], &["dev", "--control-port", "x"]]
+    {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(stderr(&output).contains("--help"), "{}", stderr(&output));

@@ -17,7 +17,10 @@ fn help_tells_every_command_and_stays_as_it_is() {
 fn the_version_is_on_stdout() {
     let output = run(&["--version"]);
     assert!(output.status.success());
-    assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), concat!("consentry ", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap().trim(),
+        concat!("consentry ", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[test]

@@ -53,7 +53,8 @@ async fn every_changing_route_is_refused_to_a_browser_that_was_led_there() {
         // The administrator's own browser, sent by another site, without the CSRF token.
         for (person, site) in [(&alice, "same-origin"), (&admin, "cross-site")] {
             let call = call(&world, &method, &path).header("cookie", person.cookie());
-            let answer = call.header("origin", "http://evil.example").header("sec-fetch-site", site).send().await;
+            let answer =
+                call.header("origin", "http://evil.example").header("sec-fetch-site", site).send().await;
             let what = format!("{method} {path} by {}", person.login);
             assert!([401, 403].contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
         }
@@ -66,7 +67,9 @@ async fn every_route_of_the_sidecar_is_refused_without_a_credential() {
     let world = World::start().await;
     let (before, _) = world.seen().await;
     let account = &world.account("acme").id;
-    for path in ["/oss/a", "/oss/a/b", "/oss-watch/a", "/oss-socket/a", &format!("/accounts/{account}/oss/a/b")] {
+    for path in
+        ["/oss/a", "/oss/a/b", "/oss-watch/a", "/oss-socket/a", &format!("/accounts/{account}/oss/a/b")]
+    {
         world.call("GET", path).send().await.expect(401);
     }
     for product in ["ecs", "alidns"] {

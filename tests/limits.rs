@@ -18,7 +18,11 @@ async fn a_request_that_can_be_read_in_two_ways_is_refused_and_the_connection_cl
         // Refused, or (where nothing can be answered) just closed; the second request never ran.
         let status = text.split(' ').nth(1).unwrap_or("closed");
         assert!(["400", "405", "417", "501", "505", "closed"].contains(&status), "{what}: {text}");
-        assert_eq!(text.matches("HTTP/1.1 ").count().min(2), usize::from(status != "closed"), "{what}: {text}");
+        assert_eq!(
+            text.matches("HTTP/1.1 ").count().min(2),
+            usize::from(status != "closed"),
+            "{what}: {text}"
+        );
     }
     assert_eq!(world.seen().await.0, before, "nothing reached the upstream");
     world.read_object(token).await.expect(200);
@@ -125,11 +129,31 @@ async fn a_malformed_request_to_the_issuer_is_refused_and_leaves_nothing_half_do
 
 /// Framing that two parsers could read differently: what it is, the head, the body.
 const FRAMING: &[(&str, &str, &str)] = &[
-    ("length and chunked", "PUT /ecs/ HTTP/1.1\r\nHost: HOST\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\nGET /oss/reports HTTP/1.1\r\nHost: HOST\r\n\r\n"),
-    ("chunked twice", "POST /ecs/ HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
-    ("another coding", "POST /ecs/ HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"),
-    ("chunked last but one", "POST /ecs/ HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked, identity\r\n", "0\r\n\r\n"),
-    ("two lengths", "POST /ecs/ HTTP/1.1\r\nHost: HOST\r\nContent-Length: 4\r\nContent-Length: 5\r\n", "abcd"),
+    (
+        "length and chunked",
+        "PUT /ecs/ HTTP/1.1\r\nHost: HOST\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        "0\r\n\r\nGET /oss/reports HTTP/1.1\r\nHost: HOST\r\n\r\n",
+    ),
+    (
+        "chunked twice",
+        "POST /ecs/ HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "0\r\n\r\n",
+    ),
+    (
+        "another coding",
+        "POST /ecs/ HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: gzip, chunked\r\n",
+        "0\r\n\r\n",
+    ),
+    (
+        "chunked last but one",
+        "POST /ecs/ HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked, identity\r\n",
+        "0\r\n\r\n",
+    ),
+    (
+        "two lengths",
+        "POST /ecs/ HTTP/1.1\r\nHost: HOST\r\nContent-Length: 4\r\nContent-Length: 5\r\n",
+        "abcd",
+    ),
     ("a length with a sign", "POST /ecs/ HTTP/1.1\r\nHost: HOST\r\nContent-Length: +4\r\n", "abcd"),
     ("a body where none belongs", "GET /oss/reports HTTP/1.1\r\nHost: HOST\r\nContent-Length: 4\r\n", "abcd"),
     ("no host", "GET /oss/reports HTTP/1.1\r\n", ""),
@@ -142,9 +166,21 @@ const FRAMING: &[(&str, &str, &str)] = &[
     ("a tunnel", "CONNECT other:443 HTTP/1.1\r\nHost: other:443\r\n", ""),
     ("a method in lower case", "get /oss/reports HTTP/1.1\r\nHost: HOST\r\n", ""),
     ("an unknown method", "BREW /oss/reports HTTP/1.1\r\nHost: HOST\r\n", ""),
-    ("an upgrade to HTTP/2", "GET /oss/reports HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n", ""),
-    ("chunked in HTTP/1.0", "POST /ecs/ HTTP/1.0\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
-    ("bad chunks", "POST /ecs/ HTTP/1.1\r\nHost: HOST\r\nx-acs-action: StartInstance\r\nTransfer-Encoding: chunked\r\n", "zz\r\nabcd\r\n0\r\n\r\n"),
+    (
+        "an upgrade to HTTP/2",
+        "GET /oss/reports HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+        "",
+    ),
+    (
+        "chunked in HTTP/1.0",
+        "POST /ecs/ HTTP/1.0\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n",
+        "0\r\n\r\n",
+    ),
+    (
+        "bad chunks",
+        "POST /ecs/ HTTP/1.1\r\nHost: HOST\r\nx-acs-action: StartInstance\r\nTransfer-Encoding: chunked\r\n",
+        "zz\r\nabcd\r\n0\r\n\r\n",
+    ),
 ];
 
 /// Targets that name something else once somebody else has cleaned them up.

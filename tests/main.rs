@@ -11,15 +11,15 @@
 mod support;
 
 // What the product is for, in the order of the story.
-mod first_access;
-mod consent;
-mod whole_account;
-mod scopes;
-mod details;
-mod revoke;
-mod rescope;
-mod first_party;
 mod assume;
+mod consent;
+mod details;
+mod first_access;
+mod first_party;
+mod rescope;
+mod revoke;
+mod scopes;
+mod whole_account;
 
 // What holds whatever happens.
 mod bad_input;

@@ -34,8 +34,9 @@ async fn discovery_is_the_same_at_every_well_known_address_and_complete() {
     has("grant_types_supported", "authorization_code");
     has("grant_types_supported", "refresh_token");
     has("scopes_supported", "openid");
-    ["client_secret_basic", "client_secret_post", "none"]
-        .map(|method| has("token_endpoint_auth_methods_supported", method));
+    for method in ["client_secret_basic", "client_secret_post", "none"] {
+        has("token_endpoint_auth_methods_supported", method);
+    }
     assert_eq!(metadata["code_challenge_methods_supported"], json!(["S256"]), "plain is no protection");
     assert_eq!(metadata["authorization_response_iss_parameter_supported"], true);
 }

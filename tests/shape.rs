@@ -35,11 +35,13 @@ fn every_module_begins_by_saying_what_it_is() {
 
 #[test]
 fn names_say_what_a_thing_is() {
-    const VAGUE: &[&str] =
-        &["util", "utils", "common", "helper", "helpers", "manager", "handler", "service", "engine", "context"];
+    const VAGUE: &[&str] = &[
+        "util", "utils", "common", "helper", "helpers", "manager", "handler", "service", "engine", "context",
+    ];
     let vague = sources().into_iter().filter(|source| {
         let stem = source.path.file_stem().unwrap().to_string_lossy().into_owned();
-        VAGUE.contains(&stem.as_str()) || source.path.iter().any(|part| VAGUE.iter().any(|name| part == *name))
+        VAGUE.contains(&stem.as_str())
+            || source.path.iter().any(|part| VAGUE.iter().any(|name| part == *name))
     });
     let vague: Vec<_> = vague.map(|source| format!("src/{}", source.path.display())).collect();
     assert!(vague.is_empty(), "{}", vague.join("\n"));
@@ -51,6 +53,11 @@ fn a_folder_is_a_mod_rs_and_no_file_beside_it() {
     for source in &found {
         let folder = source.path.with_extension("");
         let twin = folder.join("mod.rs");
-        assert!(found.iter().all(|other| other.path != twin), "{} beside {}", source.path.display(), twin.display());
+        assert!(
+            found.iter().all(|other| other.path != twin),
+            "{} beside {}",
+            source.path.display(),
+            twin.display()
+        );
     }
 }

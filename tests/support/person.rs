@@ -88,6 +88,7 @@ impl Person {
         form: &Form,
         fields: &[(String, String)],
     ) -> Page {
+        assert_eq!(form.method, "post", "what changes something is not in an address");
         let url = page.url.join(&form.action).unwrap();
         let own = origin == self.home.origin().ascii_serialization();
         let site = if own { "same-origin" } else { "cross-site" };
@@ -117,7 +118,7 @@ impl Person {
             let answer = call.header("cookie", self.cookie()).header("accept", "text/html").send().await;
             self.keep_cookies(&answer.headers);
             let next = match answer.status {
-                301 | 302 | 303 => Some(url.join(answer.header("location")).unwrap()),
+                301..=303 => Some(url.join(answer.header("location")).unwrap()),
                 _ => None,
             };
             let left = next.clone().filter(|next| next.origin() != self.home.origin());
@@ -175,9 +176,8 @@ impl Page {
         let Some(form) = self.form_with("decision") else {
             panic!("not a consent page: {} {} {:?} {}", self.status, self.url, self.left, self.text())
         };
-        let boxes = || {
-            form.controls.iter().filter(|control| control.kind == "checkbox" && control.name != "csrf")
-        };
+        let boxes =
+            || form.controls.iter().filter(|control| control.kind == "checkbox" && control.name != "csrf");
         let of = |wanted: &dyn Fn(&html::Control) -> bool| {
             boxes().filter(|found| wanted(found)).map(|found| found.value.clone()).collect::<Vec<_>>()
         };

@@ -57,10 +57,7 @@ impl Raw {
             .filter_map(|line| line.split_once(':'))
             .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
             .map_or(0, |(_, length)| length.trim().parse().unwrap());
-        in_time("reading a body", async {
-            while self.read.len() < length && self.more().await {}
-        })
-        .await;
+        in_time("reading a body", async { while self.read.len() < length && self.more().await {} }).await;
         let body = self.read.drain(..length.min(self.read.len())).collect();
         RawAnswer { status: status.unwrap(), head, body: String::from_utf8(body).unwrap() }
     }
