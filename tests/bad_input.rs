@@ -37,8 +37,19 @@ fn a_configuration_error_is_exit_3_with_file_line_and_column() {
     let missing = run(&["check", "--config", "/no/such/file.toml"]);
     assert_eq!(missing.status.code(), Some(3), "{}", stderr(&missing));
     assert!(stderr(&missing).contains("/no/such/file.toml"), "{}", stderr(&missing));
-    let good = run(&["check", "--config", "deploy/sidecar.toml"]);
-    assert_eq!(good.status.code(), Some(0), "{}", stderr(&good));
+}
+
+#[test]
+fn every_example_of_a_configuration_is_right() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let examples: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|kind| kind == "toml")).collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        let good = run(&["check", "--config", example.to_str().unwrap()]);
+        assert_eq!(good.status.code(), Some(0), "{}: {}", example.display(), stderr(&good));
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use crate::support::golden::assert_golden;
 use crate::support::world::run;
+use crate::support::{World, eventually};
 
 #[test]
 fn help_tells_every_command_and_stays_as_it_is() {
@@ -11,6 +12,19 @@ fn help_tells_every_command_and_stays_as_it_is() {
         text.push_str(&format!("\n\n## consentry {command}\n\n{part}"));
     }
     assert_golden("help.txt", &text);
+}
+
+#[tokio::test]
+async fn dev_tells_a_person_what_to_open_and_what_to_try() {
+    let world = World::start().await;
+    let story = eventually("the story is told", || {
+        let told = world.narration();
+        std::future::ready(told.contains("curl").then_some(told))
+    })
+    .await;
+    for word in [&world.issuer, &world.sidecar, "admin@acme", "report-hub", "/oauth2/v1/auth"] {
+        assert!(story.contains(word), "{word}: {story}");
+    }
 }
 
 #[test]

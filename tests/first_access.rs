@@ -97,3 +97,27 @@ async fn a_wrong_password_is_no_login_and_does_not_say_which_half_was_wrong() {
     }
     assert_eq!(texts[0], texts[1]);
 }
+
+#[tokio::test]
+async fn a_login_form_posted_by_another_site_logs_nobody_in() {
+    let world = World::start().await;
+    let attempt = world.application("report-hub").ask();
+    let mut victim = Person::new(&world, "admin@acme");
+    let page = victim.open(&attempt.url).await;
+    let form = page.form_with("password").unwrap();
+    let mut fields = form.untouched();
+    fields.retain(|(name, _)| name != "login" && name != "password");
+    fields.push(("login".to_owned(), victim.login.clone()));
+    fields.push(("password".to_owned(), victim.password.clone()));
+    let led = victim.post_from("http://evil.example", &page, &form, &fields).await;
+    assert!(!led.asks_consent() && led.status >= 400, "{} {}", led.status, led.text());
+    fields.retain(|(name, _)| name == "login" || name == "password");
+    let bare = victim.post(&page, &form, &fields).await;
+    assert!(
+        !bare.asks_consent() && bare.status >= 400,
+        "without its secret: {} {}",
+        bare.status,
+        bare.text()
+    );
+    assert!(victim.open(&attempt.url).await.form_with("password").is_some(), "nobody is logged in");
+}

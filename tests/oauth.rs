@@ -42,6 +42,19 @@ async fn discovery_is_the_same_at_every_well_known_address_and_complete() {
 }
 
 #[tokio::test]
+async fn the_sidecar_says_for_each_path_whose_tokens_it_takes() {
+    let world = World::start().await;
+    for (path, resource) in [("", ""), ("/oss/reports", "/oss/reports")] {
+        let metadata = get(format!("{}/.well-known/oauth-protected-resource{path}", world.sidecar));
+        let metadata = metadata.send().await.expect(200);
+        assert_eq!(metadata["authorization_servers"], json!([world.issuer]), "{path}");
+        let found = metadata["resource"].as_str().unwrap().trim_end_matches('/');
+        assert!(found == world.sidecar || found == format!("{}{resource}", world.sidecar), "{metadata}");
+        assert_eq!(metadata["bearer_methods_supported"], json!(["header"]), "{metadata}");
+    }
+}
+
+#[tokio::test]
 async fn the_keys_are_public_halves_only_and_one_of_them_signed_the_id_token() {
     let world = World::start().await;
     let tokens = world.install("report-hub", "admin@acme", &[]).await;
@@ -209,6 +222,26 @@ async fn a_code_used_twice_takes_back_what_it_gave() {
     application.refresh(refresh.as_str().unwrap()).await.expect_oauth_error(400, "invalid_grant");
     assert_eq!(application.introspect(access.as_str().unwrap()).await["active"], false);
     world.read_object(&bystander.access).await.expect(200);
+}
+
+#[tokio::test]
+async fn of_many_redeemings_at_once_at_most_one_succeeds() {
+    let world = World::start().await;
+    let application = world.application("report-hub");
+    let tokens = world.install("report-hub", "admin@acme", &[]).await;
+    let (attempt, code) = code(&application, &mut Person::new(&world, "alice@acme")).await;
+    let mut codes = tokio::task::JoinSet::new();
+    let mut refreshes = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (application, attempt, code) = (application.clone(), attempt.clone(), code.clone());
+        let (other, refresh) = (application.clone(), tokens.refresh.clone());
+        codes.spawn(async move { application.redeem(&attempt, &code).await.status });
+        refreshes.spawn(async move { other.refresh(&refresh).await.status });
+    }
+    for statuses in [codes.join_all().await, refreshes.join_all().await] {
+        assert!(statuses.iter().all(|status| [200, 400].contains(status)), "{statuses:?}");
+        assert!(statuses.iter().filter(|status| **status == 200).count() <= 1, "{statuses:?}");
+    }
 }
 
 #[tokio::test]

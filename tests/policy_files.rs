@@ -137,7 +137,7 @@ fn test_runs_the_cases_beside_the_guardrails() {
 }
 
 #[tokio::test]
-async fn show_prints_the_policies_of_a_grant_as_they_are_decided_with() {
+async fn show_prints_the_policies_of_a_grant_and_they_stay_as_they_are() {
     let world = World::start().await;
     world.install("report-hub", "admin@acme", &["/acs/ecs:read"]).await;
     let client_id = world.seed("report-hub").client_id.clone();
