@@ -1,1 +1,3 @@
 //! The control layer; being built.
+
+pub mod page;
