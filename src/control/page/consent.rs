@@ -2,6 +2,9 @@
 
 use askama::Template;
 
+use crate::model::application::Application;
+use crate::model::id::AccountId;
+
 use super::{FormTarget, Label, Page, ScopeLine, Visitor};
 
 /// Who asks, as both pages show it.
@@ -25,6 +28,24 @@ pub struct Asker {
     pub contact: Label,
     /// Where the browser goes afterwards: the redirect URI.
     pub redirect_uri: Label,
+}
+
+impl Asker {
+    /// `application` as it presents itself to `account`; the answer will go to `redirect_uri`.
+    #[must_use]
+    pub fn of(application: &Application, account: &AccountId, redirect_uri: &str) -> Self {
+        Self {
+            display_name: Label::new(&application.display_name),
+            name: Label::new(&application.name),
+            client_id: application.id.to_string(),
+            relation: application.relation_to(account).as_str(),
+            publisher: Label::new(&application.publisher_name),
+            publisher_id: application.publisher.to_string(),
+            description: Label::long(&application.description),
+            contact: Label::long(&application.contact),
+            redirect_uri: Label::long(redirect_uri),
+        }
+    }
 }
 
 /// A scope to be chosen.
