@@ -1,1 +1,4 @@
 //! The control layer; being built.
+
+pub mod console;
+pub mod page;
