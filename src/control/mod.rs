@@ -7,6 +7,7 @@
 //! To add an endpoint: one file, and one route line in [`Control::router`] or the folder's `routes`.
 
 pub mod browser;
+pub mod console;
 mod form;
 pub mod issuer;
 pub mod oauth;
