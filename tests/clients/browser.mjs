@@ -22,6 +22,7 @@ const browser = await chromium.launch({
   args: [
     '--no-sandbox',
     '--disable-dev-shm-usage',
+    '--no-proxy-server',
     `--host-resolver-rules=MAP ${new URL(facts.redirect_uri).host} 127.0.0.1:${application.address().port}`,
   ],
 });
