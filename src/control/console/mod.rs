@@ -1,0 +1,6 @@
+//! The console: an administrator's pages about the applications of the account.
+
+pub mod view;
+
+#[cfg(test)]
+mod samples;
