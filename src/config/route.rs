@@ -14,9 +14,20 @@ pub struct Route {
     pub path: Spanned<PathTemplate>,
     /// Where permitted calls go: the name of an `[upstreams.*]`.
     pub upstream: Spanned<String>,
-    /// How a request is read into a call.
-    #[serde(flatten)]
-    pub adapter: Adapter,
+    /// How a request is read: `rest` or `acs`.
+    pub adapter: Spanned<Kind>,
+    /// For `rest`: the action of each method.
+    #[serde(default)]
+    pub actions: BTreeMap<String, String>,
+    /// For `rest`: the resource's name, with the path's parameters in it: `{bucket}/{object}`.
+    #[serde(default)]
+    pub resource: Option<String>,
+    /// For `rest`: the account that owns the resource, from the path: `{account}`; the caller's unless set.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// For `acs`: the service that the operations belong to: `ecs`.
+    #[serde(default)]
+    pub product: Option<String>,
     /// What the upstream receives as the caller's identity.
     #[serde(default)]
     pub assume: Assume,
@@ -37,25 +48,55 @@ pub struct Route {
     pub normalise: bool,
 }
 
+/// The words for `adapter`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Method and path say it.
+    Rest,
+    /// The cloud's RPC style: the operation is named in `x-acs-action` or `Action`.
+    Acs,
+}
+
 /// How a request is read into a call.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "adapter", rename_all = "lowercase")]
-pub enum Adapter {
+#[derive(Debug, Clone, Copy)]
+pub enum Adapter<'a> {
     /// Method and path say it.
     Rest {
         /// The action of each method.
-        actions: BTreeMap<String, String>,
-        /// The resource's name, with the path's parameters in it: `{bucket}/{object}`.
-        resource: String,
-        /// The account that owns the resource, from the path: `{account}`; the caller's unless set.
-        #[serde(default)]
-        account: Option<String>,
+        actions: &'a BTreeMap<String, String>,
+        /// The resource's name, with the path's parameters in it.
+        resource: &'a str,
+        /// The account that owns the resource, with the path's parameters in it; the caller's unless set.
+        account: Option<&'a str>,
     },
-    /// The cloud's RPC style: the operation is named in `x-acs-action` or `Action`.
+    /// The cloud's RPC style.
     Acs {
-        /// The service that the operations belong to: `ecs`.
-        product: String,
+        /// The service that the operations belong to.
+        product: &'a str,
     },
+}
+
+impl Route {
+    /// How its requests are read.
+    ///
+    /// # Errors
+    /// What the adapter needs is missing, or something stands there that it has no use for.
+    pub fn reading(&self) -> Result<Adapter<'_>, String> {
+        let Self { actions, resource, account, product, .. } = self;
+        match (self.adapter.get_ref(), resource, product) {
+            (Kind::Rest, Some(resource), None) if !actions.is_empty() => {
+                Ok(Adapter::Rest { actions, resource, account: account.as_deref() })
+            }
+            (Kind::Rest, _, _) => Err("a rest route has actions and a resource, and no product".to_owned()),
+            (Kind::Acs, None, Some(product)) if actions.is_empty() && account.is_none() => {
+                Ok(Adapter::Acs { product })
+            }
+            (Kind::Acs, _, _) => {
+                Err("an acs route has a product, and neither actions nor resource nor account".to_owned())
+            }
+        }
+    }
 }
 
 /// What the upstream receives.

@@ -157,9 +157,12 @@ impl Sidecar {
             return Err(ConfigError::at(path, text, route.upstream.span().start, why));
         }
         let template = route.path.get_ref();
-        let missing = match &route.adapter {
+        let adapter = route
+            .reading()
+            .map_err(|why| ConfigError::at(path, text, route.adapter.span().start, why))?;
+        let missing = match adapter {
             Adapter::Rest { resource, account, .. } => parameters(resource)
-                .chain(account.iter().flat_map(|account| parameters(account)))
+                .chain(account.into_iter().flat_map(parameters))
                 .find(|name| !template.has(name))
                 .map(str::to_owned),
             Adapter::Acs { .. } => None,

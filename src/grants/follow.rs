@@ -4,6 +4,7 @@
 //! A heartbeat asks the store itself, so that a store that hangs or cannot answer ends the lease, and so that a
 //! change which another process committed is seen too.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +33,11 @@ pub struct Follower {
     /// Counts up whenever the signing keys have changed.
     pub keys: watch::Sender<u64>,
     /// Cuts every open stream whose standing no longer holds, and answers how many were cut in all so far.
-    pub cut: Arc<dyn Fn() -> u64 + Send + Sync>,
+    pub cut: CutStreams,
 }
+
+/// See [`Follower::cut`].
+pub type CutStreams = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = u64> + Send>> + Send + Sync>;
 
 impl Follower {
     /// Follows until `stop`. The sidecar has its lease once `ready` is true.
@@ -51,7 +55,7 @@ impl Follower {
                 Err(_) => tracing::warn!("the change log does not answer; the lease is not renewed"),
             }
             if !self.lease.holds() {
-                (self.cut)();
+                (self.cut)().await;
                 ready.send_if_modified(|ready| std::mem::replace(ready, false));
             }
             tokio::select! {
@@ -75,7 +79,7 @@ impl Follower {
         }
         *applied = Some(newest);
         self.lease.renew(sent);
-        let streams_cut = (self.cut)();
+        let streams_cut = (self.cut)().await;
         self.acknowledgements.confirm(&self.sidecar, newest, streams_cut, self.lease.ends());
         Ok(())
     }

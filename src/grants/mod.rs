@@ -14,10 +14,12 @@ pub mod origin;
 pub mod slots;
 mod standing;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 pub use near::Near;
 pub use standing::{Held, Standing};
+
+use parking_lot::Mutex;
 
 use crate::model::caller::Caller;
 use crate::model::grant::{GrantState, Installed};
@@ -35,6 +37,7 @@ pub struct Grants {
     lease: Arc<Lease>,
     policies: Arc<Current>,
     clock: Clock,
+    given: Mutex<Vec<Weak<Standing>>>,
 }
 
 /// Where a standing came from, for the record.
@@ -95,7 +98,7 @@ impl Grants {
         capacity: u64,
     ) -> Self {
         let near = Near::new(origin, Arc::clone(&slots), capacity);
-        Self { near, slots, lease, policies, clock }
+        Self { near, slots, lease, policies, clock, given: Mutex::default() }
     }
 
     /// The caller's standing now. `held` is where the last one is kept, beside the caller's token: as long as
@@ -112,6 +115,8 @@ impl Grants {
                 return Err(NoStanding::Unavailable("this sidecar has lost touch with the control plane".to_owned()));
             }
             let (standing, tier) = self.look(caller).await?;
+            // First noted, then looked at again: a change in between finds it among those given.
+            self.note(&standing);
             if self.still(&standing) {
                 held.put(&standing);
                 return Ok((standing, tier));
@@ -128,6 +133,28 @@ impl Grants {
             && self.slots.unchanged(standing.seal())
             && standing.policies() == self.policies.generation()
             && standing.ends_at().is_none_or(|end| self.clock.now() < end)
+    }
+
+    /// Ends every standing given so far that may no longer be counted on, so that the streams that rest on it can
+    /// be cut.
+    pub fn end_stale(&self) {
+        self.given.lock().retain(|standing| match standing.upgrade() {
+            Some(standing) if self.still(&standing) => true,
+            Some(standing) => {
+                standing.end();
+                false
+            }
+            None => false,
+        });
+    }
+
+    fn note(&self, standing: &Arc<Standing>) {
+        let mut given = self.given.lock();
+        // Forget the dead whenever the list would grow, so that its length follows what is alive.
+        if given.len() == given.capacity() {
+            given.retain(|standing| standing.strong_count() > 0);
+        }
+        given.push(Arc::downgrade(standing));
     }
 
     async fn look(&self, caller: &Arc<Caller>) -> Result<(Arc<Standing>, Tier), NoStanding> {

@@ -2,6 +2,7 @@
 //! that a decision would have to wait for.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ pub struct Standing {
     session: Arc<Session>,
     generation: u64,
     seal: Seal,
+    ended: Arc<AtomicBool>,
 }
 
 impl Standing {
@@ -36,6 +38,7 @@ impl Standing {
             session: Arc::new(compiled.session(member, &caller.scopes)),
             generation,
             seal,
+            ended: Arc::default(),
         }
     }
 
@@ -61,6 +64,16 @@ impl Standing {
     #[must_use]
     pub fn policies(&self) -> u64 {
         self.generation
+    }
+
+    /// Becomes true once this standing no longer holds and what rests on it must end.
+    #[must_use]
+    pub fn ended(&self) -> &Arc<AtomicBool> {
+        &self.ended
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
     }
 
     pub(super) fn seal(&self) -> &Seal {
