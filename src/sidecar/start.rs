@@ -1,9 +1,10 @@
 //! Starting and ending a sidecar: settings become a running one.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -150,6 +151,18 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
 }
 
 impl Running {
+    /// Where applications reach it.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.workers.address()
+    }
+
+    /// Its name in records and receipts.
+    #[must_use]
+    pub fn name(&self) -> &SidecarId {
+        &self.key.sidecar
+    }
+
     /// What the operators' port tells.
     #[must_use]
     pub fn status(&self) -> &Arc<Status> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
+use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use super::{Dev, data, loopback};
 use crate::config::sidecar as settings;
 use crate::control::{Control, Settings, Setup};
 use crate::demo::ready::Ready;
+use crate::demo::story::Walkthrough;
 use crate::demo::{seed, upstream};
 use crate::grants::acknowledge::Acknowledgements;
 use crate::grants::follow::Follower;
@@ -75,32 +77,32 @@ impl World {
             .await
             .map_err(|error| Failure::Unreachable(error.to_string()))?;
         let Sockets { control: control_socket, upstream: upstream_socket, admin, sidecar } = sockets;
-        let upstream_url = format!("http://{}", upstream_socket.address());
+        let url = |address: SocketAddr| format!("http://{address}");
+        let ready = Ready {
+            issuer: issuer.clone(),
+            sidecar: url(sidecar.address()),
+            upstream: url(upstream_socket.address()),
+            admin: url(admin.address()),
+            accounts: seeded.accounts,
+            applications: seeded.applications,
+        };
         let upstream_settings = upstream::Settings {
             issuer: issuer.clone(),
             audience: "cloud".to_owned(),
             clock: clock.clone(),
+            walkthrough: Walkthrough::new(&ready),
         };
         let served = with_peer(control.router());
-        let control = control_socket.serve(served);
-        let upstream = upstream_socket.serve(upstream::router(upstream_settings));
-        let running = start_sidecar(&issuer, &upstream_url, sidecar, &store, &policies, &clock).await?;
+        let control = control_socket.serve(TowerToHyperService::new(served));
+        let upstream = upstream_socket.serve(TowerToHyperService::new(upstream::router(upstream_settings)));
+        let running = start_sidecar(&issuer, &ready.upstream, sidecar, &store, &policies, &clock).await?;
         let status = Arc::clone(running.status());
-        let admin = admin.serve(tower::service_fn(move |request| {
+        let admin = admin.serve(hyper::service::service_fn(move |request| {
             let answer = status.answer(&request);
             async move { Ok::<_, std::convert::Infallible>(answer) }
         }));
         let stop = CancellationToken::new();
         let follower = follow(&running, &store, &acknowledgements, &stop).await?;
-        let url = |address: SocketAddr| format!("http://{address}");
-        let ready = Ready {
-            issuer,
-            sidecar: url(running.address()),
-            upstream: upstream_url,
-            admin: url(admin.address()),
-            accounts: seeded.accounts,
-            applications: seeded.applications,
-        };
         let remark = seeded.remark;
         Ok(Self { ready, remark, control, upstream, admin, sidecar: running, stop, follower, _policies: watcher })
     }
