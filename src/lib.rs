@@ -14,15 +14,15 @@
 //! | [`sidecar`], [`control`] | the two roles |
 //! | [`demo`], [`cli`] | a small world to try it in, and the command line |
 
-pub mod cli;
+//pub mod cli;
 pub mod config;
 pub mod control;
 pub mod demo;
 pub mod grants;
 pub mod model;
-pub mod net;
+//pub mod net;
 pub mod observe;
 pub mod policy;
-pub mod sidecar;
+//pub mod sidecar;
 pub mod store;
 pub mod token;

@@ -91,7 +91,9 @@ impl Catalogue {
         for source in sources {
             match serde_json::from_str::<ScopeFile>(&source.text) {
                 Ok(file) => catalogue.take(source, file, &mut problems),
-                Err(error) => problems.push(not_json(source, &error)),
+                Err(error) => {
+                    problems.push(Problem::of_json(source, &error, "schemas/scope.json describes the form."))
+                }
             }
         }
         if problems.is_empty() { Ok(catalogue) } else { Err(problems) }
@@ -222,13 +224,4 @@ fn is_operation(text: &str) -> bool {
 fn place(source: &Source, value: &str) -> std::ops::Range<usize> {
     let quoted = format!("\"{value}\"");
     source.text.rfind(&quoted).map_or(0..0, |start| start..start.saturating_add(quoted.len()))
-}
-
-fn not_json(source: &Source, error: &serde_json::Error) -> Problem {
-    let before: usize =
-        source.text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-    let at = before.saturating_add(error.column().saturating_sub(1));
-    let text = error.to_string();
-    let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned();
-    Problem::new(source, at..at.saturating_add(1), message, "schemas/scope.json describes the form.")
 }

@@ -157,18 +157,8 @@ fn wall(session: &Session, call: &Call) -> Option<Denial> {
 }
 
 fn missing(session: &Session, call: &Call) -> Option<MissingScope> {
-    let installed = session.grant.installed();
     let needed = session.grant.policies.catalogue().scopes_for(&call.action);
-    if needed.is_empty() {
-        return None;
-    }
-    let giving = |held: &ScopeSet| -> ScopeSet {
-        held.iter().filter(|scope| needed.iter().any(|one| scope.covers(one))).cloned().collect()
-    };
-    let offered = giving(&installed.application.offered());
-    let declined = !giving(&installed.grant.declined).is_empty();
-    let granted = !giving(&installed.grant.scopes).is_empty();
-    Some(MissingScope { needed, offered, declined, granted })
+    (!needed.is_empty()).then(|| MissingScope::of(needed, session.grant.installed()))
 }
 
 /// The second wall: Cedar. An error is a doubt that the caller turns into a denial.

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::model::grant::Installed;
 use crate::model::scope::ScopeSet;
 
 /// Policy's no.
@@ -122,7 +123,18 @@ impl Denial {
 }
 
 impl MissingScope {
-    fn next_step(&self) -> String {
+    /// What a call that needs one of `needed` lacks, as the grant is now.
+    pub(super) fn of(needed: ScopeSet, installed: &Installed) -> Self {
+        let giving = |held: &ScopeSet| -> ScopeSet {
+            held.iter().filter(|scope| needed.iter().any(|one| scope.covers(one))).cloned().collect()
+        };
+        let offered = giving(&installed.application.offered());
+        let declined = !giving(&installed.grant.declined).is_empty();
+        let granted = !giving(&installed.grant.scopes).is_empty();
+        Self { needed, offered, declined, granted }
+    }
+
+    pub(super) fn next_step(&self) -> String {
         let one = either(&self.needed);
         if self.granted {
             format!(

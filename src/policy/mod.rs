@@ -11,13 +11,16 @@
 //! Two layers by construction: permits are generated from grants ([`generate`]), authors' guardrails can only forbid.
 //! A users' own rights are the upstream's to enforce.
 
+pub mod cases;
 pub mod catalogue;
 mod compile;
 mod console;
 mod decide;
 mod denial;
+pub mod explain;
 pub mod generate;
 pub mod load;
+pub mod reload;
 mod session;
 mod surroundings;
 #[cfg(test)]

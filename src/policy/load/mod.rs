@@ -197,6 +197,11 @@ impl Files {
     }
 }
 
+/// The files that hold guardrail cases.
+pub(super) fn case_files(dir: &Path) -> Result<Vec<Source>, Problem> {
+    folder(dir, "guardrails", ".test.json", &mut Vec::new())
+}
+
 /// The files of one folder by name. A folder that is missing is a problem even when it could be empty: one that is
 /// being replaced at the moment would otherwise lift every guardrail.
 fn folder(dir: &Path, name: &str, ending: &str, warnings: &mut Vec<Problem>) -> Result<Vec<Source>, Problem> {
@@ -214,7 +219,7 @@ fn folder(dir: &Path, name: &str, ending: &str, warnings: &mut Vec<Problem>) -> 
         let path = format!("{name}/{found}");
         if found.ends_with(ending) {
             sources.push(file(dir, &path)?);
-        } else if !found.ends_with(".test.json") && !found.ends_with(".md") {
+        } else if ![".cedar", ".test.json", ".md"].iter().any(|known| found.ends_with(known)) {
             let mend = format!("Name it *{ending}, or move it elsewhere.");
             warnings.push(Problem::without_text(&path, "the file is not read", mend));
         }

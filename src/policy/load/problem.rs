@@ -67,6 +67,16 @@ impl Problem {
         Self::new(source, span, complaint.to_string(), help.unwrap_or_else(|| mend.to_owned()))
     }
 
+    /// What is wrong with a JSON file.
+    pub(in crate::policy) fn of_json(source: &Source, error: &serde_json::Error, mend: &str) -> Self {
+        let lines_before = error.line().saturating_sub(1);
+        let before: usize = source.text.split_inclusive('\n').take(lines_before).map(str::len).sum();
+        let at = before.saturating_add(error.column().saturating_sub(1));
+        let text = error.to_string();
+        let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned();
+        Self::new(source, at..at.saturating_add(1), message, mend)
+    }
+
     /// Line and column of the problem's begin, both from 1; the column counts characters.
     #[must_use]
     pub fn position(&self) -> (usize, usize) {

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<&str> {
-        pieces(text).into_iter().map(|range| &text[range]).collect()
+        pieces(text).into_iter().map(|range| text.get(range).unwrap()).collect()
     }
 
     #[test]

@@ -141,3 +141,112 @@ fn a_guardrail_may_name_application_group_user_account_and_kind() {
     assert!(denied("principal", "unless { principal.application.official }"));
     assert!(!denied("principal", "when { principal.kind == \"role\" }"));
 }
+
+#[test]
+fn the_shipped_cases_hold_and_see_every_guardrail() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    let report = crate::policy::cases::run(&dir, &shipped()).unwrap();
+    assert_eq!(report.cases.iter().filter(|case| case.failure.is_some()).collect::<Vec<_>>(), [] as [&_; 0]);
+    assert_eq!(report.never_seen, [] as [String; 0]);
+    assert_eq!(report.cases.len(), 11);
+}
+
+#[test]
+fn the_annotated_example_is_what_is_generated() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/grant.cedar");
+    let policies = shipped();
+    let example = std::fs::read_to_string(path).unwrap();
+    let bare = |text: &str| {
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        lines.filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("\n")
+    };
+    let mut facts = official("openid profile /acs/mcp-server:read");
+    facts.grant.revision = Revision(3);
+    let generated = crate::policy::explain::show(&facts, &policies).generated;
+    assert_eq!(bare(&example), bare(&generated));
+    let known = super::super::generate::policies(&facts, &facts.grant.scopes, policies.catalogue());
+    let set: cedar_policy::PolicySet = known.parse().unwrap();
+    let validator = cedar_policy::Validator::new(policies.vocabulary.calls.clone());
+    let verdict = validator.validate(&set, cedar_policy::ValidationMode::Strict);
+    assert!(verdict.validation_passed_without_warnings(), "{verdict}");
+}
+
+#[test]
+fn a_good_change_is_taken_and_a_bad_one_is_told_and_left_out() {
+    use crate::policy::reload::{Current, Reread};
+    let dir = folder_with("");
+    let current = Current::fixed(Policies::load(dir.path()).unwrap());
+    let mut told = current.subscribe();
+    let file = dir.path().join("guardrails/own.cedar");
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    assert_eq!(current.reread(dir.path()), Reread::Unchanged);
+    write("@id(\"own\") @reason(\"r\") forbid (principal, action, resource);");
+    let before = current.policies();
+    assert_eq!(current.reread(dir.path()), Reread::Replaced);
+    assert!(told.has_changed().unwrap());
+    assert_eq!(told.borrow_and_update().clone(), *current.policies().version());
+    assert!(!current.is(before.version()));
+    write("permit (principal, action, resource);");
+    assert!(matches!(current.reread(dir.path()), Reread::Refused(_)));
+    assert_eq!(current.policies().reason("own"), Some("r"));
+    assert!(current.problem().unwrap().to_string().contains("own.cedar:1:1: "));
+    assert!(!told.has_changed().unwrap());
+    std::fs::rename(dir.path().join("guardrails"), dir.path().join("gone")).unwrap();
+    assert!(matches!(current.reread(dir.path()), Reread::Refused(_)));
+    assert_eq!(current.policies().reason("own"), Some("r"));
+    std::fs::rename(dir.path().join("gone"), dir.path().join("guardrails")).unwrap();
+    write("@id(\"own\") @reason(\"r\") forbid (principal, action, resource);");
+    assert_eq!(current.reread(dir.path()), Reread::Unchanged);
+    assert_eq!(current.problem(), None);
+}
+
+#[tokio::test]
+async fn the_watcher_takes_a_change_by_itself() {
+    let dir = folder_with("");
+    let (current, _watcher) = crate::policy::reload::Current::follow(dir.path()).unwrap();
+    let mut told = current.subscribe();
+    let text = "@id(\"own\") @reason(\"r\") forbid (principal, action, resource);";
+    std::fs::write(dir.path().join("guardrails/own.cedar"), text).unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(30), told.changed()).await.unwrap().unwrap();
+    assert_eq!(current.policies().reason("own"), Some("r"));
+}
+
+#[test]
+fn an_explanation_names_the_guardrail_the_scope_and_the_next_step() {
+    use crate::model::decision::{Decision, Outcome, Took};
+    let mut record = Decision {
+        id: "d1".parse().unwrap(),
+        at: Timestamp::UNIX_EPOCH,
+        sidecar: "s1".to_owned(),
+        outcome: Outcome::Denied,
+        code: "insufficient_scope".to_owned(),
+        status: 403,
+        route: None,
+        method: "GET".to_owned(),
+        path: "/ecs/".to_owned(),
+        account: Some(ACME.to_owned()),
+        application: Some(HUB.to_owned()),
+        principal: Some("user/2000000000000011".to_owned()),
+        action: Some("ecs:StartInstance".to_owned()),
+        resource: Some(format!("acs:ecs:*:{ACME}:i-1")),
+        grant: Some(format!("{ACME}/{HUB}")),
+        grant_revision: Some(3),
+        scopes: Some("openid /acs/ecs:read".to_owned()),
+        policy: vec![format!("grant:{ACME}/{HUB}:ceiling")],
+        missing: vec!["/acs/ecs:write".to_owned()],
+        cache: None,
+        trace: String::new(),
+        took: Took::default(),
+    };
+    let facts = installed("openid /acs/ecs:read");
+    let lacking = crate::policy::explain::explain(&record, Some(&facts), &shipped()).to_string();
+    assert!(lacking.contains("ecs:StartInstance needs /acs/ecs:write; the call had"), "{lacking}");
+    assert!(lacking.contains("Next: An administrator of the account can authorize"), "{lacking}");
+    assert!(!lacking.contains("has changed since"));
+    record.code = "access_denied".to_owned();
+    record.policy = vec!["domains.no-domain-deletion".to_owned()];
+    record.grant_revision = Some(2);
+    let guarded = crate::policy::explain::explain(&record, Some(&facts), &shipped());
+    assert!(guarded.because[0].says.starts_with("Guardrail: A whole domain"));
+    assert!(guarded.changed_since);
+}
