@@ -254,6 +254,51 @@ mod tests {
     use super::*;
     use jiff::Timestamp;
 
+    async fn seeded(data: &Path) -> Result<(store::Shared, Seeded), SeedError> {
+        let store = store::open(&format!("sqlite:{}", data.join("store.db").display())).await?;
+        let told = seed(&store, &Passwords::new(2)?, data, &Clock::set(1000)).await?;
+        Ok((store, told))
+    }
+
+    #[tokio::test]
+    async fn what_the_ready_file_tells_opens_the_store_and_stays_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, told) = seeded(folder.path()).await.unwrap();
+        assert!(told.remark.is_some());
+        let passwords = Passwords::new(2).unwrap();
+        for one in told.accounts.iter().flat_map(|account| &account.principals) {
+            let kept = store.credential(&one.login).await.unwrap().unwrap();
+            assert_eq!(kept.principal.is_administrator(), one.administrator);
+            let password = Secret::new(one.password.clone());
+            assert!(passwords.verify(password, kept.password_hash).await.unwrap(), "{}", one.login);
+        }
+        for account in &told.accounts {
+            let hash = Secret::new(account.api_token.clone()).hash();
+            let speaker = store.api_token(&hash, Timestamp::UNIX_EPOCH).await.unwrap().unwrap();
+            assert_eq!((&speaker.key.account, speaker.is_administrator()), (&account.id, true));
+        }
+        for one in &told.applications {
+            let hashes: Vec<_> =
+                store.secrets(&one.client_id).await.unwrap().iter().map(|kept| kept.hash).collect();
+            let told = one.client_secret.clone().map(|secret| Secret::new(secret).hash());
+            assert_eq!(hashes, told.into_iter().collect::<Vec<_>>(), "{}", one.name);
+        }
+        drop(store);
+        let (_, again) = seeded(folder.path()).await.unwrap();
+        assert!(again.remark.is_none());
+        assert!(again.accounts == told.accounts && again.applications == told.applications);
+    }
+
+    #[tokio::test]
+    async fn a_store_whose_passwords_nobody_knows_is_refused_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        seeded(folder.path()).await.unwrap();
+        std::fs::remove_file(Credentials::path(folder.path())).unwrap();
+        let refused = seeded(folder.path()).await.err().unwrap();
+        assert!(matches!(refused, SeedError::CredentialsLost(_)), "{refused}");
+        assert!(Credentials::read(folder.path()).unwrap().is_none(), "no wrong passwords are written");
+    }
+
     #[test]
     fn a_first_start_makes_every_secret_and_a_second_one_tells_the_same() {
         let folder = tempfile::tempdir().unwrap();
