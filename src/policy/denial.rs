@@ -134,6 +134,13 @@ impl MissingScope {
         Self { needed, offered, declined, granted }
     }
 
+    /// The one scope that mends it with least: of those that the application offers, or else of all that would do.
+    #[must_use]
+    pub fn least(&self) -> ScopeSet {
+        let choice = if self.offered.is_empty() { &self.needed } else { &self.offered };
+        choice.iter().max_by_key(|scope| scope.whole().is_some()).cloned().into_iter().collect()
+    }
+
     pub(super) fn next_step(&self) -> String {
         let one = either(&self.needed);
         if self.granted {
@@ -142,8 +149,8 @@ impl MissingScope {
             )
         } else if self.declined {
             format!(
-                "The application offered {}, and it was not chosen. An administrator of the account can authorize \
-                 the application again and choose it.",
+                "The administrator was offered {} and declined. An administrator of the account can authorize the \
+                 application again and choose it.",
                 either(&self.offered)
             )
         } else if self.offered.is_empty() {
