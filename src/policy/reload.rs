@@ -178,6 +178,7 @@ fn tell(told: &SyncSender<()>, event: notify::Result<notify::Event>) {
 }
 
 fn follow(current: &Current, dir: &Path, changes: &Receiver<()>) {
+    current.reread(dir); // what changed between the first reading and the watch
     loop {
         match changes.recv_timeout(PERIOD) {
             Ok(()) if !settle(changes) => return,

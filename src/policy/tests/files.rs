@@ -252,3 +252,22 @@ fn an_explanation_names_the_guardrail_the_scope_and_the_next_step() {
     assert!(guarded.because[0].says.starts_with("Guardrail: A whole domain"));
     assert!(guarded.changed_since);
 }
+
+#[test]
+fn a_guardrail_counts_wherever_its_scope_and_the_grants_overlap() {
+    let forbids = |action: &str, granted: &str| {
+        let text = format!("@id(\"own\") @reason(\"r\")\nforbid (principal, {action}, resource is Resource);");
+        let session = session(&loaded(&text), installed(granted), &alice(), granted);
+        decide(&session, &call("ecs:DescribeDisks", "*"), &around())
+            .map_or_else(|denial| denial.policies() == [Arc::from("own")], |_| false)
+    };
+    for granted in ["/acs/ecs", "/acs/ecs:read", "openid /acs/ecs:read /acs/oss"] {
+        assert!(forbids("action", granted));
+        assert!(forbids("action in Action::\"/acs/ecs\"", granted));
+        assert!(forbids("action in Action::\"/acs/ecs:read\"", granted));
+        assert!(forbids("action in [Action::\"/acs/oss\", Action::\"ecs:DescribeDisks\"]", granted));
+        assert!(forbids("action == Action::\"ecs:DescribeDisks\"", granted));
+        assert!(!forbids("action in Action::\"/acs/ecs:write\"", granted));
+        assert!(!forbids("action == Action::\"ecs:DescribeInstances\"", granted));
+    }
+}
