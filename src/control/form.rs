@@ -42,7 +42,7 @@ impl Parameters {
 
     /// The value of `name`, if it was given, and given once.
     pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, Repeated> {
-        let mut values = self.all(name);
+        let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let first = values.next();
         if values.next().is_some() { Err(Repeated(name.to_owned())) } else { Ok(first) }
     }

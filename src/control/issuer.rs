@@ -39,7 +39,7 @@ impl Issuer {
         if !secure && !is_loopback(url) {
             return Err(NotAnIssuer::Insecure(url.clone()));
         }
-        let origin = url.get(..Position::BeforePath).unwrap_or_default().to_owned();
+        let origin = url[..Position::BeforePath].to_owned();
         let path = url.path().trim_end_matches('/').to_owned();
         Ok(Self { text: format!("{origin}{path}"), origin, path, secure })
     }

@@ -30,6 +30,7 @@ use url::Url;
 use crate::grants::acknowledge::Acknowledgements;
 use crate::model::time::Clock;
 use crate::policy::Policies;
+use crate::policy::reload::Current;
 use crate::store::{Shared, StoreError};
 use crate::token::issue::Subjects;
 use crate::token::password::Passwords;
@@ -47,8 +48,8 @@ pub struct Setup {
     pub issuer: Url,
     /// The durable truth.
     pub store: Shared,
-    /// The policy set in force, swapped by whoever reloads it.
-    pub policies: Arc<ArcSwap<Policies>>,
+    /// The policies in force, followed while their files change.
+    pub policies: Arc<Current>,
     /// Who has heard of changes.
     pub acknowledgements: Arc<Acknowledgements>,
     /// Seals private keys.
@@ -96,7 +97,7 @@ impl Default for Settings {
 pub struct Control {
     issuer: Issuer,
     store: Shared,
-    policies: Arc<ArcSwap<Policies>>,
+    policies: Arc<Current>,
     acknowledgements: Arc<Acknowledgements>,
     clock: Clock,
     settings: Settings,
@@ -172,7 +173,7 @@ impl Control {
     /// The policy set in force.
     #[must_use]
     pub fn policies(&self) -> Arc<Policies> {
-        self.policies.load_full()
+        self.policies.policies()
     }
 
     /// Who has heard of changes.

@@ -13,7 +13,7 @@ use super::session::SignedIn;
 use super::{Shown, consent};
 use crate::model::application::Application;
 use crate::model::scope::{Scope, ScopeSet};
-use crate::policy::RiskLevel;
+use crate::policy::catalogue::RiskLevel;
 use crate::store::StoreError;
 use crate::token::random::Secret;
 

@@ -262,12 +262,11 @@ fn scopes(text: Option<&str>, application: &Application) -> Result<(ScopeSet, bo
     if asked.is_empty() {
         return Ok((offered, offline));
     }
-    match asked.iter().find(|scope| scope.as_str() != "openid" && !offered.covers(scope)) {
-        None => Ok((asked, offline)),
-        Some(scope) => {
-            Err(RedirectFault::new("invalid_scope", format!("this application does not offer the scope {scope}")))
-        }
+    if let Some(scope) = asked.iter().find(|scope| scope.as_str() != "openid" && !offered.covers(scope)) {
+        let description = format!("this application does not offer the scope {scope}");
+        return Err(RedirectFault::new("invalid_scope", description));
     }
+    Ok((asked, offline))
 }
 
 fn prompt(text: Option<&str>) -> Result<Prompt, RedirectFault> {

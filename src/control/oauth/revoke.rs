@@ -13,6 +13,7 @@ use super::super::browser::session::later;
 use super::super::form::Parameters;
 use super::client::authenticate;
 use super::{Code, OAuthError, live};
+use crate::store::StoreError;
 use crate::token::random::sha256;
 
 /// Ends the family of a refresh or access token. A token that is unknown, over or somebody else's is answered 200
@@ -36,7 +37,10 @@ pub(super) async fn post(
     if let Some((application, family)) = found
         && application == client.application.id
     {
-        control.store().end_family(&family, later(now, LONGEST_TOKEN_SECONDS), now).await?;
+        match control.store().end_family(&family, later(now, LONGEST_TOKEN_SECONDS), now).await {
+            Ok(()) | Err(StoreError::Missing(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
         control.heard_everywhere().await?;
     }
     Ok(StatusCode::OK.into_response())

@@ -20,7 +20,7 @@ use super::request::{NOT_A_RESOURCE, is_resource};
 use super::{Code, OAuthError, unstored};
 use crate::model::application::ApplicationType;
 use crate::model::scope::ScopeSet;
-use crate::store::{Authorization, CodeOutcome, Refresh, RefreshOutcome};
+use crate::store::{Authorization, CodeOutcome, Refresh, RefreshOutcome, StoreError};
 use crate::token::issue::{AccessToken, IdToken, IdentityClaims};
 use crate::token::keys::Purpose;
 use crate::token::pkce;
@@ -98,7 +98,7 @@ async fn from_refresh(control: &Control, client: &Client, form: &Parameters) -> 
         must_stand(control, &kept.authorization).await?;
     }
     // One that is not live may be spent: presenting it again is how a stolen one shows.
-    let outcome = control.store().rotate_refresh(&hash, &successor.hash(), expires_at, now).await?;
+    let outcome = control.store().rotate_refresh(&hash, &client.application.id, &successor.hash(), expires_at, now).await?;
     let authorization = match outcome {
         RefreshOutcome::Rotated(authorization) if kept.is_some() => authorization,
         RefreshOutcome::Reused(family) => {
@@ -196,8 +196,12 @@ async fn first_refresh(
         authorization: authorization.clone(),
         expires_at: later(control.clock().now(), life),
     };
-    control.store().keep_refresh(&refresh).await?;
-    Ok(secret)
+    match control.store().keep_refresh(&refresh).await {
+        Ok(()) => Ok(secret),
+        // The code was presented a second time at this very moment.
+        Err(StoreError::Missing(_)) => Err(bad_grant("the authorization has ended")),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn must_stand(control: &Control, authorization: &Authorization) -> Result<Live, OAuthError> {
