@@ -134,11 +134,13 @@ impl MissingScope {
         Self { needed, offered, declined, granted }
     }
 
-    /// The one scope that mends it with least: of those that the application offers, or else of all that would do.
+    /// The least that would do, for a challenge: what the application offers goes first, a part before its whole.
     #[must_use]
     pub fn least(&self) -> ScopeSet {
-        let choice = if self.offered.is_empty() { &self.needed } else { &self.offered };
-        choice.iter().max_by_key(|scope| scope.whole().is_some()).cloned().into_iter().collect()
+        let offered = self.needed.iter().filter(|scope| self.offered.covers(scope));
+        let part_first = |scope: &&Scope| (scope.whole().is_none(), (*scope).clone());
+        let least = offered.min_by_key(part_first).or_else(|| self.needed.iter().min_by_key(part_first));
+        least.cloned().into_iter().collect()
     }
 
     pub(super) fn next_step(&self) -> String {
@@ -161,17 +163,6 @@ impl MissingScope {
                 either(&self.offered)
             )
         }
-    }
-}
-
-impl MissingScope {
-    /// The least that would do, for a challenge: what the application offers goes first, a part before its whole.
-    #[must_use]
-    pub fn least(&self) -> ScopeSet {
-        let offered = self.needed.iter().filter(|scope| self.offered.covers(scope));
-        let part_first = |scope: &&Scope| (scope.whole().is_none(), (*scope).clone());
-        let least = offered.min_by_key(part_first).or_else(|| self.needed.iter().min_by_key(part_first));
-        least.cloned().into_iter().collect()
     }
 }
 

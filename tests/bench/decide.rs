@@ -1,6 +1,9 @@
 //! What a decision costs: remembered, new, with a context to build, after compiling the grant.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot begin has nothing better to do than to stop")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot begin has nothing better to do than to stop"
+)]
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -38,7 +41,11 @@ fn decisions(criterion: &mut Criterion) {
         call(&format!("books/{}.csv", number.get()))
     };
     criterion.bench_function("first decision", |bencher| {
-        bencher.iter_batched(another, |call| decide(&session, &call, &around).unwrap(), BatchSize::SmallInput);
+        bencher.iter_batched(
+            another,
+            |call| decide(&session, &call, &around).unwrap(),
+            BatchSize::SmallInput,
+        );
     });
     let beyond = Call { action: Action::new("ecs:StartInstance"), ..call("i-1") };
     criterion.bench_function("first denial for want of a scope", |bencher| {
@@ -48,9 +55,11 @@ fn decisions(criterion: &mut Criterion) {
             BatchSize::SmallInput,
         );
     });
-    criterion.bench_function("session", |bencher| bencher.iter(|| compiled.session(&member(), black_box(&token))));
+    criterion
+        .bench_function("session", |bencher| bencher.iter(|| compiled.session(&member(), black_box(&token))));
     criterion.bench_function("compile", |bencher| bencher.iter(|| policies.compile(black_box(&installed))));
-    criterion.bench_function("load a policy folder", |bencher| bencher.iter(|| Policies::embedded().unwrap()));
+    criterion
+        .bench_function("load a policy folder", |bencher| bencher.iter(|| Policies::embedded().unwrap()));
 }
 
 fn call(name: &str) -> Call {

@@ -256,7 +256,8 @@ fn an_explanation_names_the_guardrail_the_scope_and_the_next_step() {
 #[test]
 fn a_guardrail_counts_wherever_its_scope_and_the_grants_overlap() {
     let forbids = |action: &str, granted: &str| {
-        let text = format!("@id(\"own\") @reason(\"r\")\nforbid (principal, {action}, resource is Resource);");
+        let text =
+            format!("@id(\"own\") @reason(\"r\")\nforbid (principal, {action}, resource is Resource);");
         let session = session(&loaded(&text), installed(granted), &alice(), granted);
         decide(&session, &call("ecs:DescribeDisks", "*"), &around())
             .map_or_else(|denial| denial.policies() == [Arc::from("own")], |_| false)
