@@ -13,6 +13,7 @@ pub mod issuer;
 pub mod oauth;
 pub mod page;
 mod problem;
+pub mod resources;
 mod signing;
 
 use std::any::Any;
@@ -39,6 +40,7 @@ use browser::throttle::Throttle;
 pub use browser::throttle::ThrottleSettings;
 use issuer::Issuer;
 pub use problem::{Problem, Reply};
+use resources::Resources;
 use signing::Ring;
 pub use signing::StartError;
 
@@ -46,6 +48,8 @@ pub use signing::StartError;
 pub struct Setup {
     /// The address that clients know it by.
     pub issuer: Url,
+    /// The addresses of the sidecars, for which tokens may be asked (RFC 8707); the issuer itself always is one.
+    pub resources: Vec<Url>,
     /// The durable truth.
     pub store: Shared,
     /// The policies in force, followed while their files change.
@@ -96,6 +100,7 @@ impl Default for Settings {
 /// The state of the role, shared by all handlers.
 pub struct Control {
     issuer: Issuer,
+    resources: Resources,
     store: Shared,
     policies: Arc<Current>,
     acknowledgements: Arc<Acknowledgements>,
@@ -114,8 +119,9 @@ impl Control {
     /// # Errors
     /// [`StartError`] says what is missing.
     pub async fn start(setup: Setup) -> Result<Arc<Self>, StartError> {
-        let Setup { issuer, store, policies, acknowledgements, sealer, clock, settings } = setup;
+        let Setup { issuer, resources, store, policies, acknowledgements, sealer, clock, settings } = setup;
         let issuer = Issuer::new(&issuer)?;
+        let resources = Resources::new(&issuer, &resources);
         signing::make_missing(&store, &sealer, clock.now()).await?;
         let ring = ArcSwap::from_pointee(Ring::load(&store, &sealer, clock.now()).await?);
         let subjects = Subjects::new(&*sealer.derive("subjects")?);
@@ -123,6 +129,7 @@ impl Control {
         let throttle = Throttle::new(settings.throttle);
         Ok(Arc::new(Self {
             issuer,
+            resources,
             store,
             policies,
             acknowledgements,
@@ -218,6 +225,10 @@ impl Control {
         // Too late for some sidecar: what was committed stands, and it stops with its lease.
         let _ = tokio::time::timeout(LONGEST_WAIT, everywhere).await;
         Ok(())
+    }
+
+    fn resources(&self) -> &Resources {
+        &self.resources
     }
 
     fn throttle(&self) -> &Throttle {
