@@ -13,9 +13,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{
-    Actor, Authorization, Code, Install, NewPrincipal, Refresh, Shared, StoreError, Subject, open,
-};
+use super::{Actor, Authorization, Code, Install, NewPrincipal, Refresh, Shared, StoreError, Subject, open};
 use crate::model::account::{Account, Principal, PrincipalKey, PrincipalKind};
 use crate::model::application::{Application, ApplicationType};
 use crate::model::grant::Grant;
@@ -92,7 +90,7 @@ every_backend! {
         a_grant_was_last_used_by_what_was_forwarded,
         audit_events_are_answered_newest_first,
         a_second_handle_sees_what_was_committed,
-        an_acknowledged_change_outlives_its_process,
+        a_change_that_was_cut_short_is_there_whole_or_not_at_all,
     }
 }
 
@@ -156,8 +154,7 @@ impl World {
     pub(super) async fn refresh(&self, grant: &Grant, byte: u8) -> Refresh {
         let code = self.code(grant, byte).await;
         self.store.redeem_code(&code.hash, at(20)).await.unwrap();
-        let refresh =
-            Refresh { hash: [byte; 32], authorization: code.authorization, expires_at: at(86_400) };
+        let refresh = Refresh { hash: [byte; 32], authorization: code.authorization, expires_at: at(86_400) };
         self.store.keep_refresh(&refresh).await.unwrap();
         refresh
     }

@@ -133,18 +133,21 @@ fn prepare(path: &Path) -> Result<(), StoreError> {
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let made = folder.map_or(Ok(()), |folder| DirBuilder::new().recursive(true).mode(0o700).create(folder));
-    made.and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)).map_or_else(
-        |error| match error.kind() {
-            ErrorKind::AlreadyExists if path.is_file() => Ok(()),
-            ErrorKind::AlreadyExists | ErrorKind::NotADirectory => Err(StoreError::Unavailable(format!(
-                "{shown} cannot be made, because a part of that path is a file; name another place"
-            ))),
-            _ => Err(StoreError::Unwritable(format!(
-                "{shown} cannot be made ({error}); give the user that runs consentry a folder that it may write"
-            ))),
-        },
-        |_| Ok(()),
-    )
+    let made =
+        made.and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
+    let Err(error) = made else { return Ok(()) };
+    let kind = error.kind();
+    if kind == ErrorKind::AlreadyExists && path.is_file() {
+        return Ok(()); // Another process was quicker.
+    }
+    if kind == ErrorKind::AlreadyExists || kind == ErrorKind::NotADirectory {
+        return Err(StoreError::Unavailable(format!(
+            "{shown} cannot be made, because a part of that path is a file; name another place"
+        )));
+    }
+    Err(StoreError::Unwritable(format!(
+        "{shown} cannot be made ({error}); give the user that runs consentry a folder that it may write"
+    )))
 }
 
 /// Applies what is missing of [`SCHEMA`], all or nothing, while no other process can.
@@ -193,3 +196,17 @@ const SCHEMA: &[&str] = &[include_str!("../../../schemas/store/sqlite/0001_first
 
 /// What marks a file as ours: "CNSY".
 const OURS: i64 = 0x434e_5359;
+
+#[cfg(test)]
+impl Sqlite {
+    /// Waits until the file is let go.
+    pub(super) async fn close(self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// Makes the writer's connection run a statement.
+    pub(super) async fn prepare_writer(&self, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(&self.writer).await.unwrap();
+    }
+}
