@@ -6,6 +6,7 @@
 mod ask;
 pub(crate) mod consent;
 pub mod csrf;
+mod install;
 mod login;
 pub mod session;
 pub(crate) mod throttle;
@@ -27,6 +28,7 @@ pub(super) fn routes() -> Router<Arc<Control>> {
     Router::new()
         .route(LOGIN, get(login::show).post(login::answer))
         .route("/logout", post(login::leave))
+        .route(install::PATH, get(install::show))
         .route(consent::PATH, post(consent::answer))
 }
 

@@ -106,7 +106,7 @@ pub(crate) async fn proceed(
                 Ok(request.fail(control.issuer(), &fault))
             }
             Answer::AskAdministrator(seen) => {
-                consent::ask_administrator(control, person, request, &application, seen).await
+                consent::ask_administrator(control, person, Some(request), &application, seen).await
             }
             Answer::AskPerson(installed) => consent::ask_person(control, person, request, &installed).await,
             Answer::Code(agreed) => give_code(control, person, &request, agreed).await,
