@@ -6,6 +6,7 @@
 //!
 //! To add an endpoint: one file, and one route line in [`Control::router`] or the folder's `routes`.
 
+pub mod admin;
 pub mod browser;
 pub mod console;
 mod form;
@@ -142,6 +143,8 @@ impl Control {
         let all = Router::new()
             .merge(oauth::routes())
             .merge(browser::routes())
+            .merge(admin::routes())
+            .merge(console::routes())
             .route(page::style::address(), get(page::style::get));
         let under_issuer = if self.issuer.path().is_empty() {
             all
