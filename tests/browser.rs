@@ -64,6 +64,7 @@ fn run(world: &World, mut facts: Value) -> Value {
     facts["authorize"] = application.ask().url.into();
     facts["redirect_uri"] = application.redirect_uri.into();
     facts["application"] = "report-hub".into();
+    facts["client_id"] = application.client_id.into();
     facts["console"] = format!("{}/console", world.issuer).into();
     facts["output"] = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/output").into();
     let mut script = Script::start("browser.mjs", &facts);

@@ -22,7 +22,7 @@ async fn dev_tells_a_person_what_to_open_and_what_to_try() {
         std::future::ready(told.contains("curl").then_some(told))
     })
     .await;
-    for word in [&world.issuer, &world.sidecar, "admin@acme", "report-hub", "/oauth2/v1/auth"] {
+    for word in [&world.issuer, &world.sidecar, "@acme", "/oauth2/v1/auth", "/api/v1/applications"] {
         assert!(story.contains(word), "{word}: {story}");
     }
 }

@@ -10,19 +10,17 @@ async fn a_request_that_can_be_read_in_two_ways_is_refused_and_the_connection_cl
     let (before, _) = world.seen().await;
     let host = world.sidecar.trim_start_matches("http://").to_owned();
     let token = &tokens.access;
-    for (what, lines, body) in FRAMING {
+    for (what, lines, body) in FRAMING.iter().chain(HEADS) {
         let lines = lines.replace("HOST", &host);
         let mut raw = Raw::connect(&world.sidecar).await;
         raw.write(format!("{lines}Authorization: Bearer {token}\r\n\r\n{body}")).await;
-        let text = String::from_utf8(raw.closed().await).unwrap();
-        // Refused, or (where nothing can be answered) just closed; the second request never ran.
-        let status = text.split(' ').nth(1).unwrap_or("closed");
-        assert!(["400", "405", "417", "501", "505", "closed"].contains(&status), "{what}: {text}");
-        assert_eq!(
-            text.matches("HTTP/1.1 ").count().min(2),
-            usize::from(status != "closed"),
-            "{what}: {text}"
-        );
+        if let Some(answer) = raw.answer_or_end().await {
+            assert!([400, 405, 501, 505].contains(&answer.status), "{what}: {}", answer.head);
+        }
+        if !HEADS.iter().any(|(head, ..)| head == what) {
+            let rest = raw.closed().await;
+            assert!(rest.is_empty(), "{what}: a second answer: {}", String::from_utf8_lossy(&rest));
+        }
     }
     assert_eq!(world.seen().await.0, before, "nothing reached the upstream");
     world.read_object(token).await.expect(200);
@@ -123,7 +121,7 @@ async fn a_malformed_request_to_the_issuer_is_refused_and_leaves_nothing_half_do
         let refused = application.post("/v1/token", &[]).body(body).send().await;
         assert_eq!(refused.status, 400, "{what}: {}", refused.text());
     }
-    let large = application.post("/v1/token", &[]).body("a".repeat(3_000_000)).send().await;
+    let large = application.post("/v1/token", &[]).body("a".repeat(200_000)).send().await;
     assert_eq!(large.status, 413, "{}", large.text());
 }
 
@@ -156,6 +154,20 @@ const FRAMING: &[(&str, &str, &str)] = &[
     ),
     ("a length with a sign", "POST /ecs/ HTTP/1.1\r\nHost: HOST\r\nContent-Length: +4\r\n", "abcd"),
     ("a body where none belongs", "GET /oss/reports HTTP/1.1\r\nHost: HOST\r\nContent-Length: 4\r\n", "abcd"),
+    (
+        "chunked in HTTP/1.0",
+        "POST /ecs/ HTTP/1.0\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n",
+        "0\r\n\r\n",
+    ),
+    (
+        "bad chunks",
+        "POST /ecs/ HTTP/1.1\r\nHost: HOST\r\nx-acs-action: StartInstance\r\nTransfer-Encoding: chunked\r\n",
+        "zz\r\nabcd\r\n0\r\n\r\n",
+    ),
+];
+
+/// Heads that two parsers could read differently, with no body to lose one's place in.
+const HEADS: &[(&str, &str, &str)] = &[
     ("no host", "GET /oss/reports HTTP/1.1\r\n", ""),
     ("two hosts", "GET /oss/reports HTTP/1.1\r\nHost: HOST\r\nHost: other\r\n", ""),
     ("a host with a path", "GET /oss/reports HTTP/1.1\r\nHost: a/b\r\n", ""),
@@ -170,16 +182,6 @@ const FRAMING: &[(&str, &str, &str)] = &[
         "an upgrade to HTTP/2",
         "GET /oss/reports HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
         "",
-    ),
-    (
-        "chunked in HTTP/1.0",
-        "POST /ecs/ HTTP/1.0\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n",
-        "0\r\n\r\n",
-    ),
-    (
-        "bad chunks",
-        "POST /ecs/ HTTP/1.1\r\nHost: HOST\r\nx-acs-action: StartInstance\r\nTransfer-Encoding: chunked\r\n",
-        "zz\r\nabcd\r\n0\r\n\r\n",
     ),
 ];
 

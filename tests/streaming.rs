@@ -31,7 +31,7 @@ async fn a_stream_without_a_credential_does_not_open() {
 }
 
 #[tokio::test]
-async fn a_websocket_opens_on_its_route_and_echoes_nowhere_else() {
+async fn a_websocket_opens_on_its_route_and_on_no_other() {
     let world = World::start().await;
     let tokens = world.install("report-hub", "admin@acme", &[]).await;
     let mut socket = upgrade(&world, "/oss-socket/reports", &tokens).await;

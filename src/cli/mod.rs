@@ -1,6 +1,5 @@
 //! The command line. Data goes to standard output, narration to standard error; the exit code says how it went.
 
-mod app_commands;
 pub mod check;
 pub mod control;
 pub mod dev;
@@ -34,11 +33,6 @@ enum Command {
     Sidecar(sidecar::Sidecar),
     /// Check a settings file of a sidecar or a control plane, and its policies
     Check(check::Check),
-    /// Check, format, test, show and explain policies
-    #[command(subcommand)]
-    Policy(super::cli::policy::Policy),
-    /// List, show, register, provision, assign, suspend, resume and revoke applications
-    App(app::App),
     /// Print the completions of a shell
     Completions {
         /// Which shell
@@ -80,8 +74,8 @@ impl Command {
             Self::Control(control) => control.run().map(|()| ExitCode::SUCCESS),
             Self::Sidecar(sidecar) => sidecar.run().map(|()| ExitCode::SUCCESS),
             Self::Check(check) => check.run().map(|()| ExitCode::SUCCESS),
-            Self::Policy(policy) => policy.run(),
-            Self::App(app) => app.run(),
+            //Self::Policy(policy) => policy.run(),
+            //Self::App(app) => app.run(),
             Self::Completions { shell } => completions(shell),
             Self::Man { out } => manual(out.as_deref()),
         }

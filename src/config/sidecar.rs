@@ -76,6 +76,10 @@ pub struct Upstream {
     /// A certificate authority to trust instead of the system's, as a PEM file.
     #[serde(default)]
     pub ca: Option<PathBuf>,
+    /// Whether a host *name* may resolve to this machine or a link-local address. An address that is written out
+    /// is always taken.
+    #[serde(default)]
+    pub allow_local: bool,
     /// How long connecting may take, in milliseconds.
     #[serde(default = "one_second")]
     pub connect_timeout_ms: u64,

@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::acknowledge::Acknowledgements;
 use super::lease::Lease;
+use super::origin::OriginError;
 use super::slots::SlotClock;
 use crate::model::id::{Seq, SidecarId};
 use crate::model::time::boot_milliseconds;
-use crate::store::{Change, Feed, Shared, StoreError, Subject};
+use crate::store::{Change, Shared, Subject};
 
 /// What a follower does with what it hears.
 pub struct Follower {
@@ -30,14 +31,18 @@ pub struct Follower {
     pub lease: Arc<Lease>,
     /// Told once a change is applied.
     pub acknowledgements: Arc<Acknowledgements>,
-    /// Counts up whenever the signing keys have changed.
-    pub keys: watch::Sender<u64>,
+    /// Reads the issuer's keys anew; a change of them counts as applied only when this has succeeded.
+    pub refresh_keys: RefreshKeys,
     /// Cuts every open stream whose standing no longer holds, and answers how many were cut in all so far.
     pub cut: CutStreams,
 }
 
 /// See [`Follower::cut`].
-pub type CutStreams = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = u64> + Send>> + Send + Sync>;
+pub type CutStreams = Arc<dyn Fn() -> Answering<u64> + Send + Sync>;
+/// See [`Follower::refresh_keys`].
+pub type RefreshKeys = Arc<dyn Fn() -> Answering<Result<(), OriginError>> + Send + Sync>;
+/// What such a function answers, later.
+pub type Answering<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 impl Follower {
     /// Follows until `stop`. The sidecar has its lease once `ready` is true.
@@ -68,14 +73,14 @@ impl Follower {
     }
 
     /// Applies all that is new. The first time there is nothing cached, so the log's end is where to start.
-    async fn catch_up(&self, applied: &mut Option<Seq>) -> Result<(), StoreError> {
+    async fn catch_up(&self, applied: &mut Option<Seq>) -> Result<(), OriginError> {
         let sent = boot_milliseconds();
         let newest = self.store.newest().await?;
         match *applied {
             Some(at) if newest > at => self.apply_after(at, newest).await?,
-            Some(at) if newest < at => self.forget_everything(),
+            Some(at) if newest < at => self.forget_everything().await?,
             Some(_) => {}
-            None => self.forget_everything(),
+            None => self.forget_everything().await?,
         }
         *applied = Some(newest);
         self.lease.renew(sent);
@@ -84,28 +89,27 @@ impl Follower {
         Ok(())
     }
 
-    async fn apply_after(&self, at: Seq, newest: Seq) -> Result<(), StoreError> {
+    async fn apply_after(&self, at: Seq, newest: Seq) -> Result<(), OriginError> {
         let changes = self.store.changes_after(at, MOST_CHANGES).await?;
         let next = Seq(at.0.saturating_add(1));
         let reaches = changes.last().is_some_and(|change| change.seq >= newest);
         let whole = reaches && changes.first().is_some_and(|change| change.seq == next);
         if !whole {
             // A gap, or too many to go through: distrust all.
-            self.forget_everything();
-            return Ok(());
+            return self.forget_everything().await;
         }
         for Change { subject, .. } in &changes {
             self.slots.strike(subject);
-            if *subject == Subject::Keys {
-                self.keys.send_modify(|count| *count = count.wrapping_add(1));
-            }
+        }
+        if changes.iter().any(|change| change.subject == Subject::Keys) {
+            (self.refresh_keys)().await?;
         }
         Ok(())
     }
 
-    fn forget_everything(&self) {
+    async fn forget_everything(&self) -> Result<(), OriginError> {
         self.slots.strike_all();
-        self.keys.send_modify(|count| *count = count.wrapping_add(1));
+        (self.refresh_keys)().await
     }
 }
 

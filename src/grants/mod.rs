@@ -131,21 +131,25 @@ impl Grants {
     pub fn still(&self, standing: &Standing) -> bool {
         self.lease.holds()
             && self.slots.unchanged(standing.seal())
-            && standing.policies() == self.policies.generation()
+            && self.policies.is(standing.policies())
             && standing.ends_at().is_none_or(|end| self.clock.now() < end)
     }
 
     /// Ends every standing given so far that may no longer be counted on, so that the streams that rest on it can
-    /// be cut.
-    pub fn end_stale(&self) {
+    /// be cut. Answers whether there was any.
+    #[must_use]
+    pub fn end_stale(&self) -> bool {
+        let mut ended = false;
         self.given.lock().retain(|standing| match standing.upgrade() {
             Some(standing) if self.still(&standing) => true,
             Some(standing) => {
                 standing.end();
+                ended = true;
                 false
             }
             None => false,
         });
+        ended
     }
 
     fn note(&self, standing: &Arc<Standing>) {
@@ -161,7 +165,7 @@ impl Grants {
         let key = caller.grant();
         // The order matters: the clock is read before the policies and the facts are.
         let since = self.slots.now();
-        let (generation, policies) = self.policies.load();
+        let policies = self.policies.policies();
         let (grant, first) = self.near.grant(&key).await?;
         let (member, second) = self.near.member(&key, &caller.principal).await?;
         let (Some(grant), Some(member)) = (grant, member) else {
@@ -169,11 +173,9 @@ impl Grants {
         };
         let installed = grant.installed().ok_or(NoStanding::NotInstalled)?;
         self.usable(installed, &member, caller)?;
-        let compiled = grant
-            .compiled(installed, generation, &policies)
-            .map_err(|error| NoStanding::Unavailable(format!("the grant's policies do not compile: {error}")))?;
+        let compiled = grant.compiled(installed, &policies);
         let seal = self.slots.seal(&near::subjects(&key, &caller.principal), since);
-        let standing = Standing::new(installed, &compiled, &member, caller, generation, seal);
+        let standing = Standing::new(installed, &compiled, &member, caller, seal);
         let tier = if first == Tier::Origin || second == Tier::Origin { Tier::Origin } else { Tier::Near };
         Ok((Arc::new(standing), tier))
     }

@@ -18,7 +18,7 @@ use crate::model::account::PrincipalKey;
 use crate::model::grant::Installed;
 use crate::model::id::GrantKey;
 use crate::model::member::Member;
-use crate::policy::{CompileError, CompiledGrant, Policies};
+use crate::policy::{CompiledGrant, Policies};
 use crate::store::Subject;
 
 /// The cache.
@@ -35,7 +35,7 @@ pub struct Near {
 /// A grant as cached, with its compiled form once someone has asked for it.
 pub struct NearGrant {
     installed: Option<Arc<Installed>>,
-    compiled: Mutex<Option<(u64, Arc<CompiledGrant>)>>,
+    compiled: Mutex<Option<Arc<CompiledGrant>>>,
     seal: Seal,
 }
 
@@ -112,20 +112,15 @@ impl NearGrant {
         self.installed.as_ref()
     }
 
-    /// The grant compiled under `policies`, whose generation is `generation`.
-    pub(super) fn compiled(
-        &self,
-        installed: &Arc<Installed>,
-        generation: u64,
-        policies: &Policies,
-    ) -> Result<Arc<CompiledGrant>, CompileError> {
+    /// The grant compiled under `policies`.
+    pub(super) fn compiled(&self, installed: &Arc<Installed>, policies: &Arc<Policies>) -> Arc<CompiledGrant> {
         let mut compiled = self.compiled.lock();
-        if let Some((_, ready)) = compiled.as_ref().filter(|(of, _)| *of == generation) {
-            return Ok(Arc::clone(ready));
+        if let Some(ready) = compiled.as_ref().filter(|ready| ready.version() == policies.version()) {
+            return Arc::clone(ready);
         }
-        let ready = policies.compile(installed)?;
-        *compiled = Some((generation, Arc::clone(&ready)));
-        Ok(ready)
+        let ready = policies.compile(installed);
+        *compiled = Some(Arc::clone(&ready));
+        ready
     }
 }
 

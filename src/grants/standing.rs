@@ -11,14 +11,14 @@ use super::slots::Seal;
 use crate::model::caller::Caller;
 use crate::model::grant::Installed;
 use crate::model::member::Member;
-use crate::policy::{CompiledGrant, Session};
+use crate::policy::{CompiledGrant, PolicyVersion, Session};
 
 /// A caller's standing, as of one moment; [`super::Grants::still`] says whether it may be counted on.
 pub struct Standing {
     installed: Arc<Installed>,
     login: Arc<str>,
     session: Arc<Session>,
-    generation: u64,
+    compiled: Arc<CompiledGrant>,
     seal: Seal,
     ended: Arc<AtomicBool>,
 }
@@ -29,14 +29,13 @@ impl Standing {
         compiled: &Arc<CompiledGrant>,
         member: &Member,
         caller: &Caller,
-        generation: u64,
         seal: Seal,
     ) -> Self {
         Self {
             installed: Arc::clone(installed),
             login: Arc::from(member.principal.login.as_str()),
             session: Arc::new(compiled.session(member, &caller.scopes)),
-            generation,
+            compiled: Arc::clone(compiled),
             seal,
             ended: Arc::default(),
         }
@@ -60,10 +59,10 @@ impl Standing {
         &self.session
     }
 
-    /// The generation of the policy set that it was compiled under.
+    /// The policy set that it was compiled under.
     #[must_use]
-    pub fn policies(&self) -> u64 {
-        self.generation
+    pub fn policies(&self) -> &PolicyVersion {
+        self.compiled.version()
     }
 
     /// Becomes true once this standing no longer holds and what rests on it must end.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::grant::Installed;
-use crate::model::scope::ScopeSet;
+use crate::model::scope::{Scope, ScopeSet};
 
 /// Policy's no.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,6 +154,17 @@ impl MissingScope {
                 either(&self.offered)
             )
         }
+    }
+}
+
+impl MissingScope {
+    /// The least that would do, for a challenge: what the application offers goes first, a part before its whole.
+    #[must_use]
+    pub fn least(&self) -> ScopeSet {
+        let offered = self.needed.iter().filter(|scope| self.offered.covers(scope));
+        let part_first = |scope: &&Scope| (scope.whole().is_none(), (*scope).clone());
+        let least = offered.min_by_key(part_first).or_else(|| self.needed.iter().min_by_key(part_first));
+        least.cloned().into_iter().collect()
     }
 }
 

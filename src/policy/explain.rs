@@ -68,6 +68,7 @@ fn headline(record: &Decision) -> String {
     let on = record.resource.as_deref().map(|name| format!(" on {name}")).unwrap_or_default();
     let end = match record.outcome {
         Outcome::Forwarded => "was allowed and passed on",
+        Outcome::Answered => "was answered by the sidecar itself",
         Outcome::Denied => "was denied by policy",
         Outcome::Refused => "was refused before policy was asked",
         Outcome::Failed => "was allowed, and the upstream failed",
@@ -128,7 +129,7 @@ fn giving(record: &Decision, policies: &Policies) -> Option<String> {
 
 fn next(record: &Decision, installed: Option<&Installed>) -> String {
     match record.outcome {
-        Outcome::Forwarded => return String::new(),
+        Outcome::Forwarded | Outcome::Answered => return String::new(),
         Outcome::Failed => return "Ask who runs the upstream; policy had no part in it.".to_owned(),
         Outcome::Denied | Outcome::Refused => {}
     }

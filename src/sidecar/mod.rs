@@ -14,12 +14,16 @@ mod refuse;
 mod route;
 pub mod start;
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 
 use crate::config::sidecar::Limits;
 use crate::grants::{Grants, Standing};
@@ -28,6 +32,7 @@ use crate::model::time::Clock;
 use crate::net::body::{Answer, Inbound};
 use crate::net::canonical::{self, Canonical, Rules};
 use crate::net::headers;
+use crate::net::listener::Abandoned;
 use crate::net::watch::Exchange;
 use crate::observe::metrics::Metrics;
 use crate::observe::records::Records;
@@ -246,9 +251,23 @@ impl Seen {
     }
 }
 
-/// The answer to a request whose handling panicked: a refusal too.
-pub(super) fn panicked() -> Response<Answer> {
-    let mut response = Response::new(Answer::empty());
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    response
+/// What net calls for each request of one worker.
+type Serve = Box<dyn Fn(Request<Inbound>, Exchange) -> Serving>;
+type Serving = Pin<Box<dyn Future<Output = Result<Response<Answer>, Abandoned>>>>;
+
+/// Answers requests with `worker`. A panic ends its call as a refusal, and nothing else.
+fn serve(worker: Rc<Worker>) -> Serve {
+    Box::new(move |request, exchange| {
+        let worker = Rc::clone(&worker);
+        Box::pin(async move {
+            let mut handling = pin!(worker.handle(request, exchange));
+            let guarded = poll_fn(|cx| {
+                match catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx))) {
+                    Ok(polled) => polled.map(Ok),
+                    Err(_) => Poll::Ready(Err(Abandoned)),
+                }
+            });
+            guarded.await
+        })
+    })
 }

@@ -184,17 +184,17 @@ pub struct Assertion {
 }
 
 impl Assertion {
-    /// Whether it is good for this request: it is bound to none, or to exactly this one. An assertion that is
-    /// bound to a body is good for no request whose body's hash is not given.
+    /// Whether it is good for this method and path: it is bound to none, or to exactly these.
     #[must_use]
-    pub fn allows_request(&self, method: &str, path: &str, body: Option<&[u8; 32]>) -> bool {
-        let body_fits = match (&self.bh, body) {
-            (None, _) => true,
-            (Some(bound), Some(hash)) => *bound == URL_SAFE_NO_PAD.encode(hash),
-            (Some(_), None) => false,
-        };
+    pub fn allows_request(&self, method: &str, path: &str) -> bool {
         let fits = |bound: &Option<String>, found: &str| bound.as_deref().is_none_or(|text| text == found);
-        fits(&self.htm, method) && fits(&self.htp, path) && body_fits
+        fits(&self.htm, method) && fits(&self.htp, path)
+    }
+
+    /// Whether it is good for a body with this SHA-256: it is bound to none, or to exactly this one.
+    #[must_use]
+    pub fn allows_body(&self, hash: &[u8; 32]) -> bool {
+        self.bh.as_deref().is_none_or(|bound| bound == URL_SAFE_NO_PAD.encode(hash))
     }
 }
 
@@ -208,7 +208,7 @@ pub fn verify_assertion(
     now: i64,
 ) -> Result<Assertion, TokenRefused> {
     let claims = signed_claims(keys, token, Purpose::Assertion)?;
-    read::<Lasting<'_>>(&claims)?.check(issuer, audience, now, 5)?;
+    read::<Lasting<'_>>(&claims)?.check(issuer, |found| found == audience, now, 5)?;
     let assertion: Assertion = read(&claims)?;
     if assertion.exp.saturating_sub(assertion.iat) > SECONDS {
         return Err(BAD_CLAIMS);
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!((read.sub.as_str(), read.act.sub.as_str()), ("opaque", "4001"));
         assert_eq!((read.aid.as_str(), read.uid.as_str()), ("1001", "2001"));
         assert_eq!((read.grant.as_str(), read.rev, read.scope.as_str()), ("1001/4001", 7, "/acs/oss:read"));
-        assert!(read.allows_request("DELETE", "/anything", None));
+        assert!(read.allows_request("DELETE", "/anything") && read.allows_body(&[0; 32]));
     }
 
     #[test]
@@ -296,11 +296,10 @@ mod tests {
         let signed = sign(&own, &caller(), Some(binding));
         assert_eq!(signed.expires_at, 1030);
         let read = verify_assertion(&keys, signed.token.expose(), "https://issuer", "oss", 1000).unwrap();
-        assert!(read.allows_request("PUT", "/oss/b/o", Some(&body)));
-        assert!(!read.allows_request("GET", "/oss/b/o", Some(&body)));
-        assert!(!read.allows_request("PUT", "/oss/b/o2", Some(&body)));
-        assert!(!read.allows_request("PUT", "/oss/b/o", Some(&random::sha256(b"other"))));
-        assert!(!read.allows_request("PUT", "/oss/b/o", None));
+        assert!(read.allows_request("PUT", "/oss/b/o") && read.allows_body(&body));
+        assert!(!read.allows_request("GET", "/oss/b/o"));
+        assert!(!read.allows_request("PUT", "/oss/b/o2"));
+        assert!(!read.allows_body(&random::sha256(b"other")));
     }
 
     #[test]

@@ -62,6 +62,12 @@ impl Raw {
         RawAnswer { status: status.unwrap(), head, body: String::from_utf8(body).unwrap() }
     }
 
+    /// Reads one answer; none when the other side closes without one.
+    pub(crate) async fn answer_or_end(&mut self) -> Option<RawAnswer> {
+        in_time("an answer, or the end", async { while self.read.is_empty() && self.more().await {} }).await;
+        if self.read.is_empty() { None } else { Some(self.answer().await) }
+    }
+
     /// Takes exactly `count` bytes.
     pub(crate) async fn take(&mut self, count: usize) -> Vec<u8> {
         in_time("reading bytes", async {

@@ -15,6 +15,15 @@ impl Source {
         first.trim_end_matches(".rs").to_owned()
     }
 
+    /// How many modules deep it stands: 0 at the root of the crate, 1 for `model` itself.
+    pub(crate) fn depth(&self) -> usize {
+        let parts = self.path.components().count();
+        match self.path.file_stem().and_then(|stem| stem.to_str()) {
+            Some("mod" | "lib" | "main") => parts - 1,
+            _ => parts,
+        }
+    }
+
     /// The lines of code that ship: no comments, no blank lines, nothing from the unit tests on.
     pub(crate) fn code(&self) -> impl Iterator<Item = &str> {
         let code = |line: &&str| !line.is_empty() && !line.starts_with("//");

@@ -129,9 +129,9 @@ impl World {
         self.folder.path().join(DATA)
     }
 
-    /// What it has written to stderr.
+    /// What it has written, to stderr and stdout.
     pub(crate) fn narration(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join(STDERR)).unwrap_or_default()
+        std::fs::read_to_string(self.folder.path().join(OUTPUT)).unwrap_or_default()
     }
 
     #[track_caller]
@@ -242,7 +242,7 @@ pub(crate) fn run<S: AsRef<OsStr>>(arguments: &[S]) -> Output {
 }
 
 fn launch(folder: &Path, ports: [&str; 4], arguments: &[String]) -> Child {
-    let log = std::fs::File::options().create(true).append(true).open(folder.join(STDERR)).unwrap();
+    let log = std::fs::File::options().create(true).append(true).open(folder.join(OUTPUT)).unwrap();
     let [control, sidecar, upstream, admin] = ports;
     consentry()
         .args(["dev", "--control-port", control, "--sidecar-port", sidecar])
@@ -252,7 +252,7 @@ fn launch(folder: &Path, ports: [&str; 4], arguments: &[String]) -> Child {
         .arg("--ready-file")
         .arg(folder.join(READY))
         .args(arguments)
-        .stdout(Stdio::null())
+        .stdout(log.try_clone().unwrap())
         .stderr(log)
         .process_group(0)
         .spawn()
@@ -261,4 +261,4 @@ fn launch(folder: &Path, ports: [&str; 4], arguments: &[String]) -> Child {
 
 const READY: &str = "ready.json";
 const DATA: &str = "data";
-const STDERR: &str = "stderr";
+const OUTPUT: &str = "output";

@@ -106,19 +106,20 @@ pub(in crate::token) fn key_set_json<'k>(keys: impl IntoIterator<Item = &'k Publ
     serde_json::to_string(&Wires { keys }).unwrap_or_else(|_| r#"{"keys":[]}"#.to_owned())
 }
 
-/// Checks an access token (RFC 9068 §4) and says whom it speaks for. `now` and `skew` are in seconds: `skew` is
-/// by how much this machine's clock and the issuer's may differ.
+/// Checks an access token (RFC 9068 §4) and says whom it speaks for. `meant` says of an audience whether it is the
+/// asker's own; `now` and `skew` are in seconds: `skew` is by how much this machine's clock and the issuer's may
+/// differ.
 pub fn verify_access_token(
     keys: &KeySet,
     token: &str,
     issuer: &str,
-    audience: &str,
+    meant: impl Fn(&str) -> bool,
     now: i64,
     skew: i64,
 ) -> Result<Caller, TokenRefused> {
     let claims = signed_claims(keys, token, Purpose::AccessToken)?;
     let lasting: Lasting<'_> = read(&claims)?;
-    lasting.check(issuer, audience, now, skew)?;
+    lasting.check(issuer, meant, now, skew)?;
     read::<AccessClaims<'_>>(&claims)?.caller(lasting.exp)
 }
 
@@ -192,13 +193,13 @@ impl Lasting<'_> {
     pub(in crate::token) fn check(
         &self,
         issuer: &str,
-        audience: &str,
+        meant: impl Fn(&str) -> bool,
         now: i64,
         skew: i64,
     ) -> Result<(), TokenRefused> {
         let meant = match &self.aud {
-            Audience::One(one) => one == audience,
-            Audience::Any(any) => any.iter().any(|one| one == audience),
+            Audience::One(one) => meant(one),
+            Audience::Any(any) => any.iter().any(|one| meant(one)),
         };
         if self.iss != issuer {
             return Err(TokenRefused::Invalid("it comes from another issuer"));

@@ -1,0 +1,111 @@
+//! The one host of a request (RFC 9110 section 7.2, RFC 9112 section 3.2, RFC 9113 section 8.3.1).
+
+use http::HeaderValue;
+use http::header::HOST;
+use http::request::Parts;
+use http::uri::Authority;
+
+use super::Malformed;
+
+/// Host and port, checked and in lower case.
+#[derive(Debug)]
+pub(super) struct Host {
+    spelled: Spelled,
+    /// Where the name ends.
+    name: usize,
+    port: Option<u16>,
+}
+
+/// Whichever form the request brought it in, so that nothing is copied.
+#[derive(Debug)]
+enum Spelled {
+    Header(HeaderValue),
+    Authority(Authority),
+    Lowered(Box<str>),
+}
+
+impl Host {
+    /// The host of a request: exactly one, and the same in every place that names it.
+    pub(super) fn read(parts: &Parts) -> Result<Self, Malformed> {
+        let mut headers = parts.headers.get_all(HOST).iter();
+        let (header, second) = (headers.next(), headers.next());
+        if second.is_some() {
+            return Err(Malformed::TwoHosts);
+        }
+        let authority = parts.uri.authority();
+        let spelled = match (header, authority) {
+            (None, None) => return Err(Malformed::NoHost),
+            (Some(header), None) => Spelled::Header(header.clone()),
+            (Some(header), Some(authority))
+                if header.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
+            {
+                Spelled::Header(header.clone())
+            }
+            (Some(_), Some(_)) => return Err(Malformed::TwoHosts),
+            // Only HTTP/2 may name the host in `:authority` alone.
+            (None, Some(_)) if parts.version < http::Version::HTTP_2 => return Err(Malformed::NoHost),
+            (None, Some(authority)) => Spelled::Authority(authority.clone()),
+        };
+        Self::check(spelled)
+    }
+
+    fn check(spelled: Spelled) -> Result<Self, Malformed> {
+        let text = spelled.as_str();
+        let (name, port) = split(text).ok_or(Malformed::BadHost)?;
+        let lowered = text.bytes().any(|byte| byte.is_ascii_uppercase());
+        let spelled = if lowered { Spelled::Lowered(text.to_ascii_lowercase().into()) } else { spelled };
+        Ok(Self { spelled, name, port })
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        self.spelled.as_str()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.as_str().get(..self.name).unwrap_or_default()
+    }
+
+    pub(super) fn port(&self) -> Option<u16> {
+        self.port
+    }
+}
+
+impl Spelled {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Header(value) => value.to_str().unwrap_or_default(),
+            Self::Authority(authority) => authority.as_str(),
+            Self::Lowered(text) => text,
+        }
+    }
+}
+
+/// The length of the name, and the port. No user information, no empty port, no trailing dot.
+fn split(text: &str) -> Option<(usize, Option<u16>)> {
+    let name = match text.strip_prefix('[') {
+        Some(rest) => {
+            let end = rest.find(']')?;
+            rest.get(..end)?.parse::<std::net::Ipv6Addr>().ok()?;
+            end + 2
+        }
+        None => {
+            let end = text.find(':').unwrap_or(text.len());
+            let bytes = text.get(..end)?.as_bytes();
+            let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+            let dotted = matches!(bytes.first(), None | Some(b'.')) || bytes.last() == Some(&b'.');
+            if dotted || bytes.len() > 253 || !bytes.iter().all(plain) {
+                return None;
+            }
+            end
+        }
+    };
+    let port = match text.get(name..)? {
+        "" => None,
+        port => {
+            let digits = port.strip_prefix(':')?;
+            let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
+            Some(digits.parse().ok().filter(|_| plain)?)
+        }
+    };
+    Some((name, port))
+}

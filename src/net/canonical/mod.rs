@@ -1,0 +1,199 @@
+//! The one canonicaliser: it runs once per request, and what it says is what policy sees and what is forwarded.
+//!
+//! In: the head of a request, and what is known of its framing. Out: a [`Candidate`], on whose path and host a
+//! route can be found, and from it with that route's [`Rules`] a [`Canonical`]; or a [`Malformed`] with a
+//! stable code and a sentence. It refuses rather than repairs: the only thing it ever rewrites is a path with
+//! dot segments or empty segments, and only where the route asks for it. RFC 9110, RFC 9112, RFC 3986.
+
+mod host;
+mod malformed;
+mod path;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use http::header::{CONNECTION, UPGRADE};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Version};
+use hyper::body::Body as _;
+
+use super::body::Inbound;
+use host::Host;
+pub use malformed::Malformed;
+
+/// What a route allows beyond the strict default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Resolve dot segments and empty segments instead of refusing them.
+    pub normalise: bool,
+    /// Let a WebSocket handshake through (RFC 6455).
+    pub websocket: bool,
+    /// Let GET, HEAD and DELETE carry a body.
+    pub body_on_any_method: bool,
+}
+
+/// A well-formed request for which no route has spoken yet.
+#[derive(Debug)]
+pub struct Candidate {
+    method: Method,
+    target: PathAndQuery,
+    host: Host,
+    websocket: bool,
+    has_body: bool,
+    resolved: Option<path::Odd>,
+}
+
+/// The one spelling of a request.
+#[derive(Debug)]
+pub struct Canonical {
+    method: Method,
+    target: PathAndQuery,
+    host: Host,
+    websocket: bool,
+}
+
+/// Reads the head of a request.
+///
+/// # Errors
+/// [`Malformed`]: the request must be refused, and an HTTP/1 connection closed.
+pub fn read(parts: &Parts, body: &Inbound) -> Result<Candidate, Malformed> {
+    if let Some(fault) = body.fault() {
+        return Err(Malformed::Framing(fault));
+    }
+    if !is_listed(&parts.method) {
+        return Err(Malformed::Method);
+    }
+    if parts.headers.len() > MOST_HEADERS {
+        return Err(Malformed::TooManyHeaders);
+    }
+    let host = Host::read(parts)?;
+    let websocket = is_websocket(parts)?;
+    let target = parts.uri.path_and_query().ok_or(Malformed::TargetForm)?;
+    let (target, resolved) = path::read(target)?;
+    let has_body = !body.is_end_stream();
+    Ok(Candidate { method: parts.method.clone(), target, host, websocket, has_body, resolved })
+}
+
+impl Candidate {
+    /// The path, with dot segments and empty segments resolved: what a route is found by.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.target.path()
+    }
+
+    /// The host without its port, in lower case.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.host.name()
+    }
+
+    /// Applies what the route allows.
+    ///
+    /// # Errors
+    /// [`Malformed`] where the route does not allow what the request needs.
+    pub fn admit(self, rules: Rules) -> Result<Canonical, Malformed> {
+        if let Some(odd) = self.resolved.filter(|_| !rules.normalise) {
+            return Err(odd.into());
+        }
+        if self.websocket && !rules.websocket {
+            return Err(Malformed::Upgrade);
+        }
+        let bodiless = matches!(self.method, Method::GET | Method::HEAD | Method::DELETE);
+        if self.has_body && bodiless && !rules.body_on_any_method {
+            return Err(Malformed::UnexpectedBody);
+        }
+        let Self { method, target, host, websocket, .. } = self;
+        Ok(Canonical { method, target, host, websocket })
+    }
+}
+
+impl Canonical {
+    /// The method, one of the listed ones.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Path and query exactly as they are forwarded.
+    #[must_use]
+    pub fn target(&self) -> &PathAndQuery {
+        &self.target
+    }
+
+    /// The path exactly as it is forwarded; it begins with a slash.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.target.path()
+    }
+
+    /// The query exactly as it is forwarded, without the question mark.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.target.query()
+    }
+
+    /// The segments of the path, percent-decoded. They contain no slash, no backslash and no control
+    /// character, and none is a dot segment.
+    pub fn segments(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.path().split('/').skip(1).map(path::decoded)
+    }
+
+    /// The host without its port, in lower case.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.host.name()
+    }
+
+    /// Host and port as they were sent, in lower case.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.host.as_str()
+    }
+
+    /// The port, where one was named.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.host.port()
+    }
+
+    /// Whether this is a WebSocket handshake that the route lets through.
+    #[must_use]
+    pub fn is_websocket(&self) -> bool {
+        self.websocket
+    }
+}
+
+fn is_listed(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::PATCH
+            | Method::DELETE
+            | Method::OPTIONS
+    )
+}
+
+/// A WebSocket handshake, or no upgrade at all; every other upgrade (h2c too) is refused.
+fn is_websocket(parts: &Parts) -> Result<bool, Malformed> {
+    let mut protocols = parts.headers.get_all(UPGRADE).iter();
+    let Some(protocol) = protocols.next() else { return Ok(false) };
+    let only = protocols.next().is_none() && protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
+    let asked = connection_names(&parts.headers, "upgrade");
+    let possible = parts.version == Version::HTTP_11 && parts.method == Method::GET;
+    if only && asked && possible { Ok(true) } else { Err(Malformed::Upgrade) }
+}
+
+fn connection_names(headers: &HeaderMap, option: &str) -> bool {
+    let values = headers.get_all(CONNECTION).into_iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|named| named.trim().eq_ignore_ascii_case(option))
+}
+
+const MOST_HEADERS: usize = 100;

@@ -1,0 +1,364 @@
+//! What waits on one worker thread: streams with a deadline, streams that can be cut, open connections.
+//!
+//! In: a stream that returned `Pending`. Out: a wake-up with a verdict, when its time is over or its [`Cut`]
+//! was fired. One sweep per tick and thread replaces a timer per request, and a stream that never waits costs
+//! nothing. It ends no stream itself, except one that cannot be woken because its peer does not read: then
+//! its connection is closed.
+
+mod link;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+pub(super) use link::{Admitted, Drive, Graceful, Link, Order};
+pub use link::{Exchange, Peer};
+
+/// What ends a stream abnormally: no terminating chunk, no end of stream.
+///
+/// It is asked right before a request is written, at every tick, and whenever
+/// [`Workers::sever`](super::listener::Workers::sever) is called; so it must be cheap, and must never answer
+/// `false` again after `true`.
+#[derive(Clone)]
+pub struct Cut(Rc<dyn Fn() -> bool>);
+
+impl Cut {
+    /// Cuts as soon as `fired` answers true.
+    pub fn when(fired: impl Fn() -> bool + 'static) -> Self {
+        Self(Rc::new(fired))
+    }
+
+    /// Whether the stream must end.
+    #[must_use]
+    pub fn is_fired(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cut")
+    }
+}
+
+/// Why a waiting stream was woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It was not: it goes on waiting.
+    Wait,
+    /// Nothing happened for as long as it may wait.
+    Late,
+    /// It was cut.
+    Cut,
+}
+
+/// Everything that waits on this thread.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// Ticks since the thread began; not a clock, only a way to count.
+    now: Cell<u32>,
+    tick: Duration,
+    waiting: RefCell<Table<Waiting>>,
+    pub(super) links: RefCell<Table<Rc<Link>>>,
+    /// The sweep sleeps because nothing waits.
+    parked: Cell<bool>,
+    draining: Cell<bool>,
+    /// The last connection has left.
+    left: tokio::sync::Notify,
+    bell: tokio::sync::Notify,
+    pub(super) limits: Limits,
+}
+
+/// How long a connection may keep a worker waiting, in ticks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) head: u32,
+    pub(super) idle: u32,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    waker: Waker,
+    deadline: u32,
+    cut: Option<Cut>,
+    link: Option<Rc<Link>>,
+    verdict: Verdict,
+    /// Counted as an open stream: one entry per exchange is.
+    counted: bool,
+}
+
+/// The place of one stream among those that wait; it leaves when dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    watch: Rc<Watch>,
+    key: Option<usize>,
+}
+
+/// How a stream waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience<'a> {
+    pub(super) ticks: u32,
+    pub(super) cut: Option<&'a Cut>,
+    /// The connection to close when the stream cannot be woken.
+    pub(super) link: Option<&'a Rc<Link>>,
+    pub(super) counted: bool,
+}
+
+/// Rows with stable keys.
+#[derive(Debug)]
+pub(super) struct Table<T> {
+    rows: Vec<Option<T>>,
+    free: Vec<usize>,
+}
+
+impl Watch {
+    pub(super) fn new(tick: Duration, head: Duration, idle: Duration) -> Rc<Self> {
+        let limits = Limits { head: ticks(head, tick), idle: ticks(idle, tick) };
+        Rc::new(Self {
+            now: Cell::new(0),
+            tick,
+            waiting: RefCell::default(),
+            links: RefCell::default(),
+            parked: Cell::new(false),
+            draining: Cell::new(false),
+            left: tokio::sync::Notify::new(),
+            bell: tokio::sync::Notify::new(),
+            limits,
+        })
+    }
+
+    /// A duration in ticks, never shorter.
+    pub(super) fn ticks(&self, duration: Duration) -> u32 {
+        ticks(duration, self.tick)
+    }
+
+    pub(super) fn now(&self) -> u32 {
+        self.now.get()
+    }
+
+    /// Adds a connection; the key removes it.
+    pub(super) fn join(&self, link: Rc<Link>) -> usize {
+        self.rouse();
+        // A tunnel may be opened while the worker drains.
+        if self.draining.get() {
+            link.order(Order::Finish);
+        }
+        self.links.borrow_mut().insert(link)
+    }
+
+    pub(super) fn leave(&self, key: usize) {
+        self.links.borrow_mut().remove(key);
+        if self.draining.get() && self.links.borrow().is_empty() {
+            self.left.notify_one();
+        }
+    }
+
+    fn rouse(&self) {
+        if self.parked.replace(false) {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Ticks for as long as the worker lives; sleeps while nothing waits.
+    pub(super) async fn sweep(&self) {
+        loop {
+            tokio::time::sleep(self.tick).await;
+            self.now.set(self.now.get().wrapping_add(1));
+            self.sweep_waiting(true);
+            self.sweep_links();
+            if self.waiting.borrow().is_empty() && self.links.borrow().is_empty() {
+                self.parked.set(true);
+                self.bell.notified().await;
+            }
+        }
+    }
+
+    /// Wakes what was cut and waits until it is gone. Returns how many streams that were.
+    pub(super) async fn sever(&self) -> usize {
+        let cut = self.sweep_waiting(false);
+        // Each stream ends when its task runs next; they are all on this thread.
+        for _ in 0..YIELDS {
+            tokio::task::yield_now().await;
+        }
+        // What is still there waits for a peer that does not read.
+        self.sweep_waiting(false);
+        for _ in 0..YIELDS {
+            tokio::task::yield_now().await;
+        }
+        cut
+    }
+
+    /// Judges everything that waits; returns how many streams were newly cut.
+    fn sweep_waiting(&self, with_deadlines: bool) -> usize {
+        let now = self.now.get();
+        let mut cut = 0;
+        for waiting in self.waiting.borrow_mut().iter_mut() {
+            let fired = waiting.cut.as_ref().is_some_and(Cut::is_fired);
+            let late = with_deadlines && is_past(now, waiting.deadline);
+            match (waiting.verdict, fired) {
+                (Verdict::Wait | Verdict::Late, true) => {
+                    waiting.verdict = Verdict::Cut;
+                    cut += usize::from(waiting.counted);
+                }
+                (Verdict::Wait, false) if late => waiting.verdict = Verdict::Late,
+                (Verdict::Wait, false) => continue,
+                (Verdict::Late, false) if !with_deadlines => continue,
+                (Verdict::Late, false) | (Verdict::Cut, true | false) => {
+                    if let Some(link) = &waiting.link {
+                        link.order(Order::Close);
+                    }
+                }
+            }
+            waiting.waker.wake_by_ref();
+        }
+        cut
+    }
+
+    fn sweep_links(&self) {
+        for link in self.links.borrow_mut().iter_mut() {
+            link.age(self.limits);
+        }
+    }
+
+    /// Tells every connection to end.
+    pub(super) fn order_all(&self, order: Order) {
+        for link in self.links.borrow_mut().iter_mut() {
+            link.order(order);
+        }
+    }
+
+    /// Tells every connection to finish, now and when it joins.
+    pub(super) fn begin_drain(&self) {
+        self.draining.set(true);
+        self.order_all(Order::Finish);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Waits until no connection is left.
+    pub(super) async fn quiet(&self) {
+        while !self.links.borrow().is_empty() {
+            self.left.notified().await;
+        }
+    }
+}
+
+impl Slot {
+    pub(super) fn new(watch: &Rc<Watch>) -> Self {
+        Self { watch: Rc::clone(watch), key: None }
+    }
+
+    pub(super) fn is_armed(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Waits (again): the deadline begins anew.
+    pub(super) fn arm(&mut self, cx: &Context<'_>, patience: Patience<'_>) {
+        // One more tick, because the current one has begun already.
+        let deadline = self.watch.now.get().wrapping_add(patience.ticks).wrapping_add(1);
+        let mut table = self.watch.waiting.borrow_mut();
+        if let Some(waiting) = self.key.and_then(|key| table.get_mut(key)) {
+            waiting.deadline = deadline;
+            if waiting.link.is_none() {
+                waiting.link = patience.link.cloned();
+            }
+            if waiting.verdict == Verdict::Late {
+                waiting.verdict = Verdict::Wait;
+            }
+            if !waiting.waker.will_wake(cx.waker()) {
+                waiting.waker = cx.waker().clone();
+            }
+            return;
+        }
+        let waiting = Waiting {
+            waker: cx.waker().clone(),
+            deadline,
+            cut: patience.cut.cloned(),
+            link: patience.link.cloned(),
+            verdict: Verdict::Wait,
+            counted: patience.counted,
+        };
+        self.key = Some(table.insert(waiting));
+        drop(table);
+        self.watch.rouse();
+    }
+
+    /// Why the stream was woken, if the sweep did it.
+    pub(super) fn verdict(&self) -> Verdict {
+        let table = self.watch.waiting.borrow();
+        self.key.and_then(|key| table.get(key)).map_or(Verdict::Wait, |waiting| waiting.verdict)
+    }
+
+    /// Waits no more.
+    pub(super) fn disarm(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.watch.waiting.borrow_mut().remove(key);
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.disarm();
+    }
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Table<T> {
+    pub(super) fn insert(&mut self, row: T) -> usize {
+        if let Some(key) = self.free.pop()
+            && let Some(place) = self.rows.get_mut(key)
+        {
+            *place = Some(row);
+            return key;
+        }
+        self.rows.push(Some(row));
+        self.rows.len() - 1
+    }
+
+    pub(super) fn remove(&mut self, key: usize) {
+        if let Some(place) = self.rows.get_mut(key)
+            && place.take().is_some()
+        {
+            self.free.push(key);
+        }
+    }
+
+    fn get(&self, key: usize) -> Option<&T> {
+        self.rows.get(key).and_then(Option::as_ref)
+    }
+
+    fn get_mut(&mut self, key: usize) -> Option<&mut T> {
+        self.rows.get_mut(key).and_then(Option::as_mut)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.rows.iter_mut().filter_map(Option::as_mut)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.len() == self.free.len()
+    }
+}
+
+fn ticks(duration: Duration, tick: Duration) -> u32 {
+    let ticks = duration.as_nanos().div_ceil(tick.as_nanos().max(1));
+    u32::try_from(ticks).unwrap_or(u32::MAX / 2).min(u32::MAX / 2)
+}
+
+/// Whether `now` has reached `deadline`, over the end of the number range.
+fn is_past(now: u32, deadline: u32) -> bool {
+    now.wrapping_sub(deadline) < u32::MAX / 2
+}
+
+/// Enough for a wake-up to pass through the tasks of a connection.
+const YIELDS: usize = 4;
