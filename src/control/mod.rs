@@ -237,3 +237,6 @@ fn on_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
 }
 
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;
