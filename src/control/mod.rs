@@ -6,6 +6,7 @@
 //!
 //! To add an endpoint: one file, and one route line in [`Control::router`] or the folder's `routes`.
 
+pub mod admin;
 pub mod browser;
 pub mod console;
 mod form;
@@ -149,6 +150,8 @@ impl Control {
         let all = Router::new()
             .merge(oauth::routes())
             .merge(browser::routes())
+            .merge(admin::routes())
+            .merge(console::routes())
             .route(page::style::address(), get(page::style::get));
         let under_issuer = if self.issuer.path().is_empty() {
             all
@@ -245,3 +248,6 @@ fn on_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
 }
 
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -109,7 +109,7 @@ pub(super) async fn stopped(
 }
 
 /// A scope in plain words. One that no catalogue describes is shown as what it is, with the highest risk.
-fn line(control: &Control, scope: &Scope) -> ScopeLine {
+pub(crate) fn line(control: &Control, scope: &Scope) -> ScopeLine {
     let policies = control.policies();
     match policies.catalogue().get(scope) {
         Some(entry) => ScopeLine {

@@ -3,7 +3,7 @@
 //! Plain forms and one cookie; nothing here needs JavaScript. What a form says is believed only with the session's
 //! CSRF field and from our own origin ([`csrf`]).
 
-mod ask;
+pub(crate) mod ask;
 pub(crate) mod consent;
 pub mod csrf;
 mod install;
