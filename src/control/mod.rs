@@ -6,6 +6,7 @@
 //!
 //! To add an endpoint: one file, and one route line in [`Control::router`] or the folder's `routes`.
 
+pub mod admin;
 pub mod browser;
 pub mod console;
 mod form;
@@ -13,6 +14,7 @@ pub mod issuer;
 pub mod oauth;
 pub mod page;
 mod problem;
+pub mod resources;
 mod signing;
 
 use std::any::Any;
@@ -39,6 +41,7 @@ use browser::throttle::Throttle;
 pub use browser::throttle::ThrottleSettings;
 use issuer::Issuer;
 pub use problem::{Problem, Reply};
+use resources::Resources;
 use signing::Ring;
 pub use signing::StartError;
 
@@ -46,6 +49,8 @@ pub use signing::StartError;
 pub struct Setup {
     /// The address that clients know it by.
     pub issuer: Url,
+    /// The addresses of the sidecars, for which tokens may be asked (RFC 8707); the issuer itself always is one.
+    pub resources: Vec<Url>,
     /// The durable truth.
     pub store: Shared,
     /// The policies in force, followed while their files change.
@@ -96,6 +101,7 @@ impl Default for Settings {
 /// The state of the role, shared by all handlers.
 pub struct Control {
     issuer: Issuer,
+    resources: Resources,
     store: Shared,
     policies: Arc<Current>,
     acknowledgements: Arc<Acknowledgements>,
@@ -114,8 +120,9 @@ impl Control {
     /// # Errors
     /// [`StartError`] says what is missing.
     pub async fn start(setup: Setup) -> Result<Arc<Self>, StartError> {
-        let Setup { issuer, store, policies, acknowledgements, sealer, clock, settings } = setup;
+        let Setup { issuer, resources, store, policies, acknowledgements, sealer, clock, settings } = setup;
         let issuer = Issuer::new(&issuer)?;
+        let resources = Resources::new(&issuer, &resources);
         signing::make_missing(&store, &sealer, clock.now()).await?;
         let ring = ArcSwap::from_pointee(Ring::load(&store, &sealer, clock.now()).await?);
         let subjects = Subjects::new(&*sealer.derive("subjects")?);
@@ -123,6 +130,7 @@ impl Control {
         let throttle = Throttle::new(settings.throttle);
         Ok(Arc::new(Self {
             issuer,
+            resources,
             store,
             policies,
             acknowledgements,
@@ -142,6 +150,8 @@ impl Control {
         let all = Router::new()
             .merge(oauth::routes())
             .merge(browser::routes())
+            .merge(admin::routes())
+            .merge(console::routes())
             .route(page::style::address(), get(page::style::get));
         let under_issuer = if self.issuer.path().is_empty() {
             all
@@ -220,6 +230,10 @@ impl Control {
         Ok(())
     }
 
+    fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
     fn throttle(&self) -> &Throttle {
         &self.throttle
     }
@@ -234,3 +248,6 @@ fn on_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
 }
 
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

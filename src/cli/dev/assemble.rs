@@ -64,6 +64,7 @@ impl World {
         let acknowledgements = Arc::new(Acknowledgements::default());
         let control = Control::start(Setup {
             issuer: Url::parse(&issuer).map_err(|error| Failure::Invalid(error.to_string()))?,
+            resources: Url::parse(&format!("http://{}", sockets.sidecar.address())).into_iter().collect(),
             store: Arc::clone(&store),
             policies: Arc::clone(&policies),
             acknowledgements: Arc::clone(&acknowledgements),

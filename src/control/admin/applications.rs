@@ -114,7 +114,11 @@ impl InstalledApplication {
 ///
 /// # Errors
 /// 404 `not_installed`, the store's.
-pub(in crate::control) async fn find(control: &Control, by: &Administrator, client_id: &str) -> Reply<Installed> {
+pub(in crate::control) async fn find(
+    control: &Control,
+    by: &Administrator,
+    client_id: &str,
+) -> Reply<Installed> {
     let found = control.store().installed(&by.grant_key(client_id)?).await?;
     found.filter(is_live).ok_or_else(|| not_installed(client_id))
 }

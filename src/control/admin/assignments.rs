@@ -40,7 +40,11 @@ pub(in crate::control) struct Assigned {
 }
 
 /// Reads who is assigned, users by login.
-pub(in crate::control) async fn read(control: &Control, by: &Administrator, client_id: &str) -> Reply<Assigned> {
+pub(in crate::control) async fn read(
+    control: &Control,
+    by: &Administrator,
+    client_id: &str,
+) -> Reply<Assigned> {
     let installed = applications::find(control, by, client_id).await?;
     let assignment = control.store().assignment(&installed.grant.key).await?;
     let mut users = Vec::new();
@@ -82,8 +86,7 @@ async fn resolve(control: &Control, by: &Administrator, assigned: &Assigned) -> 
         return Err(invalid(format!("At most {MOST} users, groups and roles can be assigned."))
             .next("Assign a group, or everybody with the mode `all`."));
     }
-    let mut assignment =
-        Assignment { mode: *mode, users: Vec::new(), groups: Vec::new(), roles: Vec::new() };
+    let mut assignment = Assignment { mode: *mode, users: Vec::new(), groups: Vec::new(), roles: Vec::new() };
     for login in users {
         assignment.users.push(user(control, by, login).await?);
     }
@@ -101,10 +104,10 @@ async fn user(control: &Control, by: &Administrator, login: &str) -> Reply<Princ
     let found = control.store().credential(login).await?.map(|found| found.principal.key);
     match found.filter(|key| key.account == *by.account()) {
         Some(PrincipalKey { kind: PrincipalKind::User, id, .. }) => Ok(id),
-        Some(PrincipalKey { kind: PrincipalKind::Account, .. }) => {
-            Err(invalid(format!("{login} is the root identity, which may use every application of the account."))
-                .next("Leave it out."))
-        }
+        Some(PrincipalKey { kind: PrincipalKind::Account, .. }) => Err(invalid(format!(
+            "{login} is the root identity, which may use every application of the account."
+        ))
+        .next("Leave it out.")),
         Some(PrincipalKey { kind: PrincipalKind::Role, .. }) | None => Err(nobody("user", login)),
     }
 }

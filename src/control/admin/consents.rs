@@ -75,17 +75,21 @@ pub(super) async fn withdraw(
     let wait = asked.waits()?;
     let installed = applications::find(&control, &by, &client_id).await?;
     let none = || {
-        Problem::new(StatusCode::NOT_FOUND, "not_found", "Nobody of this account with that login has agreed in person.")
-            .next("GET the list of consents; it names the logins.")
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "Nobody of this account with that login has agreed in person.",
+        )
+        .next("GET the list of consents; it names the logins.")
     };
     let found = control.store().credential(&login).await?.map(|found| found.principal.key);
     let person = found.filter(|key| key.account == *by.account()).ok_or_else(none)?;
     let change = Change::begin(&control, wait);
     let now = control.clock().now();
     let seq = control.store().withdraw_consent(&installed.grant.key, &person, &by.actor(), now).await;
-    let seq = seq.map_err(Problem::from).map_err(|problem| {
-        if problem.status() == StatusCode::NOT_FOUND { none() } else { problem }
-    })?;
+    let seq = seq
+        .map_err(Problem::from)
+        .map_err(|problem| if problem.status() == StatusCode::NOT_FOUND { none() } else { problem })?;
     let receipt = change.settle(&control, seq).await;
     Ok(Effect::answer(installed.grant.revision, receipt))
 }

@@ -12,9 +12,9 @@ use super::openapi::Refusals;
 use super::request::{Asked, invalid};
 use crate::control::{Control, Problem, Reply};
 use crate::model::decision::{Decision, Outcome};
-use crate::model::grant::Installed;
 use crate::model::id::{DecisionId, GrantKey};
 use crate::policy::ConsoleAction;
+use crate::policy::explain::{Explanation, explain};
 use crate::store::DecisionFilter;
 
 /// A page of decision records, newest first.
@@ -33,8 +33,9 @@ pub(super) struct ExplainedDecision {
     /// The record; `schemas/decision.json` describes it.
     #[schema(value_type = Object)]
     decision: Decision,
-    /// In sentences: what happened, by which authorization, and what would mend a refusal.
-    explanation: Vec<String>,
+    /// What happened, by which authorization and policies, and what would mend a refusal.
+    #[schema(value_type = Object)]
+    explanation: Explanation,
 }
 
 /// List decision records
@@ -42,7 +43,7 @@ pub(super) struct ExplainedDecision {
 /// One for each call that reached a sidecar with a token of this account, newest first.
 #[utoipa::path(get, path = "/api/v1/decisions", tag = "decisions", operation_id = "listDecisions",
     params(("application" = Option<String>, Query, description = "Only of this client ID."),
-        ("outcome" = Option<String>, Query, description = "Only `forwarded`, `denied`, `refused` or `failed`."),
+        ("outcome" = Option<String>, Query, description = "Only `forwarded`, `answered`, `denied`, `refused` or `failed`."),
         ("before" = Option<String>, Query, description = "Only older than this record."),
         ("limit" = Option<u32>, Query, description = "At most so many, 1 to 1000; 100 unless given.")),
     responses((status = 200, description = "A page of records.", body = Decisions), Refusals))]
@@ -81,7 +82,7 @@ pub(super) async fn show(
         }
         None => None,
     };
-    let explanation = explain(&decision, installed.as_ref());
+    let explanation = explain(&decision, installed.as_ref(), &control.policies());
     Ok(Json(ExplainedDecision { decision, explanation }))
 }
 
@@ -95,9 +96,10 @@ fn filter(asked: &Asked) -> Reply<DecisionFilter> {
         filter.before = Some(text.parse().map_err(|_| invalid("`before` is not a record's id."))?);
     }
     if let Some(text) = asked.parameter("outcome") {
-        let words = [Outcome::Forwarded, Outcome::Denied, Outcome::Refused, Outcome::Failed];
+        let words =
+            [Outcome::Forwarded, Outcome::Answered, Outcome::Denied, Outcome::Refused, Outcome::Failed];
         let outcome = words.into_iter().find(|outcome| outcome.as_str() == text);
-        let wrong = || invalid("`outcome` is one of forwarded, denied, refused, failed.");
+        let wrong = || invalid("`outcome` is one of forwarded, answered, denied, refused, failed.");
         filter.outcome = Some(outcome.ok_or_else(wrong)?);
     }
     if let Some(text) = asked.parameter("limit") {
@@ -105,48 +107,4 @@ fn filter(asked: &Asked) -> Reply<DecisionFilter> {
         filter.limit = limit.ok_or_else(|| invalid("`limit` is a number from 1 to 1000."))?;
     }
     Ok(filter)
-}
-
-/// What happened, by which authorization, and what would mend a refusal.
-fn explain(decision: &Decision, installed: Option<&Installed>) -> Vec<String> {
-    let who = decision.principal.as_deref().unwrap_or("somebody unknown");
-    let what = match (&decision.action, &decision.resource) {
-        (Some(action), Some(resource)) => format!("{action} on {resource}"),
-        (Some(action), None) => action.clone(),
-        (None, _) => format!("{} {}", decision.method, decision.path),
-    };
-    let end = match decision.outcome {
-        Outcome::Forwarded => "was forwarded".to_owned(),
-        Outcome::Denied => format!("was denied by policy ({})", decision.code),
-        Outcome::Refused => format!("was refused ({})", decision.code),
-        Outcome::Failed => "was permitted, but the upstream failed".to_owned(),
-    };
-    let mut told = vec![format!("The call {what} for {who} {end}.")];
-    if let (Some(installed), Some(revision)) = (installed, decision.grant_revision) {
-        let grant = &installed.grant;
-        let name = &installed.application.name;
-        told.push(if revision == grant.revision.0 {
-            format!(
-                "It rested on revision {revision} of the grant to {name}, authorized by {} at {}.",
-                grant.authorized_by_login, grant.authorized_at
-            )
-        } else {
-            format!("It rested on revision {revision} of the grant to {name}; the present one is {}.", grant.revision)
-        });
-    }
-    if !decision.policy.is_empty() {
-        told.push(format!("These policies decided: {}.", decision.policy.join(", ")));
-    }
-    if !decision.missing.is_empty() {
-        let declined = installed.is_some_and(|installed| {
-            installed.grant.declined.iter().any(|scope| decision.missing.iter().any(|one| one == scope.as_str()))
-        });
-        let how = if declined { "It was offered and declined" } else { "It was not granted" };
-        told.push(format!(
-            "One of these scopes would have allowed it: {}. {how}; an administrator can grant it when the \
-             application asks again with prompt=admin_consent.",
-            decision.missing.join(", ")
-        ));
-    }
-    told
 }

@@ -14,7 +14,7 @@ pub(in crate::control) mod official;
 mod openapi;
 mod publisher;
 mod redirect_uri;
-mod request;
+pub(in crate::control) mod request;
 mod secrets;
 pub(in crate::control) mod state;
 
@@ -38,7 +38,10 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route("/api/v1/applications/{client_id}/policies", get(applications::policies))
         .route("/api/v1/applications/{client_id}/suspend", post(state::suspend))
         .route("/api/v1/applications/{client_id}/resume", post(state::resume))
-        .route("/api/v1/applications/{client_id}/assignments", get(assignments::show).put(assignments::replace))
+        .route(
+            "/api/v1/applications/{client_id}/assignments",
+            get(assignments::show).put(assignments::replace),
+        )
         .route("/api/v1/applications/{client_id}/consents", get(consents::list))
         .route("/api/v1/applications/{client_id}/consents/{login}", delete(consents::withdraw))
         .route("/api/v1/official-applications", get(official::list))

@@ -63,12 +63,18 @@ pub(super) struct Provision {
 }
 
 /// Every official application, with whether the account has it.
-pub(in crate::control) async fn offers(control: &Control, by: &Administrator) -> Reply<Vec<(Application, bool)>> {
+pub(in crate::control) async fn offers(
+    control: &Control,
+    by: &Administrator,
+) -> Reply<Vec<(Application, bool)>> {
     let installed = control.store().installed_in(by.account()).await?;
     let installed: HashSet<ApplicationId> = installed.into_iter().map(|one| one.application.id).collect();
     let all = control.store().official_applications().await?;
     let usable = all.into_iter().filter(|application| application.enabled);
-    Ok(usable.map(|application| (installed.contains(&application.id), application)).map(|(had, a)| (a, had)).collect())
+    Ok(usable
+        .map(|application| (installed.contains(&application.id), application))
+        .map(|(had, a)| (a, had))
+        .collect())
 }
 
 /// Installs an official application with these optional scopes, and waits until every sidecar knows.
@@ -82,8 +88,12 @@ pub(in crate::control) async fn install(
     chosen: ScopeSet,
 ) -> Reply<Installed> {
     let unknown = || {
-        Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no official application with this client ID.")
-            .next("GET /api/v1/official-applications lists them.")
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "There is no official application with this client ID.",
+        )
+        .next("GET /api/v1/official-applications lists them.")
     };
     let id: ApplicationId = client_id.parse().map_err(|_| unknown())?;
     let found = control.store().application(&id).await?;
@@ -91,7 +101,8 @@ pub(in crate::control) async fn install(
     let key = GrantKey { account: by.account().clone(), application: id };
     if control.store().installed(&key).await?.as_ref().is_some_and(is_live) {
         let detail = format!("{} is installed already.", application.name);
-        return Err(Problem::new(StatusCode::CONFLICT, "exists", detail).next("To change its scopes, delete it first."));
+        return Err(Problem::new(StatusCode::CONFLICT, "exists", detail)
+            .next("To change its scopes, delete it first."));
     }
     let scopes = application.required.union(&chosen);
     let declined = application.offered().iter().filter(|scope| !scopes.covers(scope)).cloned().collect();
@@ -106,7 +117,10 @@ pub(in crate::control) async fn install(
 #[utoipa::path(get, path = "/api/v1/official-applications", tag = "official applications",
     operation_id = "listOfficialApplications",
     responses((status = 200, description = "Every official application.", body = OfficialApplications), Refusals))]
-pub(super) async fn list(State(control): State<Arc<Control>>, asked: Asked) -> Reply<Json<OfficialApplications>> {
+pub(super) async fn list(
+    State(control): State<Arc<Control>>,
+    asked: Asked,
+) -> Reply<Json<OfficialApplications>> {
     let by = asked.may(&control, ConsoleAction::List).await?;
     asked.only(&[])?;
     let shown = |(application, installed): (Application, bool)| OfficialApplication {

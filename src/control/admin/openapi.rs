@@ -73,7 +73,6 @@ struct Api;
 
 /// A refusal (RFC 9457). Programs go by `code`.
 #[derive(Serialize, ToSchema)]
-#[expect(dead_code, reason = "it describes what `Problem` writes")]
 struct ProblemDetails {
     /// Always `about:blank`.
     #[serde(rename = "type")]
@@ -99,7 +98,12 @@ impl IntoResponses for Refusals {
         let problem = || RefOr::Ref(Ref::from_schema_name("ProblemDetails"));
         let refusal = |description: &str| {
             let content = ContentBuilder::new().schema(Some(problem())).build();
-            RefOr::T(ResponseBuilder::new().description(description).content("application/problem+json", content).build())
+            RefOr::T(
+                ResponseBuilder::new()
+                    .description(description)
+                    .content("application/problem+json", content)
+                    .build(),
+            )
         };
         REFUSALS.iter().map(|(status, description)| ((*status).to_owned(), refusal(description))).collect()
     }
@@ -110,9 +114,16 @@ struct Security;
 impl Modify for Security {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         let Some(components) = api.components.as_mut() else { return };
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API token of an administrator.")).build();
-        let cookie = ApiKeyValue::with_description("consentry_session", "A session of the console; `__Host-consentry` over https.");
-        let csrf = ApiKeyValue::with_description("x-csrf-token", "The session's CSRF field, for all but reading.");
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An API token of an administrator."))
+            .build();
+        let cookie = ApiKeyValue::with_description(
+            "consentry_session",
+            "A session of the console; `__Host-consentry` over https.",
+        );
+        let csrf =
+            ApiKeyValue::with_description("x-csrf-token", "The session's CSRF field, for all but reading.");
         components.add_security_scheme("token", SecurityScheme::Http(bearer));
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         components.add_security_scheme("csrf", SecurityScheme::ApiKey(ApiKey::Header(csrf)));
@@ -144,7 +155,10 @@ mod tests {
             std::fs::write(&path, &found).unwrap();
         }
         let wanted = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(wanted == found, "schemas/control.openapi.json is not what the code says; rewrite it with BLESS=1");
+        assert!(
+            wanted == found,
+            "schemas/control.openapi.json is not what the code says; rewrite it with BLESS=1"
+        );
     }
 
     #[test]

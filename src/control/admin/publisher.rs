@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -148,7 +148,8 @@ impl Registration {
         if self.redirect_uris.is_empty() && self.runs_on != ApplicationType::ServerApp {
             found.push("`redirect_uris` needs at least one".to_owned());
         }
-        found.extend(self.redirect_uris.iter().filter_map(|uri| redirect_uri::check(uri, self.runs_on).err()));
+        found
+            .extend(self.redirect_uris.iter().filter_map(|uri| redirect_uri::check(uri, self.runs_on).err()));
         for scope in self.required_scopes.iter().chain(&self.optional_scopes) {
             if !catalogue.knows(scope) {
                 found.push(format!("there is no scope {scope}"));
@@ -170,8 +171,12 @@ impl Registration {
 /// An application that the account has published; another's answers like an unknown one.
 pub(super) async fn own(control: &Control, by: &Administrator, client_id: &str) -> Reply<Application> {
     let unknown = || {
-        Problem::new(StatusCode::NOT_FOUND, "not_found", "This account has not registered an application with that client ID.")
-            .next("GET /api/v1/publisher/applications lists them.")
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "This account has not registered an application with that client ID.",
+        )
+        .next("GET /api/v1/publisher/applications lists them.")
     };
     let id: ApplicationId = client_id.parse().map_err(|_| unknown())?;
     let found = control.store().application(&id).await?;
@@ -195,7 +200,11 @@ pub(super) async fn list(State(control): State<Arc<Control>>, asked: Asked) -> R
 #[utoipa::path(post, path = "/api/v1/publisher/applications", tag = "publisher", operation_id = "registerApplication",
     request_body = Registration,
     responses((status = 201, description = "Registered.", body = PublishedApplication), Refusals))]
-pub(super) async fn register(State(control): State<Arc<Control>>, asked: Asked, body: Body) -> Reply<Response> {
+pub(super) async fn register(
+    State(control): State<Arc<Control>>,
+    asked: Asked,
+    body: Body,
+) -> Reply<Response> {
     let by = asked.may(&control, ConsoleAction::Publish).await?;
     asked.only(&[])?;
     let registration: Registration = body.read()?;

@@ -9,7 +9,8 @@ use crate::model::application::ApplicationType;
 /// # Errors
 /// A sentence that says what is wrong with it.
 pub(super) fn check(text: &str, kind: ApplicationType) -> Result<(), String> {
-    let no = |why: &str| Err(format!("the redirect URI {:?} {why}", text.chars().take(200).collect::<String>()));
+    let no =
+        |why: &str| Err(format!("the redirect URI {:?} {why}", text.chars().take(200).collect::<String>()));
     if text.len() > 1024 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return no("must be at most 1024 printable ASCII characters without a space");
     }
@@ -44,8 +45,20 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 const NEVER: [&str; 14] = [
-    "javascript", "data", "vbscript", "blob", "file", "filesystem", "about", "view-source", "ws", "wss", "ftp",
-    "mailto", "tel", "intent",
+    "javascript",
+    "data",
+    "vbscript",
+    "blob",
+    "file",
+    "filesystem",
+    "about",
+    "view-source",
+    "ws",
+    "wss",
+    "ftp",
+    "mailto",
+    "tel",
+    "intent",
 ];
 
 #[cfg(test)]
@@ -54,7 +67,12 @@ mod tests {
 
     #[test]
     fn an_address_that_only_its_owner_receives_is_taken() {
-        for text in ["https://a.example/cb?x=1", "http://127.0.0.1/callback", "http://[::1]:8000/", "http://localhost:1/x"] {
+        for text in [
+            "https://a.example/cb?x=1",
+            "http://127.0.0.1/callback",
+            "http://[::1]:8000/",
+            "http://localhost:1/x",
+        ] {
             assert_eq!(check(text, ApplicationType::WebApp), Ok(()), "{text}");
         }
         assert_eq!(check("com.example.app:/cb", ApplicationType::NativeApp), Ok(()));
@@ -64,8 +82,17 @@ mod tests {
     #[test]
     fn an_address_that_could_leak_a_code_is_refused() {
         for text in [
-            "", "/relative", "http://a.example/cb", "https://a.example/cb#f", "https://u:p@a.example/", "https://*.a.example/",
-            "javascript:alert(1)", "data:text/html,x", "https://a.example/ b", "https://a.example\\@b.example/", "file:///etc/passwd",
+            "",
+            "/relative",
+            "http://a.example/cb",
+            "https://a.example/cb#f",
+            "https://u:p@a.example/",
+            "https://*.a.example/",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "https://a.example/ b",
+            "https://a.example\\@b.example/",
+            "file:///etc/passwd",
             "http://127.0.0.1.evil.example/cb",
         ] {
             assert!(check(text, ApplicationType::NativeApp).is_err(), "{text} was taken");

@@ -31,7 +31,11 @@ impl Administrator {
     ///
     /// # Errors
     /// 403 `forbidden`.
-    pub(in crate::control) fn check(control: &Control, principal: Principal, action: ConsoleAction) -> Reply<Self> {
+    pub(in crate::control) fn check(
+        control: &Control,
+        principal: Principal,
+        action: ConsoleAction,
+    ) -> Reply<Self> {
         if control.policies().may(&principal, action, &principal.key.account) {
             return Ok(Self { principal });
         }
@@ -169,11 +173,16 @@ impl Body {
 impl FromRequest<Arc<Control>> for Body {
     type Rejection = Problem;
     async fn from_request(request: Request, control: &Arc<Control>) -> Result<Self, Problem> {
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let kind =
+            request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let essence = kind.split(';').next().unwrap_or_default().trim();
         let json = essence.eq_ignore_ascii_case("application/json");
         let bytes = Bytes::from_request(request, control).await.map_err(|rejection| {
-            Problem::new(rejection.status(), "invalid_request", "The body could not be read, or is too large.")
+            Problem::new(
+                rejection.status(),
+                "invalid_request",
+                "The body could not be read, or is too large.",
+            )
         })?;
         Ok(Self { json, bytes })
     }

@@ -65,7 +65,8 @@ pub(super) async fn list(
     asked.only(&[])?;
     let application = own(&control, &by, &client_id).await?;
     let secrets = control.store().secrets(&application.id).await?;
-    let secrets = secrets.into_iter().map(|one| SecretMark { id: one.id, created_at: one.created_at }).collect();
+    let secrets =
+        secrets.into_iter().map(|one| SecretMark { id: one.id, created_at: one.created_at }).collect();
     Ok(Json(Secrets { secrets }))
 }
 
@@ -115,6 +116,6 @@ pub(super) async fn remove(
     let by = asked.may(&control, ConsoleAction::Publish).await?;
     asked.only(&[])?;
     let application = own(&control, &by, &client_id).await?;
-    control.store().delete_secret(&application.id, &secret_id, &by.actor()).await?;
+    control.store().delete_secret(&application.id, &secret_id, &by.actor(), control.clock().now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

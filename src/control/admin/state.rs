@@ -59,7 +59,13 @@ impl Effect {
     fn of(revision: Revision, receipt: Option<Receipt>) -> Self {
         let Some(receipt) = receipt else {
             let revision = revision.0;
-            return Self { effective: false, revision, elapsed_ms: None, sidecars: None, streams_closed: None };
+            return Self {
+                effective: false,
+                revision,
+                elapsed_ms: None,
+                sidecars: None,
+                streams_closed: None,
+            };
         };
         let part = |part: Confirmation| SidecarEffect {
             id: part.id.into(),
@@ -90,7 +96,11 @@ impl Change {
 
     /// Waits until the change at `seq` is true everywhere, unless it is not to be waited for.
     pub(in crate::control) async fn settle(self, control: &Control, seq: Seq) -> Option<Receipt> {
-        if self.wait { Some(control.acknowledgements().everywhere(seq, self.streams_before).await) } else { None }
+        if self.wait {
+            Some(control.acknowledgements().everywhere(seq, self.streams_before).await)
+        } else {
+            None
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Fills the pages that ask, and those that say why nobody can be asked.
 
 use axum::response::Response;
-use url::form_urlencoded;
 
 use super::super::oauth::decision::Stop;
 use super::super::oauth::request::AuthorizeRequest;
@@ -10,7 +9,7 @@ use super::super::page::stop::{NeedsAdministrator, Stopped};
 use super::super::page::{FormTarget, Label, Risk, ScopeLine, respond};
 use super::super::{Control, Problem};
 use super::session::SignedIn;
-use super::{Shown, consent};
+use super::{Shown, consent, install};
 use crate::model::application::Application;
 use crate::model::scope::{Scope, ScopeSet};
 use crate::policy::catalogue::RiskLevel;
@@ -21,7 +20,7 @@ use crate::token::random::Secret;
 pub(super) async fn administrator(
     control: &Control,
     person: &SignedIn,
-    request: &AuthorizeRequest,
+    request: Option<&AuthorizeRequest>,
     application: &Application,
     granted: Option<&ScopeSet>,
     transaction: &Secret,
@@ -33,19 +32,20 @@ pub(super) async fn administrator(
     };
     let optional = application.optional.without(&application.required);
     let dropped = granted.map(|granted| granted.without(&application.offered())).unwrap_or_default();
+    let onward = request.map_or_else(|| control.issuer().at("/"), |request| request.redirect_uri.clone());
     Ok(respond(&Consent {
         visitor: Some(person.visitor()),
         action: action(control),
         csrf: person.csrf(),
         transaction: transaction.expose().to_owned(),
-        asker: asker(person, application, &request.redirect_uri),
+        asker: asker(person, application, &onward),
         account: alias(control, person).await?,
         account_id: person.principal.key.account.to_string(),
         required: application.required.iter().map(choice).collect(),
         optional: optional.iter().map(choice).collect(),
         dropped: dropped.iter().map(ToString::to_string).collect(),
         again: granted.is_some(),
-        form_target: FormTarget::of(&request.redirect_uri),
+        form_target: request.and_then(|request| FormTarget::of(&request.redirect_uri)),
     }))
 }
 
@@ -75,7 +75,7 @@ pub(super) async fn person(
 pub(super) async fn stopped(
     control: &Control,
     person: &SignedIn,
-    request: &AuthorizeRequest,
+    redirect_uri: &str,
     application: &Application,
     stop: Stop,
 ) -> Result<Response, Shown> {
@@ -86,19 +86,20 @@ pub(super) async fn stopped(
     Ok(match stop {
         Stop::NotInstalled => respond(&NeedsAdministrator {
             visitor: Some(visitor),
-            asker: asker(person, application, &request.redirect_uri),
+            asker: asker(person, application, redirect_uri),
             login: Label::new(&person.principal.login),
             account: alias(control, person).await?,
             administrators,
             scopes: application.offered().iter().map(|scope| line(control, scope)).collect(),
-            link: control.issuer().at(&format!("/console/authorize?{}", named(application))),
+            link: format!("{}{}", control.issuer().origin(), install::address(control, application)),
         }),
         Stop::OnlyAdministrators => respond(&Stopped {
             title: "An administrator has to decide this again".to_owned(),
             application: Some(name),
-            why: "The application asks for another authorization by an administrator of your account, and you \
+            why:
+                "The application asks for another authorization by an administrator of your account, and you \
                   are not one. What is authorized now goes on as it is."
-                .to_owned(),
+                    .to_owned(),
             code: "not_an_administrator",
             ..Stopped::administrators_only(visitor, administrators)
         }),
@@ -107,12 +108,8 @@ pub(super) async fn stopped(
     })
 }
 
-fn named(application: &Application) -> String {
-    form_urlencoded::Serializer::new(String::new()).append_pair("client_id", application.id.as_str()).finish()
-}
-
 /// A scope in plain words. One that no catalogue describes is shown as what it is, with the highest risk.
-fn line(control: &Control, scope: &Scope) -> ScopeLine {
+pub(crate) fn line(control: &Control, scope: &Scope) -> ScopeLine {
     let policies = control.policies();
     match policies.catalogue().get(scope) {
         Some(entry) => ScopeLine {

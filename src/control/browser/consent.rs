@@ -15,14 +15,14 @@ use serde::{Deserialize, Serialize};
 use super::super::form::Parameters;
 use super::super::oauth::authorize::{enabled, proceed};
 use super::super::oauth::decision::{Stop, joins_by_installing};
-use super::super::oauth::request::{AuthorizeRequest, RedirectFault, is_registered};
+use super::super::oauth::request::{AuthorizeRequest, Prompt, RedirectFault, is_registered};
 use super::super::{Control, Problem};
 use super::session::{SignedIn, later, signed_in};
-use super::{Shown, ask, csrf};
+use super::{Shown, ask, csrf, install};
 use crate::model::account::{PrincipalKey, PrincipalKind};
 use crate::model::application::Application;
 use crate::model::grant::{AssignmentMode, Grant, Installed};
-use crate::model::id::{GrantKey, Revision};
+use crate::model::id::{ApplicationId, GrantKey, Revision};
 use crate::model::scope::ScopeSet;
 use crate::store::{Actor, AuditEvent, Install, PendingConsent, StoreError};
 use crate::token::random::{Secret, sha256};
@@ -33,7 +33,9 @@ pub(crate) const PATH: &str = "/oauth2/v1/consent";
 /// What is kept while a person decides.
 #[derive(Serialize, Deserialize)]
 struct Pending {
-    request: AuthorizeRequest,
+    application: ApplicationId,
+    /// What is answered afterwards; nothing when an administrator was led here without one.
+    request: Option<AuthorizeRequest>,
     principal: PrincipalKey,
     question: Question,
 }
@@ -51,7 +53,7 @@ enum Question {
 pub(crate) async fn ask_administrator(
     control: &Control,
     person: &SignedIn,
-    request: AuthorizeRequest,
+    request: Option<AuthorizeRequest>,
     application: &Application,
     seen: Option<Revision>,
 ) -> Result<Response, Shown> {
@@ -63,9 +65,9 @@ pub(crate) async fn ask_administrator(
     let optional = application.optional.without(&application.required);
     let question =
         Question::Account { seen, required: application.required.clone(), optional: optional.clone() };
-    let transaction = keep(control, person, &request, question).await?;
+    let transaction = keep(control, person, application, request.as_ref(), question).await?;
     let granted = live.map(|installed| installed.grant.scopes);
-    ask::administrator(control, person, &request, application, granted.as_ref(), &transaction).await
+    ask::administrator(control, person, request.as_ref(), application, granted.as_ref(), &transaction).await
 }
 
 /// Shows the person's own page.
@@ -77,7 +79,7 @@ pub(crate) async fn ask_person(
 ) -> Result<Response, Shown> {
     let scopes = installed.grant.scopes.clone();
     let question = Question::Person { scopes: scopes.clone() };
-    let transaction = keep(control, person, &request, question).await?;
+    let transaction = keep(control, person, &installed.application, Some(&request), question).await?;
     ask::person(control, person, &request, &installed.application, &scopes, &transaction).await
 }
 
@@ -89,7 +91,7 @@ pub(crate) async fn stopped(
     application: &Application,
     stop: Stop,
 ) -> Result<Response, Shown> {
-    ask::stopped(control, person, request, application, stop).await
+    ask::stopped(control, person, &request.redirect_uri, application, stop).await
 }
 
 /// Takes the answer.
@@ -111,42 +113,62 @@ pub(super) async fn answer(
     let chosen = chosen.map_err(|_| bad_form("a scope of the form is none"))?;
     let transaction = one("transaction").ok_or_else(spent)?;
     let pending = take(&control, &person, transaction).await?;
-    let application = enabled(&control, &pending.request.application).await?;
-    if !is_registered(&application, &pending.request.redirect_uri) {
+    let application = enabled(&control, &pending.application).await?;
+    let uri = pending.request.as_ref().map(|request| request.redirect_uri.as_str());
+    if uri.is_some_and(|uri| !is_registered(&application, uri)) {
         return Err(spent().into());
     }
     if !authorize {
         return reject(&control, &person, &pending, &application).await;
     }
-    match pending.question {
-        Question::Account { seen, required, optional } => {
-            let offered = required.union(&optional);
-            check_chosen(&chosen, &offered)?;
-            let scopes = required.union(&chosen);
-            let declined = optional.without(&scopes);
-            install(&control, &person, &application, Choice { scopes, declined, seen }).await?;
-        }
-        Question::Person { scopes } => {
-            check_chosen(&chosen, &scopes)?;
-            let (key, now) = (grant_key(&person, &application), control.clock().now());
-            control.store().consent_in_person(&key, &person.principal.key, &scopes, now).await?;
+    let uses_it = pending.request.is_some();
+    carry_out(&control, &person, &application, pending.question, &chosen, uses_it).await?;
+    control.heard_everywhere().await?;
+    match pending.request {
+        None => Ok(install::decided(&person, &application, true)),
+        Some(mut request) => {
+            request.prompt = Prompt::default();
+            proceed(&control, &person, request, application).await
         }
     }
-    control.heard_everywhere().await?;
-    let mut request = pending.request;
-    request.prompt = super::super::oauth::request::Prompt::default();
-    proceed(&control, &person, request, application).await
+}
+
+/// Makes the yes true in the store.
+async fn carry_out(
+    control: &Control,
+    person: &SignedIn,
+    application: &Application,
+    question: Question,
+    chosen: &ScopeSet,
+    uses_it: bool,
+) -> Result<(), Shown> {
+    match question {
+        Question::Account { seen, required, optional } => {
+            check_chosen(chosen, &required.union(&optional))?;
+            let scopes = required.union(chosen);
+            let declined = optional.without(&scopes);
+            grant(control, person, application, Choice { scopes, declined, seen, uses_it }).await
+        }
+        Question::Person { scopes } => {
+            check_chosen(chosen, &scopes)?;
+            let (key, now) = (grant_key(person, application), control.clock().now());
+            control.store().consent_in_person(&key, &person.principal.key, &scopes, now).await?;
+            Ok(())
+        }
+    }
 }
 
 struct Choice {
     scopes: ScopeSet,
     declined: ScopeSet,
     seen: Option<Revision>,
+    /// Whether the administrator was on the way to the application.
+    uses_it: bool,
 }
 
 /// Turns the administrator's yes into a grant. For an official application it is their own consent as well: they have
 /// just read the same list.
-async fn install(
+async fn grant(
     control: &Control,
     person: &SignedIn,
     application: &Application,
@@ -162,7 +184,7 @@ async fn install(
         seen: choice.seen,
     };
     let (grant, _) = control.store().install(&install, now).await?;
-    if !application.official {
+    if !application.official || !choice.uses_it {
         return Ok(());
     }
     let member = control.store().member(&grant.key, &person.principal.key, now).await?;
@@ -203,26 +225,34 @@ async fn reject(
         actor: person.principal.login.clone(),
         event: "consent.rejected".to_owned(),
         subject: grant_key(person, application).to_string(),
-        detail: serde_json::json!({ "scopes": pending.request.scopes }).to_string(),
+        detail: serde_json::json!({ "scopes": pending.request.as_ref().map(|request| &request.scopes) })
+            .to_string(),
     };
     control.store().keep_audit(&event).await?;
-    let whom = if application.contact.is_empty() { &application.publisher_name } else { &application.contact };
+    let Some(request) = &pending.request else { return Ok(install::decided(person, application, false)) };
+    let whom =
+        if application.contact.is_empty() { &application.publisher_name } else { &application.contact };
     let description = format!(
         "the request was rejected; if that prevents use, contact the provider of {}: {whom}",
         application.display_name
     );
-    Ok(pending.request.fail(control.issuer(), &RedirectFault::new("access_denied", description)))
+    Ok(request.fail(control.issuer(), &RedirectFault::new("access_denied", description)))
 }
 
 async fn keep(
     control: &Control,
     person: &SignedIn,
-    request: &AuthorizeRequest,
+    application: &Application,
+    request: Option<&AuthorizeRequest>,
     question: Question,
 ) -> Result<Secret, Problem> {
     let transaction = Secret::random().map_err(|why| Problem::internal("a consent page", &why))?;
-    let pending =
-        Pending { request: request.clone(), principal: person.principal.key.clone(), question };
+    let pending = Pending {
+        application: application.id.clone(),
+        request: request.cloned(),
+        principal: person.principal.key.clone(),
+        question,
+    };
     let text = serde_json::to_string(&pending).map_err(|why| Problem::internal("a consent page", &why))?;
     let pending = PendingConsent {
         hash: transaction.hash(),

@@ -3,9 +3,10 @@
 //! Plain forms and one cookie; nothing here needs JavaScript. What a form says is believed only with the session's
 //! CSRF field and from our own origin ([`csrf`]).
 
-mod ask;
+pub(crate) mod ask;
 pub(crate) mod consent;
 pub mod csrf;
+mod install;
 mod login;
 pub mod session;
 pub(crate) mod throttle;
@@ -27,6 +28,7 @@ pub(super) fn routes() -> Router<Arc<Control>> {
     Router::new()
         .route(LOGIN, get(login::show).post(login::answer))
         .route("/logout", post(login::leave))
+        .route(install::PATH, get(install::show))
         .route(consent::PATH, post(consent::answer))
 }
 

@@ -49,13 +49,14 @@ async fn answer(control: &Control, headers: &HeaderMap, parameters: &Parameters)
     let id = request::client_id(parameters)?;
     let application = enabled(control, &id).await?;
     let redirect_uri = request::redirect_uri(parameters, &application)?;
-    let request = match AuthorizeRequest::read(parameters, &application, redirect_uri.clone()) {
-        Ok(request) => request,
-        Err(fault) => {
-            let state = parameters.one("state").ok().flatten();
-            return Ok(request::fail(control.issuer(), &redirect_uri, state, &fault));
-        }
-    };
+    let request =
+        match AuthorizeRequest::read(parameters, &application, redirect_uri.clone(), control.resources()) {
+            Ok(request) => request,
+            Err(fault) => {
+                let state = parameters.one("state").ok().flatten();
+                return Ok(request::fail(control.issuer(), &redirect_uri, state, &fault));
+            }
+        };
     match signed_in(control, headers).await? {
         Some(person) if !must_log_in(control, &request, &person) => {
             proceed(control, &person, request, application).await
@@ -105,13 +106,11 @@ pub(crate) async fn proceed(
                 Ok(request.fail(control.issuer(), &fault))
             }
             Answer::AskAdministrator(seen) => {
-                consent::ask_administrator(control, person, request, &application, seen).await
+                consent::ask_administrator(control, person, Some(request), &application, seen).await
             }
             Answer::AskPerson(installed) => consent::ask_person(control, person, request, &installed).await,
             Answer::Code(agreed) => give_code(control, person, &request, agreed).await,
-            Answer::Stop(stop) if request.prompt.none => {
-                Ok(request.fail(control.issuer(), &silent(stop)))
-            }
+            Answer::Stop(stop) if request.prompt.none => Ok(request.fail(control.issuer(), &silent(stop))),
             Answer::Stop(stop) => consent::stopped(control, person, &request, &application, stop).await,
         };
     }
@@ -200,8 +199,12 @@ fn silent(stop: Stop) -> RedirectFault {
         Stop::OnlyAdministrators => {
             RedirectFault::new("access_denied", "only an administrator can be asked for admin_consent")
         }
-        Stop::Suspended => RedirectFault::new("access_denied", "an administrator has suspended the application"),
-        Stop::NotAssigned => RedirectFault::new("access_denied", "the application is not assigned to this user"),
+        Stop::Suspended => {
+            RedirectFault::new("access_denied", "an administrator has suspended the application")
+        }
+        Stop::NotAssigned => {
+            RedirectFault::new("access_denied", "the application is not assigned to this user")
+        }
     }
 }
 

@@ -113,14 +113,11 @@ pub(crate) fn decide(facts: Facts<'_>) -> Answer {
     if !member.assigned {
         return Answer::Stop(Stop::NotAssigned);
     }
-    let mut scopes = granted(&request.scopes, &grant.scopes);
+    let scopes = granted(&request.scopes, &grant.scopes);
     if application.official {
-        let owed = application.required.meet(&grant.scopes);
-        match &member.consented {
-            Some(own) if !request.prompt.consent && owed.iter().all(|scope| own.covers(scope)) => {
-                scopes = granted(&scopes, own);
-            }
-            Some(_) | None => return Answer::AskPerson(Box::new(installed)),
+        let agreed = |own: &ScopeSet| scopes.iter().all(|scope| is_openid(scope) || own.covers(scope));
+        if request.prompt.consent || !member.consented.as_ref().is_some_and(agreed) {
+            return Answer::AskPerson(Box::new(installed));
         }
     }
     Answer::Code(Agreed { scopes, installed })
@@ -148,4 +145,198 @@ fn lacks(grant: &Grant, asked: &ScopeSet) -> ScopeSet {
 
 fn is_openid(scope: &Scope) -> bool {
     scope.as_str() == "openid"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::account::{Principal, PrincipalKey};
+    use crate::model::application::ApplicationType;
+    use crate::model::grant::AssignmentMode;
+    use crate::model::id::{AccountId, GrantKey};
+
+    use super::super::request::Prompt;
+
+    fn account() -> AccountId {
+        "1001".parse().unwrap()
+    }
+
+    fn application(relation: Relation) -> Application {
+        let publisher = if relation == Relation::FirstParty { "1001" } else { "9" };
+        Application {
+            id: "4001".parse().unwrap(),
+            name: "report-hub".into(),
+            display_name: "Report Hub".into(),
+            description: String::new(),
+            publisher: publisher.parse().unwrap(),
+            publisher_name: "Reports".into(),
+            contact: String::new(),
+            official: relation == Relation::Official,
+            kind: ApplicationType::WebApp,
+            redirect_uris: Vec::new(),
+            required: "openid profile".parse().unwrap(),
+            optional: "/acs/ecs /acs/oss".parse().unwrap(),
+            access_token_seconds: 3600,
+            refresh_token_seconds: 7200,
+            enabled: true,
+            created_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    /// A case: an application that is installed with `/acs/ecs`, and somebody who is assigned and has agreed.
+    struct Case {
+        relation: Relation,
+        asked: &'static str,
+        prompt: Prompt,
+        grant: Option<GrantState>,
+        expires_at: Option<Timestamp>,
+        administrator: bool,
+        assigned: bool,
+        consented: Option<&'static str>,
+    }
+
+    fn case(relation: Relation) -> Case {
+        Case {
+            relation,
+            asked: "openid /acs/ecs:read /acs/oss",
+            prompt: Prompt::default(),
+            grant: Some(GrantState::Active),
+            expires_at: None,
+            administrator: false,
+            assigned: true,
+            consented: Some("openid profile /acs/ecs"),
+        }
+    }
+
+    impl Case {
+        fn answer(&self) -> Answer {
+            let application = application(self.relation);
+            let key =
+                PrincipalKey { account: account(), kind: PrincipalKind::User, id: "2001".parse().unwrap() };
+            let installed = self.grant.map(|state| Installed {
+                grant: Grant {
+                    key: GrantKey { account: account(), application: application.id.clone() },
+                    revision: Revision(7),
+                    since: Revision(5),
+                    state,
+                    scopes: "openid profile /acs/ecs".parse().unwrap(),
+                    declined: ScopeSet::new(),
+                    authorized_at: Timestamp::UNIX_EPOCH,
+                    authorized_by: key.clone(),
+                    authorized_by_login: "admin@acme".into(),
+                    assignment: AssignmentMode::All,
+                    expires_at: self.expires_at,
+                },
+                application: application.clone(),
+            });
+            let member = Member {
+                principal: Principal {
+                    key,
+                    login: "alice@acme".into(),
+                    display_name: "Alice".into(),
+                    enabled: true,
+                    full_access: self.administrator,
+                    groups: Vec::new(),
+                },
+                assigned: self.assigned,
+                consented: self.consented.map(|text| text.parse().unwrap()),
+                ended: Vec::new(),
+            };
+            let request = AuthorizeRequest {
+                application: application.id.clone(),
+                redirect_uri: "https://app.example/cb".into(),
+                state: None,
+                scopes: self.asked.parse().unwrap(),
+                challenge: String::new(),
+                nonce: None,
+                resource: None,
+                offline: false,
+                prompt: self.prompt,
+                max_age: None,
+            };
+            decide(Facts {
+                request: &request,
+                application: &application,
+                relation: self.relation,
+                installed,
+                member: &member,
+                may_authorize: self.administrator,
+                now: Timestamp::UNIX_EPOCH,
+            })
+        }
+
+        #[track_caller]
+        fn code(&self) -> String {
+            match self.answer() {
+                Answer::Code(agreed) => agreed.scopes().to_string(),
+                other => panic!("no code: {other:?}"),
+            }
+        }
+    }
+
+    const THIRD: [Relation; 2] = [Relation::ThirdParty, Relation::Official];
+
+    #[test]
+    fn what_is_not_installed_is_asked_of_an_administrator_and_of_nobody_else() {
+        for relation in THIRD {
+            for grant in [None, Some(GrantState::Revoked)] {
+                let administrator = Case { grant, administrator: true, ..case(relation) };
+                assert_eq!(administrator.answer(), Answer::AskAdministrator(None));
+                let user = Case { grant, ..case(relation) };
+                assert_eq!(user.answer(), Answer::Stop(Stop::NotInstalled));
+            }
+            let over =
+                Case { expires_at: Some(Timestamp::UNIX_EPOCH), administrator: true, ..case(relation) };
+            assert_eq!(over.answer(), Answer::AskAdministrator(Some(Revision(7))));
+        }
+    }
+
+    #[test]
+    fn a_first_party_application_is_installed_without_a_question_until_somebody_takes_it_away() {
+        let first = Case { grant: None, ..case(Relation::FirstParty) };
+        assert_eq!(first.answer(), Answer::InstallSilently(None));
+        let more = case(Relation::FirstParty);
+        assert_eq!(more.answer(), Answer::InstallSilently(Some(Revision(7))));
+        let same = Case { asked: "openid /acs/ecs:read", ..case(Relation::FirstParty) };
+        assert_eq!(same.code(), "/acs/ecs:read openid");
+        let taken = Case { grant: Some(GrantState::Revoked), ..case(Relation::FirstParty) };
+        assert_eq!(taken.answer(), Answer::Stop(Stop::NotInstalled));
+    }
+
+    #[test]
+    fn an_installed_application_gets_a_code_for_what_was_granted_of_what_it_asks() {
+        assert_eq!(case(Relation::ThirdParty).code(), "/acs/ecs:read openid");
+        assert_eq!(Case { consented: None, ..case(Relation::ThirdParty) }.code(), "/acs/ecs:read openid");
+        assert_eq!(case(Relation::Official).code(), "/acs/ecs:read openid");
+    }
+
+    #[test]
+    fn an_official_application_asks_each_person_until_they_have_agreed_to_what_it_asks() {
+        let asks = |case: Case| matches!(case.answer(), Answer::AskPerson(_));
+        assert!(asks(Case { consented: None, ..case(Relation::Official) }));
+        assert!(asks(Case { consented: Some("openid profile"), ..case(Relation::Official) }));
+        let again = Prompt { consent: true, ..Prompt::default() };
+        assert!(asks(Case { prompt: again, ..case(Relation::Official) }));
+        assert!(!asks(case(Relation::Official)));
+    }
+
+    #[test]
+    fn who_is_not_assigned_and_what_is_suspended_stops() {
+        for relation in THIRD {
+            let case = || Case { administrator: true, ..case(relation) };
+            assert_eq!(Case { assigned: false, ..case() }.answer(), Answer::Stop(Stop::NotAssigned));
+            let suspended = Case { grant: Some(GrantState::Suspended), ..case() };
+            assert_eq!(suspended.answer(), Answer::Stop(Stop::Suspended));
+        }
+    }
+
+    #[test]
+    fn admin_consent_asks_an_administrator_again_and_stops_everybody_else() {
+        let prompt = Prompt { admin_consent: true, ..Prompt::default() };
+        for relation in THIRD {
+            let administrator = Case { prompt, administrator: true, ..case(relation) };
+            assert_eq!(administrator.answer(), Answer::AskAdministrator(Some(Revision(7))));
+            assert_eq!(Case { prompt, ..case(relation) }.answer(), Answer::Stop(Stop::OnlyAdministrators));
+        }
+    }
 }

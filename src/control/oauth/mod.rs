@@ -120,7 +120,7 @@ impl OAuthError {
         Self::new(Code::Unavailable, "tokens cannot be issued now; try again in a few seconds")
     }
 
-    /// The code.
+    #[cfg(test)]
     pub(crate) fn code(&self) -> Code {
         self.code
     }

@@ -6,10 +6,11 @@
 
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
-use url::{Url, form_urlencoded};
+use url::form_urlencoded;
 
 use super::super::form::{Parameters, Repeated};
 use super::super::issuer::Issuer;
+use super::super::resources::{NotAResource, Resources};
 use crate::model::application::{Application, ApplicationType};
 use crate::model::id::ApplicationId;
 use crate::model::scope::{Scope, ScopeSet};
@@ -60,7 +61,9 @@ pub(crate) enum PageFault {
     #[error("the application that sent you here is not registered, or is disabled (client_id)")]
     Client,
     /// Not one of the client's addresses.
-    #[error("the application {0} asked for an answer to an address that it has not registered (redirect_uri)")]
+    #[error(
+        "the application {0} asked for an answer to an address that it has not registered (redirect_uri)"
+    )]
     RedirectUri(String),
     /// Given twice.
     #[error(transparent)]
@@ -130,6 +133,7 @@ impl AuthorizeRequest {
         parameters: &Parameters,
         application: &Application,
         redirect_uri: String,
+        resources: &Resources,
     ) -> Result<Self, RedirectFault> {
         let text = |name: &str| parameters.one(name).map(|value| value.map(str::to_owned));
         check_kind(parameters, application)?;
@@ -137,9 +141,11 @@ impl AuthorizeRequest {
         let prompt = prompt(parameters.one("prompt")?)?;
         let max_age = match parameters.one("max_age")? {
             None => None,
-            Some(text) => Some(text.parse::<u32>().map(i64::from).map_err(|_| {
-                RedirectFault::new("invalid_request", "max_age is a number of seconds")
-            })?),
+            Some(text) => Some(
+                text.parse::<u32>()
+                    .map(i64::from)
+                    .map_err(|_| RedirectFault::new("invalid_request", "max_age is a number of seconds"))?,
+            ),
         };
         let offline = match application.kind {
             ApplicationType::NativeApp => true,
@@ -154,7 +160,7 @@ impl AuthorizeRequest {
             scopes,
             challenge: challenge(parameters)?,
             nonce: text("nonce")?,
-            resource: resource(parameters)?,
+            resource: resource(parameters, resources)?,
             offline,
             prompt,
             max_age,
@@ -203,7 +209,12 @@ impl AuthorizeRequest {
 }
 
 /// Sends the person back to a checked redirect URI with an error.
-pub(crate) fn fail(issuer: &Issuer, redirect_uri: &str, state: Option<&str>, fault: &RedirectFault) -> Response {
+pub(crate) fn fail(
+    issuer: &Issuer,
+    redirect_uri: &str,
+    state: Option<&str>,
+    fault: &RedirectFault,
+) -> Response {
     let description = printable(&fault.description);
     send_back(issuer, redirect_uri, state, &[("error", fault.error), ("error_description", &description)])
 }
@@ -254,8 +265,9 @@ fn check_kind(parameters: &Parameters, application: &Application) -> Result<(), 
 fn scopes(text: Option<&str>, application: &Application) -> Result<(ScopeSet, bool), RedirectFault> {
     let offered = application.offered();
     let Some(text) = text else { return Ok((offered, false)) };
-    let asked: ScopeSet =
-        text.parse().map_err(|_| RedirectFault::new("invalid_scope", "scope has characters that no scope has"))?;
+    let asked: ScopeSet = text
+        .parse()
+        .map_err(|_| RedirectFault::new("invalid_scope", "scope has characters that no scope has"))?;
     let is_offline = |scope: &Scope| scope.as_str() == "offline_access";
     let offline = asked.iter().any(is_offline);
     let asked: ScopeSet = asked.iter().filter(|scope| !is_offline(scope)).cloned().collect();
@@ -287,37 +299,33 @@ fn prompt(text: Option<&str>) -> Result<Prompt, RedirectFault> {
 fn challenge(parameters: &Parameters) -> Result<String, RedirectFault> {
     let method = parameters.one("code_challenge_method")?;
     let Some(challenge) = parameters.one("code_challenge")? else {
-        return Err(RedirectFault::new("invalid_request", "code_challenge is missing: PKCE with S256 is required"));
+        return Err(RedirectFault::new(
+            "invalid_request",
+            "code_challenge is missing: PKCE with S256 is required",
+        ));
     };
     if method != Some("S256") {
         return Err(RedirectFault::new("invalid_request", "code_challenge_method must be S256"));
     }
-    let well_formed =
-        challenge.len() == 43 && challenge.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let well_formed = challenge.len() == 43
+        && challenge.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if !well_formed {
-        return Err(RedirectFault::new("invalid_request", "code_challenge is not the base64url of a SHA-256"));
+        return Err(RedirectFault::new(
+            "invalid_request",
+            "code_challenge is not the base64url of a SHA-256",
+        ));
     }
     Ok(challenge.to_owned())
 }
 
-fn resource(parameters: &Parameters) -> Result<Option<String>, RedirectFault> {
-    let asked = parameters
-        .one("resource")
-        .map_err(|_| RedirectFault::new("invalid_target", "one resource at a time"))?;
-    match asked {
-        None => Ok(None),
-        Some(text) if is_resource(text) => Ok(Some(text.to_owned())),
-        Some(_) => Err(RedirectFault::new("invalid_target", NOT_A_RESOURCE)),
-    }
+fn resource(parameters: &Parameters, resources: &Resources) -> Result<Option<String>, RedirectFault> {
+    let target = |why: NotAResource| RedirectFault::new("invalid_target", why.to_string());
+    let Some(asked) = parameters.one("resource").map_err(|_| target(NotAResource::Several))? else {
+        return Ok(None);
+    };
+    resources.check(asked).map_err(target)?;
+    Ok(Some(asked.to_owned()))
 }
-
-/// An absolute URI without a fragment (RFC 8707 §2).
-pub(crate) fn is_resource(text: &str) -> bool {
-    text.len() <= 2048 && Url::parse(text).is_ok_and(|url| url.fragment().is_none())
-}
-
-/// What is said of a resource that is none.
-pub(crate) const NOT_A_RESOURCE: &str = "resource must be an absolute URI without a fragment";
 
 /// Where authorization requests come in.
 pub(crate) const PATH: &str = "/oauth2/v1/auth";
@@ -352,7 +360,10 @@ mod tests {
         code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
     fn read(query: &str, kind: ApplicationType) -> Result<AuthorizeRequest, RedirectFault> {
-        AuthorizeRequest::read(&Parameters::parse(query.as_bytes()), &application(kind), "https://a.example".into())
+        let issuer = Issuer::new(&"https://login.example".parse().unwrap()).unwrap();
+        let resources = Resources::new(&issuer, &[]);
+        let parameters = Parameters::parse(query.as_bytes());
+        AuthorizeRequest::read(&parameters, &application(kind), "https://a.example".into(), &resources)
     }
 
     #[test]
@@ -396,7 +407,9 @@ mod tests {
         assert!(!request.offline);
         assert!(read(GOOD, ApplicationType::NativeApp).unwrap().offline);
         assert!(read(&format!("{GOOD}&access_type=offline"), ApplicationType::WebApp).unwrap().offline);
-        assert!(read(&format!("{GOOD}&scope=openid+offline_access"), ApplicationType::WebApp).unwrap().offline);
+        assert!(
+            read(&format!("{GOOD}&scope=openid+offline_access"), ApplicationType::WebApp).unwrap().offline
+        );
     }
 
     #[test]
@@ -419,6 +432,11 @@ mod tests {
             (format!("{GOOD}&prompt=none+login"), "invalid_request"),
             (format!("{GOOD}&resource=https://a.example/%23x"), "invalid_target"),
             (format!("{GOOD}&resource=/relative"), "invalid_target"),
+            (format!("{GOOD}&resource=https://evil.example/"), "invalid_target"),
+            (
+                format!("{GOOD}&resource=https://login.example&resource=https://login.example"),
+                "invalid_target",
+            ),
             (format!("{GOOD}&request=eyJ"), "request_not_supported"),
             (format!("{GOOD}&response_mode=fragment"), "invalid_request"),
         ] {
@@ -429,7 +447,8 @@ mod tests {
 
     #[test]
     fn a_request_survives_the_login_page_without_asking_for_login_again() {
-        let query = format!("{GOOD}&state=a%26b&nonce=n&prompt=login+admin_consent&max_age=0&access_type=offline");
+        let query =
+            format!("{GOOD}&state=a%26b&nonce=n&prompt=login+admin_consent&max_age=0&access_type=offline");
         let request = read(&query, ApplicationType::WebApp).unwrap();
         let path = request.after_login();
         let again = read(path.split_once('?').unwrap().1, ApplicationType::WebApp).unwrap();

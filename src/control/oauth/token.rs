@@ -14,9 +14,9 @@ use serde::Serialize;
 use super::super::Control;
 use super::super::browser::session::later;
 use super::super::form::Parameters;
+use super::super::resources::NotAResource;
 use super::client::{Client, authenticate};
 use super::live::{Live, standing};
-use super::request::{NOT_A_RESOURCE, is_resource};
 use super::{Code, OAuthError, unstored};
 use crate::model::application::ApplicationType;
 use crate::model::scope::ScopeSet;
@@ -52,7 +52,7 @@ async fn from_code(control: &Control, client: &Client, form: &Parameters) -> Res
     let code = form.one("code")?.ok_or_else(|| missing("code"))?;
     let redirect_uri = form.one("redirect_uri")?.ok_or_else(|| missing("redirect_uri"))?;
     let verifier = form.one("code_verifier")?.ok_or_else(|| missing("code_verifier"))?;
-    let resource = resource(form)?;
+    let resource = resource(control, form)?;
     let now = control.clock().now();
     let spent = match control.store().redeem_code(&sha256(code.as_bytes()), now).await? {
         CodeOutcome::Redeemed(code) => code,
@@ -75,15 +75,25 @@ async fn from_code(control: &Control, client: &Client, form: &Parameters) -> Res
     }
     let live = must_stand(control, &authorization).await?;
     let audience = audience(&authorization, resource)?;
-    let refresh = if authorization.offline { Some(first_refresh(control, client, &authorization).await?) } else { None };
-    let give = Give { authorization: &authorization, live: &live, nonce: authorization.nonce.as_deref(), audience, refresh };
+    let refresh = if authorization.offline {
+        Some(first_refresh(control, client, &authorization).await?)
+    } else {
+        None
+    };
+    let give = Give {
+        authorization: &authorization,
+        live: &live,
+        nonce: authorization.nonce.as_deref(),
+        audience,
+        refresh,
+    };
     give.answer(control, &live.scopes(&authorization.scopes))
 }
 
 async fn from_refresh(control: &Control, client: &Client, form: &Parameters) -> Result<Response, OAuthError> {
     let presented = form.one("refresh_token")?.ok_or_else(|| missing("refresh_token"))?;
     let hash = sha256(presented.as_bytes());
-    let resource = resource(form)?;
+    let resource = resource(control, form)?;
     let now = control.clock().now();
     let successor = Secret::random().map_err(|why| OAuthError::not_issued(&why))?;
     let expires_at = later(now, i64::from(client.application.refresh_token_seconds));
@@ -98,7 +108,10 @@ async fn from_refresh(control: &Control, client: &Client, form: &Parameters) -> 
         must_stand(control, &kept.authorization).await?;
     }
     // One that is not live may be spent: presenting it again is how a stolen one shows.
-    let outcome = control.store().rotate_refresh(&hash, &client.application.id, &successor.hash(), expires_at, now).await?;
+    let outcome = control
+        .store()
+        .rotate_refresh(&hash, &client.application.id, &successor.hash(), expires_at, now)
+        .await?;
     let authorization = match outcome {
         RefreshOutcome::Rotated(authorization) if kept.is_some() => authorization,
         RefreshOutcome::Reused(family) => {
@@ -113,7 +126,8 @@ async fn from_refresh(control: &Control, client: &Client, form: &Parameters) -> 
     let live = must_stand(control, &authorization).await?;
     let audience = audience(&authorization, resource)?;
     let scopes = live.scopes(wanted.as_ref().unwrap_or(&authorization.scopes));
-    let give = Give { authorization: &authorization, live: &live, nonce: None, audience, refresh: Some(successor) };
+    let give =
+        Give { authorization: &authorization, live: &live, nonce: None, audience, refresh: Some(successor) };
     give.answer(control, &scopes)
 }
 
@@ -207,26 +221,27 @@ async fn first_refresh(
 async fn must_stand(control: &Control, authorization: &Authorization) -> Result<Live, OAuthError> {
     let Authorization { grant, principal, revision, family, .. } = authorization;
     let live = standing(control, grant, principal, *revision, family).await?;
-    live.ok_or_else(|| bad_grant("the authorization has ended; send the person to the authorization endpoint again"))
+    live.ok_or_else(|| {
+        bad_grant("the authorization has ended; send the person to the authorization endpoint again")
+    })
 }
 
 /// A refresh may ask for less, never for more (RFC 6749 §6).
 fn narrower(text: Option<&str>, had: &ScopeSet) -> Result<Option<ScopeSet>, OAuthError> {
     let Some(text) = text else { return Ok(None) };
     let fault = |text: String| OAuthError::new(Code::InvalidScope, text);
-    let asked: ScopeSet = text.parse().map_err(|_| fault("scope has characters that no scope has".to_owned()))?;
+    let asked: ScopeSet =
+        text.parse().map_err(|_| fault("scope has characters that no scope has".to_owned()))?;
     match asked.iter().find(|scope| !had.covers(scope) && scope.as_str() != "offline_access") {
         Some(scope) => Err(fault(format!("the scope {scope} was not granted to this refresh token"))),
         None => Ok(Some(asked.meet(had))),
     }
 }
 
-fn resource(form: &Parameters) -> Result<Option<&str>, OAuthError> {
-    let target = |text: &str| OAuthError::new(Code::InvalidTarget, text);
-    let asked = form.one("resource").map_err(|_| target("one resource at a time"))?;
-    if asked.is_some_and(|text| !is_resource(text)) {
-        return Err(target(NOT_A_RESOURCE));
-    }
+fn resource<'f>(control: &Control, form: &'f Parameters) -> Result<Option<&'f str>, OAuthError> {
+    let target = |why: NotAResource| OAuthError::new(Code::InvalidTarget, why.to_string());
+    let asked = form.one("resource").map_err(|_| target(NotAResource::Several))?;
+    asked.map_or(Ok(()), |text| control.resources().check(text)).map_err(target)?;
     Ok(asked)
 }
 
