@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -61,7 +62,8 @@ impl Upstreams {
         if !grants.still(standing) {
             return Err(Refusal::Unavailable("the grant has changed while the call was under way".to_owned()));
         }
-        let cut = Cut::from(Arc::clone(standing.ended()));
+        let ended = Arc::clone(standing.ended());
+        let cut = Cut::when(move || ended.load(Ordering::Acquire));
         let response = upstream.send(request, exchange, Some(&cut)).await.map_err(Refusal::Upstream);
         drop(permit);
         response
