@@ -75,6 +75,9 @@ impl Workers {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (settings, factory, tally) = (Arc::new(settings), Arc::new(factory), Tally::default());
+        let address = settings.address;
+        // The workers share the port; another process must not.
+        std::net::TcpListener::bind(address).map_err(|source| ListenError::Bind { address, source })?;
         let (mut address, mut waiting) = (settings.address, Vec::new());
         let mut workers =
             Self { address, tally: tally.clone(), orders: Vec::new(), threads: Mutex::default() };

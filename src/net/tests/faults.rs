@@ -1,7 +1,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::Response;
+
 use super::world::{Proxy, Tuning, echo, upstream};
+use crate::net::body::Answer;
+use crate::net::listener::{Abandoned, ListenError, ListenerSettings, Worker, Workers};
 
 /// What may never reach an upstream.
 const REFUSED: &[&str] = &[
@@ -193,6 +197,19 @@ async fn a_caller_who_is_slow_or_silent_loses_the_connection() {
     let mut client = proxy.connect().await;
     assert_eq!(client.get("/").await.0, 200);
     assert_eq!(client.rest().await, "", "an idle connection is closed");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_refused_although_workers_share_theirs() {
+    let (address, _) = echo().await;
+    let mut tuning = Tuning::to(address);
+    tuning.listener.workers = 2;
+    let proxy = Proxy::with(tuning).await;
+    let taken = ListenerSettings::new(proxy.workers.address());
+    let factory = |_: &Worker| Ok::<_, Abandoned>(|_, _| async { Err::<Response<Answer>, _>(Abandoned) });
+    let refused = Workers::start(taken, factory).await;
+    assert!(matches!(refused, Err(ListenError::Bind { .. })));
+    assert_eq!(proxy.connect().await.get("/").await.0, 200);
 }
 
 #[tokio::test]

@@ -36,6 +36,23 @@ async fn requests_of_one_connection_share_one_upstream_connection() {
 }
 
 #[tokio::test]
+async fn a_head_response_keeps_its_length_and_the_connection() {
+    let (address, seen) = upstream(|mut client, _| async move {
+        while client.head().await.is_some() {
+            client.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
+        }
+    })
+    .await;
+    let proxy = Proxy::to(address).await;
+    let mut client = proxy.connect().await;
+    for _ in 0..3 {
+        client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert!(client.until("\r\n\r\n").await.to_ascii_lowercase().contains("content-length: 5\r\n"));
+    }
+    assert_eq!(seen.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn a_connection_that_the_upstream_has_closed_is_not_used_again() {
     let (address, seen) = upstream(|mut client, _| async move {
         client.head().await;

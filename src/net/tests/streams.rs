@@ -42,6 +42,19 @@ async fn a_cut_ends_open_streams_without_a_clean_end_and_counts_them() {
 }
 
 #[tokio::test]
+async fn a_cut_of_many_streams_is_over_when_it_is_acknowledged() {
+    const STREAMS: usize = 400;
+    let (address, _) = streaming().await;
+    let proxy = Proxy::to(address).await;
+    let mut clients = Vec::new();
+    for _ in 0..STREAMS {
+        clients.push(open_stream(&proxy).await);
+    }
+    assert_eq!(proxy.cut().await, STREAMS);
+    assert_eq!(proxy.workers.tally().open(), 0);
+}
+
+#[tokio::test]
 async fn a_caller_who_cannot_await_severs_too() {
     let (address, _) = streaming().await;
     let proxy = Proxy::to(address).await;
