@@ -62,14 +62,20 @@ pub fn explain(record: &Decision, installed: Option<&Installed>, policies: &Poli
 }
 
 fn headline(record: &Decision, installed: Option<&Installed>) -> String {
-    let who = record.principal.as_deref().unwrap_or("nobody known");
-    let application = match (installed, record.application.as_deref()) {
-        (Some(installed), Some(id)) => format!("{} ({id})", installed.application.name),
-        (None, Some(id)) => id.to_owned(),
-        (_, None) => "not known".to_owned(),
-    };
-    let what = record.action.as_deref().unwrap_or("a call that was not understood");
-    let on = record.resource.as_deref().map(|name| format!(" on {name}")).unwrap_or_default();
+    let mut text = record.action.clone().unwrap_or_else(|| format!("{} {}", record.method, record.path));
+    if let Some(resource) = &record.resource {
+        text.push_str(&format!(" on {resource}"));
+    }
+    match (installed, &record.application) {
+        (Some(installed), Some(id)) => {
+            text.push_str(&format!(", by application {} ({id})", installed.application.name));
+        }
+        (None, Some(id)) => text.push_str(&format!(", by application {id}")),
+        (_, None) => {}
+    }
+    if let Some(principal) = &record.principal {
+        text.push_str(&format!(", for {principal}"));
+    }
     let end = match record.outcome {
         Outcome::Forwarded => "was allowed and passed on",
         Outcome::Answered => "was answered by the sidecar itself",
@@ -77,7 +83,7 @@ fn headline(record: &Decision, installed: Option<&Installed>) -> String {
         Outcome::Refused => "was refused before policy was asked",
         Outcome::Failed => "was allowed, and the upstream failed",
     };
-    format!("{what}{on}, by application {application} for {who}, {end} ({}).", record.code)
+    format!("{text}, {end} ({}).", record.code)
 }
 
 fn says(id: &str, record: &Decision, installed: Option<&Installed>, policies: &Policies) -> String {
@@ -151,6 +157,9 @@ fn next(record: &Decision, installed: Option<&Installed>) -> String {
             "No scope changes this. Ask the people who keep the guardrails named here.".to_owned()
         }
         ("policy_error", _) => "Run `consentry policy check` and read the sidecar's log.".to_owned(),
+        ("unauthenticated", _) => {
+            "The application has to send its access token in the Authorization header.".to_owned()
+        }
         ("invalid_token", _) => "The application has to refresh its token, or sign in again.".to_owned(),
         (_, _) => "Ask the operator of the sidecar, with the decision's id.".to_owned(),
     }
