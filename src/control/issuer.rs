@@ -17,7 +17,9 @@ pub struct Issuer {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnIssuer {
     /// It has a part that an issuer must not have, or lacks one.
-    #[error("the issuer {0} must be an http or https address with a host and without user, query or fragment")]
+    #[error(
+        "the issuer {0} must be an http or https address with a host and without user, query or fragment"
+    )]
     Shape(Url),
     /// Plain http to another machine: cookies and codes would travel in the clear.
     #[error("the issuer {0} must use https; plain http is only for a loopback address")]
@@ -97,13 +99,18 @@ mod tests {
         assert_eq!(issuer("http://127.0.0.1:8081/").unwrap().as_str(), "http://127.0.0.1:8081");
         let deep = issuer("https://example.org/auth/").unwrap();
         assert_eq!((deep.as_str(), deep.path()), ("https://example.org/auth", "/auth"));
-        assert_eq!((deep.origin(), deep.at("/v1/token").as_str()), ("https://example.org", "https://example.org/auth/v1/token"));
+        assert_eq!(
+            (deep.origin(), deep.at("/v1/token").as_str()),
+            ("https://example.org", "https://example.org/auth/v1/token")
+        );
     }
 
     #[test]
     fn an_issuer_that_would_travel_in_the_clear_or_is_ambiguous_is_refused() {
         assert!(matches!(issuer("http://example.org"), Err(NotAnIssuer::Insecure(_))));
-        for text in ["https://a@example.org", "https://example.org?x", "https://example.org#x", "ftp://example.org"] {
+        for text in
+            ["https://a@example.org", "https://example.org?x", "https://example.org#x", "ftp://example.org"]
+        {
             assert!(matches!(issuer(text), Err(NotAnIssuer::Shape(_))), "{text} was taken");
         }
     }

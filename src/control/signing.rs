@@ -128,7 +128,9 @@ impl Control {
     pub(super) async fn key_set(&self) -> Result<String, Problem> {
         let now = self.clock.now();
         let sidecars = self.store.sidecar_keys(now).await?;
-        let read = |json: &str| PublicJwk::parse(json).map_err(|why| Problem::internal("a sidecar's key", &why)).ok();
+        let read = |json: &str| {
+            PublicJwk::parse(json).map_err(|why| Problem::internal("a sidecar's key", &why)).ok()
+        };
         let sidecars: Vec<_> = sidecars.iter().filter_map(|key| read(&key.public_jwk)).collect();
         Ok(self.ring().keys.jwks(&sidecars, now))
     }

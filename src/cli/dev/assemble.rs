@@ -104,7 +104,17 @@ impl World {
         let stop = CancellationToken::new();
         let follower = follow(&running, &store, &acknowledgements, &stop).await?;
         let remark = seeded.remark;
-        Ok(Self { ready, remark, control, upstream, admin, sidecar: running, stop, follower, _policies: watcher })
+        Ok(Self {
+            ready,
+            remark,
+            control,
+            upstream,
+            admin,
+            sidecar: running,
+            stop,
+            follower,
+            _policies: watcher,
+        })
     }
 
     /// What the ready file says.

@@ -96,9 +96,10 @@ pub(super) async fn stopped(
         Stop::OnlyAdministrators => respond(&Stopped {
             title: "An administrator has to decide this again".to_owned(),
             application: Some(name),
-            why: "The application asks for another authorization by an administrator of your account, and you \
+            why:
+                "The application asks for another authorization by an administrator of your account, and you \
                   are not one. What is authorized now goes on as it is."
-                .to_owned(),
+                    .to_owned(),
             code: "not_an_administrator",
             ..Stopped::administrators_only(visitor, administrators)
         }),

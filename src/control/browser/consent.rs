@@ -206,7 +206,8 @@ async fn reject(
         detail: serde_json::json!({ "scopes": pending.request.scopes }).to_string(),
     };
     control.store().keep_audit(&event).await?;
-    let whom = if application.contact.is_empty() { &application.publisher_name } else { &application.contact };
+    let whom =
+        if application.contact.is_empty() { &application.publisher_name } else { &application.contact };
     let description = format!(
         "the request was rejected; if that prevents use, contact the provider of {}: {whom}",
         application.display_name
@@ -221,8 +222,7 @@ async fn keep(
     question: Question,
 ) -> Result<Secret, Problem> {
     let transaction = Secret::random().map_err(|why| Problem::internal("a consent page", &why))?;
-    let pending =
-        Pending { request: request.clone(), principal: person.principal.key.clone(), question };
+    let pending = Pending { request: request.clone(), principal: person.principal.key.clone(), question };
     let text = serde_json::to_string(&pending).map_err(|why| Problem::internal("a consent page", &why))?;
     let pending = PendingConsent {
         hash: transaction.hash(),

@@ -3,9 +3,9 @@
 //! The field is a MAC under the session's own cookie, so that nothing has to be kept and no key shared: who does not
 //! have the cookie cannot make it. Beside it counts what browsers say by themselves (`Sec-Fetch-Site`, `Origin`).
 
+use aws_lc_rs::hmac;
 use axum::http::header::ORIGIN;
 use axum::http::{HeaderMap, StatusCode};
-use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 

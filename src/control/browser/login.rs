@@ -110,10 +110,7 @@ async fn form(
 
 /// The application that the person is on the way to. Its redirect URI must be allowed as a target of the form,
 /// for the login may lead there without another page.
-async fn destination(
-    control: &Control,
-    onward: &str,
-) -> Result<(Option<Label>, Option<FormTarget>), Shown> {
+async fn destination(control: &Control, onward: &str) -> Result<(Option<Label>, Option<FormTarget>), Shown> {
     let own = onward.strip_prefix(control.issuer().path()).unwrap_or(onward);
     let Some(query) = own.strip_prefix(request::PATH).and_then(|rest| rest.strip_prefix('?')) else {
         return Ok((None, None));
@@ -193,7 +190,11 @@ fn busy(error: PasswordError) -> Problem {
 
 async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
     axum::body::to_bytes(request.into_body(), limit).await.map_err(|_| {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The form is too large, or did not arrive whole.")
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "The form is too large, or did not arrive whole.",
+        )
     })
 }
 
@@ -215,8 +216,15 @@ mod tests {
     #[test]
     fn the_way_on_is_never_a_stranger() {
         for text in [
-            "https://evil.example/", "//evil.example", "/\\evil.example", "/\t/evil.example", "javascript:alert(1)", "",
-            "/a\r\nset-cookie: x", "evil", "/é",
+            "https://evil.example/",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "javascript:alert(1)",
+            "",
+            "/a\r\nset-cookie: x",
+            "evil",
+            "/é",
         ] {
             assert_eq!(onward(text), "/console", "{text:?}");
         }

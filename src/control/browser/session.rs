@@ -109,7 +109,8 @@ pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<Secret> {
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
     let first = values.next()?;
-    let well_formed = first.len() == 43 && first.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let well_formed =
+        first.len() == 43 && first.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
     (well_formed && values.next().is_none()).then(|| Secret::new(first.to_owned()))
 }
 
@@ -129,7 +130,8 @@ mod tests {
     #[test]
     fn a_cookie_is_found_among_others() {
         let value = "a".repeat(43);
-        let found = cookie(&headers(&["x=1; consentry_session2=2", &format!("s={value}; y=3")]), "s").unwrap();
+        let found =
+            cookie(&headers(&["x=1; consentry_session2=2", &format!("s={value}; y=3")]), "s").unwrap();
         assert_eq!(found.expose(), value);
     }
 

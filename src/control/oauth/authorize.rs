@@ -109,9 +109,7 @@ pub(crate) async fn proceed(
             }
             Answer::AskPerson(installed) => consent::ask_person(control, person, request, &installed).await,
             Answer::Code(agreed) => give_code(control, person, &request, agreed).await,
-            Answer::Stop(stop) if request.prompt.none => {
-                Ok(request.fail(control.issuer(), &silent(stop)))
-            }
+            Answer::Stop(stop) if request.prompt.none => Ok(request.fail(control.issuer(), &silent(stop))),
             Answer::Stop(stop) => consent::stopped(control, person, &request, &application, stop).await,
         };
     }
@@ -200,8 +198,12 @@ fn silent(stop: Stop) -> RedirectFault {
         Stop::OnlyAdministrators => {
             RedirectFault::new("access_denied", "only an administrator can be asked for admin_consent")
         }
-        Stop::Suspended => RedirectFault::new("access_denied", "an administrator has suspended the application"),
-        Stop::NotAssigned => RedirectFault::new("access_denied", "the application is not assigned to this user"),
+        Stop::Suspended => {
+            RedirectFault::new("access_denied", "an administrator has suspended the application")
+        }
+        Stop::NotAssigned => {
+            RedirectFault::new("access_denied", "the application is not assigned to this user")
+        }
     }
 }
 

@@ -37,7 +37,8 @@ pub(super) async fn authenticate(
     form: &Parameters,
 ) -> Result<Client, OAuthError> {
     let presented = presented(headers, form)?;
-    let wrong = || OAuthError::client("the client is unknown, disabled, or its secret is wrong", presented.basic);
+    let wrong =
+        || OAuthError::client("the client is unknown, disabled, or its secret is wrong", presented.basic);
     let id: ApplicationId = presented.id.parse().map_err(|_| wrong())?;
     let application = control.store().application(&id).await?.ok_or_else(wrong)?;
     let kept = control.store().secrets(&id).await?;

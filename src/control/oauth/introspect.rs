@@ -28,9 +28,8 @@ pub(super) async fn post(
     if !client.authenticated {
         return Err(OAuthError::client("introspection needs a client with a secret", false));
     }
-    let token = form
-        .one("token")?
-        .ok_or_else(|| OAuthError::new(Code::InvalidRequest, "token is missing"))?;
+    let token =
+        form.one("token")?.ok_or_else(|| OAuthError::new(Code::InvalidRequest, "token is missing"))?;
     let known = match about_access(&control, &client, token).await? {
         Some(known) => Some(known),
         None => about_refresh(&control, &client, token).await?,
@@ -59,7 +58,9 @@ async fn about_access(control: &Control, client: &Client, token: &str) -> Result
 
 async fn about_refresh(control: &Control, client: &Client, token: &str) -> Result<Option<Value>, OAuthError> {
     let now = control.clock().now();
-    let Some(refresh) = control.store().refresh(&sha256(token.as_bytes()), now).await? else { return Ok(None) };
+    let Some(refresh) = control.store().refresh(&sha256(token.as_bytes()), now).await? else {
+        return Ok(None);
+    };
     let kept = &refresh.authorization;
     if kept.grant.application != client.application.id {
         return Ok(None);

@@ -67,8 +67,7 @@ pub(crate) async fn caller(
     audience: Option<&str>,
 ) -> Result<Option<(Caller, Live)>, StoreError> {
     let Some(caller) = proven(control, token, audience) else { return Ok(None) };
-    let live =
-        standing(control, &caller.grant(), &caller.principal, caller.revision, &caller.family).await?;
+    let live = standing(control, &caller.grant(), &caller.principal, caller.revision, &caller.family).await?;
     Ok(live.map(|live| (caller, live)))
 }
 

@@ -60,7 +60,9 @@ pub(crate) enum PageFault {
     #[error("the application that sent you here is not registered, or is disabled (client_id)")]
     Client,
     /// Not one of the client's addresses.
-    #[error("the application {0} asked for an answer to an address that it has not registered (redirect_uri)")]
+    #[error(
+        "the application {0} asked for an answer to an address that it has not registered (redirect_uri)"
+    )]
     RedirectUri(String),
     /// Given twice.
     #[error(transparent)]
@@ -137,9 +139,11 @@ impl AuthorizeRequest {
         let prompt = prompt(parameters.one("prompt")?)?;
         let max_age = match parameters.one("max_age")? {
             None => None,
-            Some(text) => Some(text.parse::<u32>().map(i64::from).map_err(|_| {
-                RedirectFault::new("invalid_request", "max_age is a number of seconds")
-            })?),
+            Some(text) => Some(
+                text.parse::<u32>()
+                    .map(i64::from)
+                    .map_err(|_| RedirectFault::new("invalid_request", "max_age is a number of seconds"))?,
+            ),
         };
         let offline = match application.kind {
             ApplicationType::NativeApp => true,
@@ -203,7 +207,12 @@ impl AuthorizeRequest {
 }
 
 /// Sends the person back to a checked redirect URI with an error.
-pub(crate) fn fail(issuer: &Issuer, redirect_uri: &str, state: Option<&str>, fault: &RedirectFault) -> Response {
+pub(crate) fn fail(
+    issuer: &Issuer,
+    redirect_uri: &str,
+    state: Option<&str>,
+    fault: &RedirectFault,
+) -> Response {
     let description = printable(&fault.description);
     send_back(issuer, redirect_uri, state, &[("error", fault.error), ("error_description", &description)])
 }
@@ -254,8 +263,9 @@ fn check_kind(parameters: &Parameters, application: &Application) -> Result<(), 
 fn scopes(text: Option<&str>, application: &Application) -> Result<(ScopeSet, bool), RedirectFault> {
     let offered = application.offered();
     let Some(text) = text else { return Ok((offered, false)) };
-    let asked: ScopeSet =
-        text.parse().map_err(|_| RedirectFault::new("invalid_scope", "scope has characters that no scope has"))?;
+    let asked: ScopeSet = text
+        .parse()
+        .map_err(|_| RedirectFault::new("invalid_scope", "scope has characters that no scope has"))?;
     let is_offline = |scope: &Scope| scope.as_str() == "offline_access";
     let offline = asked.iter().any(is_offline);
     let asked: ScopeSet = asked.iter().filter(|scope| !is_offline(scope)).cloned().collect();
@@ -287,15 +297,21 @@ fn prompt(text: Option<&str>) -> Result<Prompt, RedirectFault> {
 fn challenge(parameters: &Parameters) -> Result<String, RedirectFault> {
     let method = parameters.one("code_challenge_method")?;
     let Some(challenge) = parameters.one("code_challenge")? else {
-        return Err(RedirectFault::new("invalid_request", "code_challenge is missing: PKCE with S256 is required"));
+        return Err(RedirectFault::new(
+            "invalid_request",
+            "code_challenge is missing: PKCE with S256 is required",
+        ));
     };
     if method != Some("S256") {
         return Err(RedirectFault::new("invalid_request", "code_challenge_method must be S256"));
     }
-    let well_formed =
-        challenge.len() == 43 && challenge.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let well_formed = challenge.len() == 43
+        && challenge.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if !well_formed {
-        return Err(RedirectFault::new("invalid_request", "code_challenge is not the base64url of a SHA-256"));
+        return Err(RedirectFault::new(
+            "invalid_request",
+            "code_challenge is not the base64url of a SHA-256",
+        ));
     }
     Ok(challenge.to_owned())
 }
@@ -352,7 +368,11 @@ mod tests {
         code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
     fn read(query: &str, kind: ApplicationType) -> Result<AuthorizeRequest, RedirectFault> {
-        AuthorizeRequest::read(&Parameters::parse(query.as_bytes()), &application(kind), "https://a.example".into())
+        AuthorizeRequest::read(
+            &Parameters::parse(query.as_bytes()),
+            &application(kind),
+            "https://a.example".into(),
+        )
     }
 
     #[test]
@@ -396,7 +416,9 @@ mod tests {
         assert!(!request.offline);
         assert!(read(GOOD, ApplicationType::NativeApp).unwrap().offline);
         assert!(read(&format!("{GOOD}&access_type=offline"), ApplicationType::WebApp).unwrap().offline);
-        assert!(read(&format!("{GOOD}&scope=openid+offline_access"), ApplicationType::WebApp).unwrap().offline);
+        assert!(
+            read(&format!("{GOOD}&scope=openid+offline_access"), ApplicationType::WebApp).unwrap().offline
+        );
     }
 
     #[test]
@@ -429,7 +451,8 @@ mod tests {
 
     #[test]
     fn a_request_survives_the_login_page_without_asking_for_login_again() {
-        let query = format!("{GOOD}&state=a%26b&nonce=n&prompt=login+admin_consent&max_age=0&access_type=offline");
+        let query =
+            format!("{GOOD}&state=a%26b&nonce=n&prompt=login+admin_consent&max_age=0&access_type=offline");
         let request = read(&query, ApplicationType::WebApp).unwrap();
         let path = request.after_login();
         let again = read(path.split_once('?').unwrap().1, ApplicationType::WebApp).unwrap();

@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::super::Control;
-use super::super::signing::LONGEST_TOKEN_SECONDS;
 use super::super::browser::session::later;
 use super::super::form::Parameters;
+use super::super::signing::LONGEST_TOKEN_SECONDS;
 use super::client::authenticate;
 use super::{Code, OAuthError, live};
 use crate::store::StoreError;
@@ -25,9 +25,8 @@ pub(super) async fn post(
 ) -> Result<Response, OAuthError> {
     let form = Parameters::from_body(&headers, &body)?;
     let client = authenticate(&control, &headers, &form).await?;
-    let token = form
-        .one("token")?
-        .ok_or_else(|| OAuthError::new(Code::InvalidRequest, "token is missing"))?;
+    let token =
+        form.one("token")?.ok_or_else(|| OAuthError::new(Code::InvalidRequest, "token is missing"))?;
     let now = control.clock().now();
     let refresh = control.store().refresh(&sha256(token.as_bytes()), now).await?;
     let found = match refresh {

@@ -75,8 +75,18 @@ async fn from_code(control: &Control, client: &Client, form: &Parameters) -> Res
     }
     let live = must_stand(control, &authorization).await?;
     let audience = audience(&authorization, resource)?;
-    let refresh = if authorization.offline { Some(first_refresh(control, client, &authorization).await?) } else { None };
-    let give = Give { authorization: &authorization, live: &live, nonce: authorization.nonce.as_deref(), audience, refresh };
+    let refresh = if authorization.offline {
+        Some(first_refresh(control, client, &authorization).await?)
+    } else {
+        None
+    };
+    let give = Give {
+        authorization: &authorization,
+        live: &live,
+        nonce: authorization.nonce.as_deref(),
+        audience,
+        refresh,
+    };
     give.answer(control, &live.scopes(&authorization.scopes))
 }
 
@@ -98,7 +108,10 @@ async fn from_refresh(control: &Control, client: &Client, form: &Parameters) -> 
         must_stand(control, &kept.authorization).await?;
     }
     // One that is not live may be spent: presenting it again is how a stolen one shows.
-    let outcome = control.store().rotate_refresh(&hash, &client.application.id, &successor.hash(), expires_at, now).await?;
+    let outcome = control
+        .store()
+        .rotate_refresh(&hash, &client.application.id, &successor.hash(), expires_at, now)
+        .await?;
     let authorization = match outcome {
         RefreshOutcome::Rotated(authorization) if kept.is_some() => authorization,
         RefreshOutcome::Reused(family) => {
@@ -113,7 +126,8 @@ async fn from_refresh(control: &Control, client: &Client, form: &Parameters) -> 
     let live = must_stand(control, &authorization).await?;
     let audience = audience(&authorization, resource)?;
     let scopes = live.scopes(wanted.as_ref().unwrap_or(&authorization.scopes));
-    let give = Give { authorization: &authorization, live: &live, nonce: None, audience, refresh: Some(successor) };
+    let give =
+        Give { authorization: &authorization, live: &live, nonce: None, audience, refresh: Some(successor) };
     give.answer(control, &scopes)
 }
 
@@ -207,14 +221,17 @@ async fn first_refresh(
 async fn must_stand(control: &Control, authorization: &Authorization) -> Result<Live, OAuthError> {
     let Authorization { grant, principal, revision, family, .. } = authorization;
     let live = standing(control, grant, principal, *revision, family).await?;
-    live.ok_or_else(|| bad_grant("the authorization has ended; send the person to the authorization endpoint again"))
+    live.ok_or_else(|| {
+        bad_grant("the authorization has ended; send the person to the authorization endpoint again")
+    })
 }
 
 /// A refresh may ask for less, never for more (RFC 6749 §6).
 fn narrower(text: Option<&str>, had: &ScopeSet) -> Result<Option<ScopeSet>, OAuthError> {
     let Some(text) = text else { return Ok(None) };
     let fault = |text: String| OAuthError::new(Code::InvalidScope, text);
-    let asked: ScopeSet = text.parse().map_err(|_| fault("scope has characters that no scope has".to_owned()))?;
+    let asked: ScopeSet =
+        text.parse().map_err(|_| fault("scope has characters that no scope has".to_owned()))?;
     match asked.iter().find(|scope| !had.covers(scope) && scope.as_str() != "offline_access") {
         Some(scope) => Err(fault(format!("the scope {scope} was not granted to this refresh token"))),
         None => Ok(Some(asked.meet(had))),

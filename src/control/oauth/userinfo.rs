@@ -15,7 +15,10 @@ use super::{OAuthError, live, unstored};
 use crate::token::issue::IdentityClaims;
 
 /// With the token in the header.
-pub(super) async fn get(State(control): State<Arc<Control>>, headers: HeaderMap) -> Result<Response, OAuthError> {
+pub(super) async fn get(
+    State(control): State<Arc<Control>>,
+    headers: HeaderMap,
+) -> Result<Response, OAuthError> {
     answer(&control, bearer(&headers)).await
 }
 

@@ -133,8 +133,7 @@ fn prepare(path: &Path) -> Result<(), StoreError> {
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let made = folder.map_or(Ok(()), |folder| DirBuilder::new().recursive(true).mode(0o700).create(folder));
-    let made =
-        made.and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
+    let made = made.and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
     let Err(error) = made else { return Ok(()) };
     let kind = error.kind();
     if kind == ErrorKind::AlreadyExists && path.is_file() {
