@@ -107,7 +107,21 @@ impl World {
         let stop = CancellationToken::new();
         let follower = follow(&running, &store, &acknowledgements, &stop).await?;
         let remark = seeded.remark;
+<<<<<<< HEAD
         Ok(Self { ready, remark, control, upstream, admin, sidecar: running, stop, follower, _policies: watcher, _claim: claim })
+=======
+        Ok(Self {
+            ready,
+            remark,
+            control,
+            upstream,
+            admin,
+            sidecar: running,
+            stop,
+            follower,
+            _policies: watcher,
+        })
+>>>>>>> pages
     }
 
     /// What the ready file says.
