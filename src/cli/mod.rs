@@ -4,6 +4,7 @@ pub mod check;
 pub mod control;
 pub mod dev;
 pub mod failure;
+pub mod policy;
 pub mod print;
 pub mod sidecar;
 pub mod signals;

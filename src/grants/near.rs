@@ -33,7 +33,7 @@ pub struct Near {
 }
 
 /// A grant as cached, with its compiled form once someone has asked for it.
-pub struct NearGrant {
+pub(super) struct NearGrant {
     installed: Option<Arc<Installed>>,
     compiled: Mutex<Option<Arc<CompiledGrant>>>,
     seal: Seal,

@@ -134,6 +134,15 @@ impl MissingScope {
         Self { needed, offered, declined, granted }
     }
 
+    /// The least that would do, for a challenge: what the application offers goes first, a part before its whole.
+    #[must_use]
+    pub fn least(&self) -> ScopeSet {
+        let offered = self.needed.iter().filter(|scope| self.offered.covers(scope));
+        let part_first = |scope: &&Scope| (scope.whole().is_none(), (*scope).clone());
+        let least = offered.min_by_key(part_first).or_else(|| self.needed.iter().min_by_key(part_first));
+        least.cloned().into_iter().collect()
+    }
+
     pub(super) fn next_step(&self) -> String {
         let one = either(&self.needed);
         if self.granted {
@@ -142,8 +151,8 @@ impl MissingScope {
             )
         } else if self.declined {
             format!(
-                "The application offered {}, and it was not chosen. An administrator of the account can authorize \
-                 the application again and choose it.",
+                "The administrator was offered {} and declined. An administrator of the account can authorize the \
+                 application again and choose it.",
                 either(&self.offered)
             )
         } else if self.offered.is_empty() {
@@ -154,17 +163,6 @@ impl MissingScope {
                 either(&self.offered)
             )
         }
-    }
-}
-
-impl MissingScope {
-    /// The least that would do, for a challenge: what the application offers goes first, a part before its whole.
-    #[must_use]
-    pub fn least(&self) -> ScopeSet {
-        let offered = self.needed.iter().filter(|scope| self.offered.covers(scope));
-        let part_first = |scope: &&Scope| (scope.whole().is_none(), (*scope).clone());
-        let least = offered.min_by_key(part_first).or_else(|| self.needed.iter().min_by_key(part_first));
-        least.cloned().into_iter().collect()
     }
 }
 

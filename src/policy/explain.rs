@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::compile::concerns;
-use super::load::Policies;
+use super::load::{self, Policies};
 use super::{denial, generate};
 use crate::model::call::Action;
 use crate::model::decision::{Decision, Outcome};
@@ -54,16 +54,20 @@ pub fn explain(record: &Decision, installed: Option<&Installed>, policies: &Poli
     let revision = installed.map(|installed| installed.grant.revision.0);
     Explanation {
         decision: record.id.to_string(),
-        headline: headline(record),
+        headline: headline(record, installed),
         because,
         changed_since: record.grant_revision.is_some() && record.grant_revision != revision,
         next: next(record, installed),
     }
 }
 
-fn headline(record: &Decision) -> String {
+fn headline(record: &Decision, installed: Option<&Installed>) -> String {
     let who = record.principal.as_deref().unwrap_or("nobody known");
-    let application = record.application.as_deref().unwrap_or("an unknown application");
+    let application = match (installed, record.application.as_deref()) {
+        (Some(installed), Some(id)) => format!("{} ({id})", installed.application.name),
+        (None, Some(id)) => id.to_owned(),
+        (_, None) => "not known".to_owned(),
+    };
     let what = record.action.as_deref().unwrap_or("a call that was not understood");
     let on = record.resource.as_deref().map(|name| format!(" on {name}")).unwrap_or_default();
     let end = match record.outcome {
@@ -193,11 +197,12 @@ pub fn show(installed: &Installed, policies: &Policies) -> Shown {
         .filter(|one| concerns(&one.policy, installed, &grant.scopes, policies.catalogue()))
         .map(|one| one.text())
         .collect();
+    let text = generate::policies(installed, &grant.scopes, policies.catalogue());
     Shown {
         grant: grant.key.to_string(),
         revision: grant.revision.0,
         policies: policies.version().to_string(),
-        generated: generate::policies(installed, &grant.scopes, policies.catalogue()),
+        generated: load::format::pretty(&text).unwrap_or(text),
         guardrails: guardrails.join("\n\n"),
     }
 }

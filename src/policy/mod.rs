@@ -26,6 +26,7 @@ mod surroundings;
 #[cfg(test)]
 mod tests;
 
+pub use catalogue::{Risk, RiskLevel, ScopeEntry};
 pub use compile::CompiledGrant;
 pub use console::ConsoleAction;
 pub use decide::{Permit, decide};

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use notify::Watcher as _;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::load::problem::{Problem, Problems};
@@ -20,9 +21,11 @@ use super::load::{Files, Policies, PolicyVersion};
 /// The policies in force. Cheap to read; share it by [`Arc`].
 #[derive(Debug)]
 pub struct Current {
-    policies: ArcSwap<Policies>,
+    /// With how many sets were in force before.
+    policies: ArcSwap<(u64, Arc<Policies>)>,
     problem: ArcSwapOption<Problems>,
     version: watch::Sender<PolicyVersion>,
+    rereading: Mutex<()>,
 }
 
 /// What reading the folder again brought.
@@ -41,7 +44,12 @@ impl Current {
     #[must_use]
     pub fn fixed(policies: Policies) -> Arc<Self> {
         let version = watch::Sender::new(policies.version().clone());
-        Arc::new(Self { policies: ArcSwap::from_pointee(policies), problem: ArcSwapOption::empty(), version })
+        Arc::new(Self {
+            policies: ArcSwap::from_pointee((0, Arc::new(policies))),
+            problem: ArcSwapOption::empty(),
+            version,
+            rereading: Mutex::new(()),
+        })
     }
 
     /// Reads `dir` and follows it until the [`Watcher`] is dropped.
@@ -61,13 +69,26 @@ impl Current {
     /// The policies in force.
     #[must_use]
     pub fn policies(&self) -> Arc<Policies> {
-        self.policies.load_full()
+        Arc::clone(&self.policies.load().1)
     }
 
-    /// Whether a grant compiled with `version` is still what it should be. Takes no lock and counts nothing up.
+    /// The policies in force with their generation.
+    #[must_use]
+    pub fn load(&self) -> (u64, Arc<Policies>) {
+        let current = self.policies.load();
+        (current.0, Arc::clone(&current.1))
+    }
+
+    /// Rises with every change; two equal answers mean that the policies are the same. Takes no lock.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.policies.load().0
+    }
+
+    /// Whether the policies in force are those of `version`.
     #[must_use]
     pub fn is(&self, version: &PolicyVersion) -> bool {
-        self.policies.load().version() == version
+        self.policies.load().1.version() == version
     }
 
     /// Why the newest files are not in force; nothing when they are. For readiness and logs.
@@ -82,8 +103,9 @@ impl Current {
         self.version.subscribe()
     }
 
-    /// Reads `dir` now. The watcher's thread does it by itself.
+    /// Reads `dir` now. The watcher's thread does it by itself; two at once take turns.
     pub fn reread(&self, dir: &Path) -> Reread {
+        let _turn = self.rereading.lock();
         let files = match Files::read(dir) {
             Ok(files) => files,
             Err(problems) => return self.refuse(problems),
@@ -96,7 +118,8 @@ impl Current {
             Ok(policies) => {
                 let version = policies.version().clone();
                 tracing::info!(policies = %version, folder = %dir.display(), "policies replaced");
-                self.policies.store(Arc::new(policies));
+                let generation = self.generation().saturating_add(1);
+                self.policies.store(Arc::new((generation, Arc::new(policies))));
                 self.problem.store(None);
                 self.version.send_replace(version);
                 Reread::Replaced
@@ -109,7 +132,7 @@ impl Current {
         let problems = Arc::new(problems);
         let known = self.problem.load().as_ref().is_some_and(|before| **before == *problems);
         if !known {
-            tracing::error!(%problems, in_force = %self.policies.load().version(), "policies refused");
+            tracing::error!(%problems, in_force = %self.policies.load().1.version(), "policies refused");
         }
         self.problem.store(Some(Arc::clone(&problems)));
         Reread::Refused(problems)
@@ -155,6 +178,7 @@ fn tell(told: &SyncSender<()>, event: notify::Result<notify::Event>) {
 }
 
 fn follow(current: &Current, dir: &Path, changes: &Receiver<()>) {
+    current.reread(dir); // what changed between the first reading and the watch
     loop {
         match changes.recv_timeout(PERIOD) {
             Ok(()) if !settle(changes) => return,

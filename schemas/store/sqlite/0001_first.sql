@@ -154,6 +154,9 @@ CREATE TABLE families (
     FOREIGN KEY (account, principal_kind, principal_id) REFERENCES principals (account, kind, id)
 ) STRICT;
 CREATE INDEX families_by_member ON families (account, application, principal_kind, principal_id);
+CREATE INDEX families_remembered
+    ON families (account, application, principal_kind, principal_id, remember_until)
+    WHERE remember_until IS NOT NULL;
 CREATE INDEX families_by_end ON families (forget_at);
 
 CREATE TABLE codes (

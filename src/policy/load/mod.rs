@@ -5,6 +5,7 @@
 //! place. A set is taken whole or not at all. `rights/*.cedar` (users' own permits) is not read yet.
 
 pub mod embedded;
+pub mod format;
 pub mod guardrails;
 pub mod problem;
 pub mod schema;

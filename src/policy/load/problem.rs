@@ -77,6 +77,11 @@ impl Problem {
         Self::new(source, at..at.saturating_add(1), message, mend)
     }
 
+    /// The same problem in other words.
+    pub(super) fn saying(self, message: String) -> Self {
+        Self { message, ..self }
+    }
+
     /// Line and column of the problem's begin, both from 1; the column counts characters.
     #[must_use]
     pub fn position(&self) -> (usize, usize) {

@@ -156,6 +156,7 @@ fn the_annotated_example_is_what_is_generated() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/grant.cedar");
     let policies = shipped();
     let example = std::fs::read_to_string(path).unwrap();
+    assert_eq!(crate::policy::load::format::pretty(&example).unwrap(), example, "it is not formatted");
     let bare = |text: &str| {
         let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         lines.filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("\n")
@@ -182,7 +183,8 @@ fn a_good_change_is_taken_and_a_bad_one_is_told_and_left_out() {
     assert_eq!(current.reread(dir.path()), Reread::Unchanged);
     write("@id(\"own\") @reason(\"r\") forbid (principal, action, resource);");
     let before = current.policies();
-    assert_eq!(current.reread(dir.path()), Reread::Replaced);
+    assert_eq!((current.generation(), current.reread(dir.path())), (0, Reread::Replaced));
+    assert_eq!(current.load().0, 1);
     assert!(told.has_changed().unwrap());
     assert_eq!(told.borrow_and_update().clone(), *current.policies().version());
     assert!(!current.is(before.version()));
@@ -249,4 +251,24 @@ fn an_explanation_names_the_guardrail_the_scope_and_the_next_step() {
     let guarded = crate::policy::explain::explain(&record, Some(&facts), &shipped());
     assert!(guarded.because[0].says.starts_with("Guardrail: A whole domain"));
     assert!(guarded.changed_since);
+}
+
+#[test]
+fn a_guardrail_counts_wherever_its_scope_and_the_grants_overlap() {
+    let forbids = |action: &str, granted: &str| {
+        let text =
+            format!("@id(\"own\") @reason(\"r\")\nforbid (principal, {action}, resource is Resource);");
+        let session = session(&loaded(&text), installed(granted), &alice(), granted);
+        decide(&session, &call("ecs:DescribeDisks", "*"), &around())
+            .map_or_else(|denial| denial.policies() == [Arc::from("own")], |_| false)
+    };
+    for granted in ["/acs/ecs", "/acs/ecs:read", "openid /acs/ecs:read /acs/oss"] {
+        assert!(forbids("action", granted));
+        assert!(forbids("action in Action::\"/acs/ecs\"", granted));
+        assert!(forbids("action in Action::\"/acs/ecs:read\"", granted));
+        assert!(forbids("action in [Action::\"/acs/oss\", Action::\"ecs:DescribeDisks\"]", granted));
+        assert!(forbids("action == Action::\"ecs:DescribeDisks\"", granted));
+        assert!(!forbids("action in Action::\"/acs/ecs:write\"", granted));
+        assert!(!forbids("action == Action::\"ecs:DescribeInstances\"", granted));
+    }
 }

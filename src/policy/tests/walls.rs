@@ -34,7 +34,8 @@ fn an_action_outside_of_the_scopes_is_denied_with_what_would_help() {
     assert_eq!(missing.needed, scopes("/acs/ecs:write"));
     assert_eq!(missing.offered, scopes("/acs/ecs"));
     assert!(missing.declined && !missing.granted);
-    assert!(denial.next_step().contains("/acs/ecs"), "{}", denial.next_step());
+    assert_eq!(missing.least(), scopes("/acs/ecs:write"));
+    assert!(denial.next_step().contains("/acs/ecs and declined"), "{}", denial.next_step());
 }
 
 #[test]

@@ -44,6 +44,17 @@ async fn a_new_store_is_for_its_owners_eyes_only() {
 }
 
 #[tokio::test]
+async fn the_writer_waits_for_the_disk_and_checks_what_refers_to_what() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&folder.path().join("store.db"), Settings::default()).await.unwrap();
+    let full = "SELECT synchronous AS answer FROM pragma_synchronous";
+    assert_eq!(store.ask_writer(full).await, 2);
+    assert_eq!(store.ask_writer("SELECT foreign_keys AS answer FROM pragma_foreign_keys").await, 1);
+    let log = "SELECT journal_mode = 'wal' AS answer FROM pragma_journal_mode";
+    assert_eq!(store.ask_writer(log).await, 1);
+}
+
+#[tokio::test]
 async fn a_file_of_a_newer_schema_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");

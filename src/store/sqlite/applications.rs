@@ -65,7 +65,7 @@ impl Applications for Sqlite {
     async fn secrets(&self, id: &ApplicationId) -> Result<Vec<Secret>, StoreError> {
         let query =
             sql("SELECT * FROM secrets WHERE application = $1 ORDER BY created_at, id").bind(id.as_str());
-        let rows = self.reading().await?.rows(query).await?;
+        let rows = self.rows(query).await?;
         rows.iter().map(secret).collect()
     }
 
@@ -104,13 +104,13 @@ impl Applications for Sqlite {
     async fn published_by(&self, account: &AccountId) -> Result<Vec<Application>, StoreError> {
         let query =
             sql("SELECT * FROM applications WHERE publisher = $1 ORDER BY name").bind(account.as_str());
-        let rows = self.reading().await?.rows(query).await?;
+        let rows = self.rows(query).await?;
         rows.iter().map(Row::application).collect()
     }
 
     async fn official_applications(&self) -> Result<Vec<Application>, StoreError> {
         let query = sql("SELECT * FROM applications WHERE official ORDER BY name, id");
-        let rows = self.reading().await?.rows(query).await?;
+        let rows = self.rows(query).await?;
         rows.iter().map(Row::application).collect()
     }
 }

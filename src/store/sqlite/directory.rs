@@ -29,12 +29,12 @@ impl Directory for Sqlite {
 
     async fn account(&self, id: &AccountId) -> Result<Option<Account>, StoreError> {
         let query = sql("SELECT * FROM accounts WHERE id = $1").bind(id.as_str());
-        let row = self.reading().await?.row(query).await?;
+        let row = self.row(query).await?;
         row.map(|row| Ok(Account { id: row.parse("id")?, alias: row.get("alias")? })).transpose()
     }
 
     async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
-        let rows = self.reading().await?.rows(sql("SELECT * FROM accounts ORDER BY id")).await?;
+        let rows = self.rows(sql("SELECT * FROM accounts ORDER BY id")).await?;
         rows.iter().map(|row| Ok(Account { id: row.parse("id")?, alias: row.get("alias")? })).collect()
     }
 
@@ -50,7 +50,7 @@ impl Directory for Sqlite {
 
     async fn credential(&self, login: &str) -> Result<Option<Credential>, StoreError> {
         let query = sql("SELECT * FROM people WHERE login_key = $1").bind(login.to_lowercase());
-        let row = self.reading().await?.row(query).await?;
+        let row = self.row(query).await?;
         row.map(|row| {
             Ok(Credential { principal: row.principal()?, password_hash: row.get("password_hash")? })
         })
@@ -63,7 +63,7 @@ impl Directory for Sqlite {
              ORDER BY CASE kind WHEN 'account' THEN 0 ELSE 1 END, login_key LIMIT $2")
         .bind(account.as_str())
         .bind(limit);
-        let rows = self.reading().await?.rows(query).await?;
+        let rows = self.rows(query).await?;
         rows.iter().map(|row| row.principal()).collect()
     }
 
@@ -153,7 +153,7 @@ impl Directory for Sqlite {
              WHERE t.hash = $1 AND (t.expires_at IS NULL OR t.expires_at > $2) AND p.enabled")
         .bind(&hash[..])
         .bind(now.as_microsecond());
-        let row = self.reading().await?.row(query).await?;
+        let row = self.row(query).await?;
         row.map(|row| row.principal()).transpose()
     }
 }

@@ -19,7 +19,7 @@ impl Feed for Sqlite {
         let after = i64::try_from(seq.0).unwrap_or(i64::MAX);
         let query =
             sql("SELECT * FROM change_log WHERE seq > $1 ORDER BY seq LIMIT $2").bind(after).bind(limit);
-        let rows = self.reading().await?.rows(query).await?;
+        let rows = self.rows(query).await?;
         rows.iter().map(change).collect()
     }
 

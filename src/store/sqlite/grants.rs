@@ -11,7 +11,7 @@ use super::rows::{Row, kept};
 use super::{applications, tokens};
 use crate::model::account::{PrincipalKey, PrincipalKind};
 use crate::model::application::Relation;
-use crate::model::grant::{AssignmentMode, Grant, GrantState, Installed};
+use crate::model::grant::{Grant, GrantState, Installed};
 use crate::model::id::{AccountId, GrantKey, Revision, Seq};
 use crate::model::member::Member;
 use crate::model::scope::ScopeSet;
@@ -70,7 +70,7 @@ impl Grants for Sqlite {
             sql("SELECT * FROM grants g JOIN applications a ON a.id = g.application
                  WHERE g.account = $1 AND g.application = $2"),
         );
-        let row = self.reading().await?.row(query).await?;
+        let row = self.row(query).await?;
         row.map(|row| row.installed()).transpose()
     }
 
@@ -79,7 +79,7 @@ impl Grants for Sqlite {
                          WHERE g.account = $1 AND g.state <> 'revoked'
                          ORDER BY g.authorized_at DESC, g.application")
         .bind(account.as_str());
-        let rows = self.reading().await?.rows(query).await?;
+        let rows = self.rows(query).await?;
         rows.iter().map(Row::installed).collect()
     }
 
@@ -89,39 +89,19 @@ impl Grants for Sqlite {
         whom: &PrincipalKey,
         now: Timestamp,
     ) -> Result<Option<Member>, StoreError> {
-        let mut reading = self.reading().await?;
-        let Some(principal) = principal(&mut reading, whom).await? else { return Ok(None) };
-        let assigned = match find(&mut reading, key).await? {
-            Some(grant) if grant.state != GrantState::Revoked && whom.account == key.account => {
-                grant.assignment == AssignmentMode::All
-                    || whom.kind == PrincipalKind::Account
-                    || is_assigned(&mut reading, key, whom).await?
-            }
-            Some(_) | None => false,
-        };
-        let consented = reading
-            .row(member(
-                key,
-                whom,
-                sql("SELECT scopes FROM consents WHERE account = $1 AND application = $2
-                     AND principal_kind = $3 AND principal_id = $4 AND account = $5"),
-            ))
-            .await?;
-        let consented = consented.map(|row| row.parse::<ScopeSet>("scopes")).transpose()?;
-        let ended = reading
-            .rows(
-                member(
-                    key,
-                    whom,
-                    sql("SELECT id FROM families WHERE account = $1 AND application = $2
-                         AND principal_kind = $3 AND principal_id = $4 AND account = $5
-                         AND ended_at IS NOT NULL AND remember_until > $6 ORDER BY id"),
-                )
-                .bind(now.as_microsecond()),
-            )
-            .await?;
-        let ended = ended.iter().map(|row| row.parse("id")).collect::<Result<_, _>>()?;
-        Ok(Some(Member { principal, assigned, consented, ended }))
+        let query = of(whom, sql(MEMBER))
+            .bind(key.account.as_str())
+            .bind(key.application.as_str())
+            .bind(now.as_microsecond());
+        let Some(row) = self.row(query).await? else { return Ok(None) };
+        let ended = row.get::<Option<&str>>("ended")?.unwrap_or_default();
+        let ended: Result<_, _> = ended.split_ascii_whitespace().map(str::parse).collect();
+        Ok(Some(Member {
+            principal: row.principal()?,
+            assigned: row.get("assigned")?,
+            consented: row.get::<Option<&str>>("consented")?.map(|_| row.parse("consented")).transpose()?,
+            ended: ended.map_err(|error| row.unreadable("ended", error))?,
+        }))
     }
 
     async fn assignment(&self, key: &GrantKey) -> Result<Assignment, StoreError> {
@@ -245,7 +225,7 @@ impl Grants for Sqlite {
                  JOIN people p ON p.account = c.account AND p.kind = c.principal_kind AND p.id = c.principal_id
                  WHERE c.account = $1 AND c.application = $2 ORDER BY p.login_key"),
         );
-        let rows = self.reading().await?.rows(query).await?;
+        let rows = self.rows(query).await?;
         rows.iter()
             .map(|row| {
                 Ok(PersonalConsent {
@@ -394,18 +374,31 @@ async fn assign_one(writing: &mut Writing, key: &GrantKey, kind: &str, name: &st
     Ok(())
 }
 
-async fn is_assigned(reading: &mut Reading, key: &GrantKey, whom: &PrincipalKey) -> Result<bool, StoreError> {
-    let query = of(
-        whom,
-        sql("SELECT 1 FROM assignments a WHERE a.account = $1 AND a.application = $4
-             AND ((a.kind = $2 AND a.name = $3)
-                  OR (a.kind = 'group' AND EXISTS (
-                      SELECT 1 FROM memberships m
-                      WHERE m.account = $1 AND m.kind = $2 AND m.id = $3 AND m.group_name = a.name)))
-             LIMIT 1"),
-    );
-    Ok(reading.row(query.bind(key.application.as_str())).await?.is_some())
-}
+/// The principal `$1 $2 $3` beside the grant `$4 $5`, at `$6`: one question, so that all of it is of one moment.
+const MEMBER: &str = "SELECT p.*,
+        EXISTS (
+            SELECT 1 FROM grants g
+            WHERE g.account = $4 AND g.application = $5 AND g.account = p.account AND g.state <> 'revoked'
+                AND (g.assignment_mode = 'all' OR p.kind = 'account' OR EXISTS (
+                    SELECT 1 FROM assignments a
+                    WHERE a.account = g.account AND a.application = g.application
+                        AND ((a.kind = p.kind AND a.name = p.id) OR (a.kind = 'group' AND EXISTS (
+                            SELECT 1 FROM memberships m
+                            WHERE m.account = p.account AND m.kind = p.kind AND m.id = p.id
+                                AND m.group_name = a.name)))))
+        ) AS assigned,
+        (
+            SELECT c.scopes FROM consents c
+            WHERE c.account = $4 AND c.application = $5 AND c.account = p.account
+                AND c.principal_kind = p.kind AND c.principal_id = p.id
+        ) AS consented,
+        (
+            SELECT string_agg(f.id, ' ' ORDER BY f.id) FROM families f
+            WHERE f.account = $4 AND f.application = $5 AND f.account = p.account
+                AND f.principal_kind = p.kind AND f.principal_id = p.id
+                AND f.remember_until > $6
+        ) AS ended
+    FROM people p WHERE p.account = $1 AND p.kind = $2 AND p.id = $3";
 
 const PUT: &str = "INSERT INTO grants (account, application, revision, since, state, scopes, declined,
         authorized_at, by_kind, by_id, by_login, assignment_mode, ends_at)

@@ -15,7 +15,7 @@ impl Keys for Sqlite {
              WHERE withdrawn_at IS NULL AND (published_until IS NULL OR published_until > $1)
              ORDER BY purpose, active_from, kid")
         .bind(now.as_microsecond());
-        let rows = self.reading().await?.rows(query).await?;
+        let rows = self.rows(query).await?;
         rows.iter().map(signing_key).collect()
     }
 
@@ -103,7 +103,7 @@ impl Keys for Sqlite {
         let query = sql("SELECT * FROM sidecar_keys
                          WHERE withdrawn_at IS NULL AND published_until > $1 ORDER BY kid")
         .bind(now.as_microsecond());
-        let rows = self.reading().await?.rows(query).await?;
+        let rows = self.rows(query).await?;
         rows.iter()
             .map(|row| {
                 Ok(SidecarKey {

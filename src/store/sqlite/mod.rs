@@ -28,7 +28,8 @@ use sqlx::{AssertSqlSafe, Connection, SqlitePool};
 use tokio::sync::watch;
 
 use self::fault::fault;
-use self::link::{Reading, Writing, sql};
+use self::link::{Query, Reading, Writing, sql};
+use self::rows::Row;
 use super::{Store, StoreError};
 use crate::model::id::Seq;
 
@@ -100,6 +101,19 @@ impl Sqlite {
         Ok(store)
     }
 
+    /// The first row of the answer to one question.
+    async fn row(&self, query: Query<'_>) -> Result<Option<Row>, StoreError> {
+        let row = query.fetch_optional(&self.readers).await.map_err(|error| fault(&self.place, &error))?;
+        Ok(row.map(|row| Row::new(row, Arc::clone(&self.place))))
+    }
+
+    /// Every row of the answer to one question.
+    async fn rows(&self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
+        let rows = query.fetch_all(&self.readers).await.map_err(|error| fault(&self.place, &error))?;
+        Ok(rows.into_iter().map(|row| Row::new(row, Arc::clone(&self.place))).collect())
+    }
+
+    /// For several questions to one state.
     async fn reading(&self) -> Result<Reading, StoreError> {
         let begun = self.readers.begin_with("BEGIN DEFERRED").await;
         Ok(Reading::new(begun.map_err(|error| fault(&self.place, &error))?, Arc::clone(&self.place)))
@@ -133,8 +147,7 @@ fn prepare(path: &Path) -> Result<(), StoreError> {
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let made = folder.map_or(Ok(()), |folder| DirBuilder::new().recursive(true).mode(0o700).create(folder));
-    let made =
-        made.and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
+    let made = made.and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
     let Err(error) = made else { return Ok(()) };
     let kind = error.kind();
     if kind == ErrorKind::AlreadyExists && path.is_file() {
@@ -199,6 +212,12 @@ const OURS: i64 = 0x434e_5359;
 
 #[cfg(test)]
 impl Sqlite {
+    /// The writer's answer to `SELECT … AS answer`.
+    pub(super) async fn ask_writer(&self, question: &'static str) -> i64 {
+        use sqlx::Row as _;
+        sql(question).fetch_one(&self.writer).await.unwrap().get("answer")
+    }
+
     /// Waits until the file is let go.
     pub(super) async fn close(self) {
         self.readers.close().await;

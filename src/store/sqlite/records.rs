@@ -39,25 +39,25 @@ impl Records for Sqlite {
             .bind(filter.outcome.map(Outcome::as_str))
             .bind(filter.before.as_ref().map(|id| id.as_str()))
             .bind(filter.limit.min(1000));
-        let rows = self.reading().await?.rows(query).await?;
+        let rows = self.rows(query).await?;
         rows.iter().map(|row| row.json("record")).collect()
     }
 
     async fn decision(&self, account: &AccountId, id: &DecisionId) -> Result<Option<Decision>, StoreError> {
         let query = sql("SELECT record FROM decisions WHERE id = $1 AND account = $2");
-        let row = self.reading().await?.row(query.bind(id.as_str()).bind(account.as_str())).await?;
+        let row = self.row(query.bind(id.as_str()).bind(account.as_str())).await?;
         row.map(|row| row.json("record")).transpose()
     }
 
     async fn any_decision(&self, id: &DecisionId) -> Result<Option<Decision>, StoreError> {
         let query = sql("SELECT record FROM decisions WHERE id = $1").bind(id.as_str());
-        let row = self.reading().await?.row(query).await?;
+        let row = self.row(query).await?;
         row.map(|row| row.json("record")).transpose()
     }
 
     async fn last_used(&self, key: &GrantKey) -> Result<Option<Timestamp>, StoreError> {
         let query = about(key, sql("SELECT used_at FROM uses WHERE account = $1 AND application = $2"));
-        let row = self.reading().await?.row(query).await?;
+        let row = self.row(query).await?;
         row.map(|row| row.time("used_at")).transpose()
     }
 
@@ -71,7 +71,7 @@ impl Records for Sqlite {
         let query = sql("SELECT * FROM audit WHERE account = $1 ORDER BY place DESC LIMIT $2")
             .bind(account.as_str())
             .bind(limit);
-        let rows = self.reading().await?.rows(query).await?;
+        let rows = self.rows(query).await?;
         rows.iter()
             .map(|row| {
                 Ok(AuditEvent {

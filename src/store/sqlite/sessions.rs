@@ -39,7 +39,7 @@ impl Sessions for Sqlite {
              WHERE s.hash = $1 AND s.expires_at > $2 AND p.enabled")
         .bind(&hash[..])
         .bind(now.as_microsecond());
-        let Some(row) = self.reading().await?.row(query).await? else { return Ok(None) };
+        let Some(row) = self.row(query).await? else { return Ok(None) };
         let principal = row.principal()?;
         let session = BrowserSession {
             hash: row.hash("hash")?,

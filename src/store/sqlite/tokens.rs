@@ -139,7 +139,7 @@ impl Tokens for Sqlite {
 
     async fn family_is_live(&self, family: &FamilyId) -> Result<bool, StoreError> {
         let query = sql("SELECT 1 FROM families WHERE id = $1 AND ended_at IS NULL").bind(family.as_str());
-        Ok(self.reading().await?.row(query).await?.is_some())
+        Ok(self.row(query).await?.is_some())
     }
 
     async fn forget_old_tokens(&self, now: Timestamp) -> Result<u64, StoreError> {
