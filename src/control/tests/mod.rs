@@ -1,6 +1,7 @@
 //! The control plane in memory of one test: a fresh store with two accounts, and requests straight into its router.
 
 mod admin;
+mod authorize;
 mod console;
 
 use std::sync::Arc;
@@ -69,6 +70,7 @@ impl World {
             store::open(&format!("sqlite:{}", folder.path().join("store.db").display())).await.unwrap();
         let setup = Setup {
             issuer: "http://127.0.0.1:8081".parse().unwrap(),
+            resources: Vec::new(),
             store,
             policies: Current::fixed(Policies::embedded().unwrap()),
             acknowledgements: Arc::new(Acknowledgements::default()),
