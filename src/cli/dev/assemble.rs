@@ -107,9 +107,6 @@ impl World {
         let stop = CancellationToken::new();
         let follower = follow(&running, &store, &acknowledgements, &stop).await?;
         let remark = seeded.remark;
-<<<<<<< HEAD
-        Ok(Self { ready, remark, control, upstream, admin, sidecar: running, stop, follower, _policies: watcher, _claim: claim })
-=======
         Ok(Self {
             ready,
             remark,
@@ -120,8 +117,8 @@ impl World {
             stop,
             follower,
             _policies: watcher,
+            _claim: claim,
         })
->>>>>>> pages
     }
 
     /// What the ready file says.

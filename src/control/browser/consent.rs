@@ -229,10 +229,7 @@ async fn reject(
             .to_string(),
     };
     control.store().keep_audit(&event).await?;
-<<<<<<< HEAD
     let Some(request) = &pending.request else { return Ok(install::decided(person, application, false)) };
-=======
->>>>>>> pages
     let whom =
         if application.contact.is_empty() { &application.publisher_name } else { &application.contact };
     let description = format!(
@@ -250,16 +247,12 @@ async fn keep(
     question: Question,
 ) -> Result<Secret, Problem> {
     let transaction = Secret::random().map_err(|why| Problem::internal("a consent page", &why))?;
-<<<<<<< HEAD
     let pending = Pending {
         application: application.id.clone(),
         request: request.cloned(),
         principal: person.principal.key.clone(),
         question,
     };
-=======
-    let pending = Pending { request: request.clone(), principal: person.principal.key.clone(), question };
->>>>>>> pages
     let text = serde_json::to_string(&pending).map_err(|why| Problem::internal("a consent page", &why))?;
     let pending = PendingConsent {
         hash: transaction.hash(),

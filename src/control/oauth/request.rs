@@ -360,18 +360,10 @@ mod tests {
         code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
     fn read(query: &str, kind: ApplicationType) -> Result<AuthorizeRequest, RedirectFault> {
-<<<<<<< HEAD
         let issuer = Issuer::new(&"https://login.example".parse().unwrap()).unwrap();
         let resources = Resources::new(&issuer, &[]);
         let parameters = Parameters::parse(query.as_bytes());
         AuthorizeRequest::read(&parameters, &application(kind), "https://a.example".into(), &resources)
-=======
-        AuthorizeRequest::read(
-            &Parameters::parse(query.as_bytes()),
-            &application(kind),
-            "https://a.example".into(),
-        )
->>>>>>> pages
     }
 
     #[test]
