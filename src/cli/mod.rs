@@ -98,7 +98,8 @@ fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
 }
 
 fn manual(out: Option<&std::path::Path>) -> Result<ExitCode, Failure> {
-    let broken = |error: std::io::Error| Failure::Unreachable(format!("the manual cannot be written: {error}"));
+    let broken =
+        |error: std::io::Error| Failure::Unreachable(format!("the manual cannot be written: {error}"));
     match out {
         Some(folder) => clap_mangen::generate_to(Cli::command(), folder).map_err(broken)?,
         None => {

@@ -240,7 +240,6 @@ impl Control {
 }
 
 /// A bug ends one request, and tells nobody how it is built.
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the payload over")]
 fn on_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -250,4 +249,4 @@ fn on_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -107,7 +107,18 @@ impl World {
         let stop = CancellationToken::new();
         let follower = follow(&running, &store, &acknowledgements, &stop).await?;
         let remark = seeded.remark;
-        Ok(Self { ready, remark, control, upstream, admin, sidecar: running, stop, follower, _policies: watcher, _claim: claim })
+        Ok(Self {
+            ready,
+            remark,
+            control,
+            upstream,
+            admin,
+            sidecar: running,
+            stop,
+            follower,
+            _policies: watcher,
+            _claim: claim,
+        })
     }
 
     /// What the ready file says.

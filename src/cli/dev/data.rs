@@ -24,11 +24,14 @@ pub(super) struct Claim {
 pub(super) fn claim(data: &Path) -> Result<Claim, Failure> {
     let failed = |what: &str, error: std::io::Error| {
         let place = data.display();
-        Failure::Unreachable(format!("the data directory {place} cannot be {what}: {error}; give another with --data"))
+        Failure::Unreachable(format!(
+            "the data directory {place} cannot be {what}: {error}; give another with --data"
+        ))
     };
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
     made.map_err(|error| failed("made", error))?;
-    let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(data.join("lock"));
+    let lock =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(data.join("lock"));
     let lock = lock.map_err(|error| failed("written", error))?;
     match lock.try_lock() {
         Ok(()) => Ok(Claim { _lock: lock }),

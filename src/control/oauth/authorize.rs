@@ -109,7 +109,7 @@ pub(crate) async fn proceed(
                 consent::ask_administrator(control, person, Some(request), &application, seen).await
             }
             Answer::AskPerson(installed) => consent::ask_person(control, person, request, &installed).await,
-            Answer::Code(agreed) => give_code(control, person, &request, agreed).await,
+            Answer::Code(agreed) => give_code(control, person, &request, *agreed).await,
             Answer::Stop(stop) if request.prompt.none => Ok(request.fail(control.issuer(), &silent(stop))),
             Answer::Stop(stop) => consent::stopped(control, person, &request, &application, stop).await,
         };

@@ -41,7 +41,7 @@ pub(crate) enum Answer {
     /// The person is asked for their own consent.
     AskPerson(Box<Installed>),
     /// Nothing is left to ask.
-    Code(Agreed),
+    Code(Box<Agreed>),
     /// It ends here, with a page.
     Stop(Stop),
 }
@@ -120,7 +120,7 @@ pub(crate) fn decide(facts: Facts<'_>) -> Answer {
             return Answer::AskPerson(Box::new(installed));
         }
     }
-    Answer::Code(Agreed { scopes, installed })
+    Answer::Code(Box::new(Agreed { scopes, installed }))
 }
 
 /// Whether installing an official application makes whoever clicked a user of it: the root identity always is one,
@@ -267,10 +267,9 @@ mod tests {
 
         #[track_caller]
         fn code(&self) -> String {
-            match self.answer() {
-                Answer::Code(agreed) => agreed.scopes().to_string(),
-                other => panic!("no code: {other:?}"),
-            }
+            let answer = self.answer();
+            let Answer::Code(agreed) = answer else { panic!("no code: {answer:?}") };
+            agreed.scopes().to_string()
         }
     }
 
