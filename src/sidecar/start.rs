@@ -20,7 +20,7 @@ use crate::config::sidecar as settings;
 use crate::grants::Grants;
 use crate::grants::follow::{CutStreams, RefreshKeys};
 use crate::grants::lease::Lease;
-use crate::grants::origin::{Origin, OriginError};
+use crate::grants::origin::{Origin, OriginError, OwnKey};
 use crate::grants::slots::SlotClock;
 use crate::model::id::SidecarId;
 use crate::model::time::Clock;
@@ -30,7 +30,6 @@ use crate::net::upstream::{Protocol, Upstream, UpstreamSettings};
 use crate::observe::metrics::Metrics;
 use crate::observe::records::{Keep, Records, Writer};
 use crate::policy::reload::Current;
-use crate::store::SidecarKey;
 use crate::token::assertion::AssertionSigner;
 use crate::token::keys::{self, KeyError, Purpose, Signer};
 use crate::token::random;
@@ -83,7 +82,7 @@ pub struct Running {
     grants: Arc<Grants>,
     slots: Arc<SlotClock>,
     lease: Arc<Lease>,
-    key: SidecarKey,
+    key: OwnKey,
     origin: Arc<dyn Origin>,
     clock: Clock,
     writer: Writer,
@@ -109,7 +108,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         settings.limits.grants,
     ));
     let signer = Signer::from_pkcs8(Purpose::Assertion, &keys::generate(Purpose::Assertion)?)?;
-    let key = SidecarKey {
+    let key = OwnKey {
         kid: signer.kid().to_owned(),
         sidecar: name.clone(),
         public_jwk: signer.public().to_json(),
@@ -218,7 +217,7 @@ impl Running {
     /// The control plane did not take it.
     pub async fn publish_key(&self) -> Result<(), OriginError> {
         let published_until = self.clock.now() + SignedDuration::from_hours(24);
-        self.origin.publish_key(&SidecarKey { published_until, ..self.key.clone() }).await
+        self.origin.publish_key(&OwnKey { published_until, ..self.key.clone() }).await
     }
 
     /// Ends it: takes no new connection, lets what is under way finish within `limit`, writes the last records.

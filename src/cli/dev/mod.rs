@@ -64,7 +64,11 @@ impl Dev {
             // A file of an earlier run would say that this one is ready.
             Ready::withdraw(file).map_err(|error| Failure::Unreachable(error.to_string()))?;
         }
-        let world = World::start(&self).await?;
+        let mut end = signals::End::new()?;
+        let world = tokio::select! {
+            started = World::start(&self) => started?,
+            () = end.come() => return Ok(()),
+        };
         if let Some(remark) = world.remark() {
             print::narrate(remark);
         }
@@ -74,7 +78,7 @@ impl Dev {
         if let Some(file) = &ready_file {
             world.ready().write(file).map_err(|error| Failure::Unreachable(error.to_string()))?;
         }
-        signals::ended().await?;
+        end.come().await;
         print::narrate("consentry: ending; calls under way may finish");
         world.end(DRAIN).await;
         Ok(())
