@@ -3,7 +3,6 @@
 //! Comes in: an address, a token, a method, a path, perhaps a JSON body. Goes out: the answer's JSON or text, or a
 //! [`Failure`] that says what to do. Redirects are not followed: a token goes to the address that was named only.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -18,6 +17,8 @@ use tokio::net::TcpStream;
 use url::{Host, Url};
 
 use super::Failure;
+use super::app::{at, plain};
+use crate::net::tls::client_config;
 use crate::token::random::Secret;
 
 /// The admin API of one control plane, as one administrator.
@@ -61,7 +62,7 @@ impl Api {
         let value = if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&bytes) };
         match value {
             Ok(value) if status.is_success() => Ok(value),
-            Ok(problem) if problem["code"].is_string() => Err(refused(status, &problem)),
+            Ok(problem) if at(&problem, "code").is_string() => Err(refused(status, &problem)),
             Ok(_) | Err(_) => Err(Failure::Unreachable(format!(
                 "{} answered {status}, but not as an admin API does; is it the address of a control plane?",
                 self.server
@@ -78,11 +79,18 @@ impl Api {
         match String::from_utf8(bytes.to_vec()) {
             Ok(text) if status.is_success() => Ok(text),
             Ok(text) => Err(refused(status, &serde_json::from_str(&text).unwrap_or_default())),
-            Err(_) => Err(Failure::Unreachable(format!("{} answered something that is no text", self.server))),
+            Err(_) => {
+                Err(Failure::Unreachable(format!("{} answered something that is no text", self.server)))
+            }
         }
     }
 
-    async fn patiently(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Bytes), Failure> {
+    async fn patiently(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Bytes), Failure> {
         match tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await {
             Ok(answer) => answer,
             Err(_) => {
@@ -92,7 +100,12 @@ impl Api {
         }
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Bytes), Failure> {
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Bytes), Failure> {
         let request = self.request(method, path, body)?;
         let broken = |why: &dyn std::fmt::Display| Failure::Unreachable(format!("{}: {why}", self.server));
         let host = self.server.host_str().unwrap_or_default().trim_matches(['[', ']']);
@@ -115,7 +128,12 @@ impl Api {
         Ok((head.status, body.to_bytes()))
     }
 
-    fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Request<Full<Bytes>>, Failure> {
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Request<Full<Bytes>>, Failure> {
         let base = self.server.path().trim_end_matches('/');
         let authority = self.server.authority();
         let mut request = Request::builder()
@@ -128,7 +146,8 @@ impl Api {
             request = request.header("content-type", "application/json");
         }
         let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        let wrong = |error| Failure::Usage(format!("the request cannot be sent (is the token one line?): {error}"));
+        let wrong =
+            |error| Failure::Usage(format!("the request cannot be sent (is the token one line?): {error}"));
         request.body(Full::new(body)).map_err(wrong)
     }
 }
@@ -144,23 +163,13 @@ where
 }
 
 fn connector() -> Result<tokio_rustls::TlsConnector, Failure> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        return Err(Failure::Unreachable("this machine has no certificates to check a server by".to_owned()));
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Failure::Unreachable(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(tokio_rustls::TlsConnector::from(Arc::new(config)))
+    let config = client_config(None, false).map_err(|error| Failure::Unreachable(error.to_string()))?;
+    Ok(tokio_rustls::TlsConnector::from(config))
 }
 
 /// A refusal in the server's own words, with the exit code that fits.
 fn refused(status: StatusCode, problem: &Value) -> Failure {
-    let text = |name: &str| super::app::plain(problem[name].as_str().unwrap_or_default());
+    let text = |name: &str| plain(at(problem, name).as_str().unwrap_or_default());
     let next = match text("next") {
         next if next.is_empty() => String::new(),
         next => format!(" {next}"),

@@ -1,5 +1,7 @@
 //! The command line. Data goes to standard output, narration to standard error; the exit code says how it went.
 
+pub mod api;
+pub mod app;
 pub mod check;
 pub mod control;
 pub mod dev;
@@ -34,6 +36,11 @@ enum Command {
     Sidecar(sidecar::Sidecar),
     /// Check a settings file of a sidecar or a control plane, and its policies
     Check(check::Check),
+    /// Check, format, test, show and explain policies
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    /// List, show, register, provision, assign, suspend, resume and revoke applications
+    App(app::App),
     /// Print the completions of a shell
     Completions {
         /// Which shell
@@ -75,8 +82,8 @@ impl Command {
             Self::Control(control) => control.run().map(|()| ExitCode::SUCCESS),
             Self::Sidecar(sidecar) => sidecar.run().map(|()| ExitCode::SUCCESS),
             Self::Check(check) => check.run().map(|()| ExitCode::SUCCESS),
-            //Self::Policy(policy) => policy.run(),
-            //Self::App(app) => app.run(),
+            Self::Policy(policy) => policy.run(),
+            Self::App(app) => app.run(),
             Self::Completions { shell } => completions(shell),
             Self::Man { out } => manual(out.as_deref()),
         }
@@ -91,7 +98,8 @@ fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
 }
 
 fn manual(out: Option<&std::path::Path>) -> Result<ExitCode, Failure> {
-    let broken = |error: std::io::Error| Failure::Unreachable(format!("the manual cannot be written: {error}"));
+    let broken =
+        |error: std::io::Error| Failure::Unreachable(format!("the manual cannot be written: {error}"));
     match out {
         Some(folder) => clap_mangen::generate_to(Cli::command(), folder).map_err(broken)?,
         None => {

@@ -162,7 +162,9 @@ pub enum NotATemplate {
     #[error("only the last part of a route's path may take the rest, but in {0:?} something follows")]
     RestNotLast(String),
     /// A brace in the wrong place.
-    #[error("a parameter is a whole part of the path, such as {{bucket}} or {{object…}}, but {0:?} has {1:?}")]
+    #[error(
+        "a parameter is a whole part of the path, such as {{bucket}} or {{object…}}, but {0:?} has {1:?}"
+    )]
     BadPart(String, String),
     /// Twice the same name.
     #[error("the parameter {1:?} stands twice in {0:?}")]

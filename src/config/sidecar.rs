@@ -109,7 +109,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 10_000, tokens: 20_000, grants: 100_000, records: 65_536, body_to_decide: 1 << 20 }
+        Self {
+            connections: 10_000,
+            tokens: 20_000,
+            grants: 100_000,
+            records: 65_536,
+            body_to_decide: 1 << 20,
+        }
     }
 }
 
@@ -146,7 +152,10 @@ impl Sidecar {
         for (name, upstream) in &self.upstreams {
             let plain = matches!(upstream.url.path(), "" | "/") && upstream.url.query().is_none();
             if !matches!(upstream.url.scheme(), "http" | "https") || !plain || upstream.url.host().is_none() {
-                let why = format!("upstreams.{name}.url is {}, but only scheme, host and port are allowed", upstream.url);
+                let why = format!(
+                    "upstreams.{name}.url is {}, but only scheme, host and port are allowed",
+                    upstream.url
+                );
                 return Err(ConfigError::whole(path, why));
             }
         }
@@ -161,9 +170,8 @@ impl Sidecar {
             return Err(ConfigError::at(path, text, route.upstream.span().start, why));
         }
         let template = route.path.get_ref();
-        let adapter = route
-            .reading()
-            .map_err(|why| ConfigError::at(path, text, route.adapter.span().start, why))?;
+        let adapter =
+            route.reading().map_err(|why| ConfigError::at(path, text, route.adapter.span().start, why))?;
         let missing = match adapter {
             Adapter::Rest { resource, account, .. } => parameters(resource)
                 .chain(account.into_iter().flat_map(parameters))
@@ -172,7 +180,9 @@ impl Sidecar {
             Adapter::Acs { .. } => None,
         };
         if let Some(name) = missing {
-            let why = format!("the route {template} names {{{name}}} in its resource or account, but its path has no such part");
+            let why = format!(
+                "the route {template} names {{{name}}} in its resource or account, but its path has no such part"
+            );
             return Err(ConfigError::at(path, text, route.path.span().start, why));
         }
         Ok(())
@@ -238,8 +248,16 @@ mod tests {
     #[test]
     fn settings_without_meaning_are_refused_where_they_stand() {
         for (from, to, what) in [
-            ("upstream = \"cloud\"", "upstream = \"clout\"", "sidecar.toml:9:20: there is no [upstreams.clout]"),
-            ("resource = \"{bucket}\"", "resource = \"{basket}\"", "sidecar.toml:8:16: the route /oss/{bucket} names {basket}"),
+            (
+                "upstream = \"cloud\"",
+                "upstream = \"clout\"",
+                "sidecar.toml:9:20: there is no [upstreams.clout]",
+            ),
+            (
+                "resource = \"{bucket}\"",
+                "resource = \"{basket}\"",
+                "sidecar.toml:8:16: the route /oss/{bucket} names {basket}",
+            ),
             ("/oss/{bucket}\"", "oss\"", "sidecar.toml:8:16: a route's path begins with /"),
             ("8082\"", "8082/x\"", "upstreams.cloud.url is"),
             ("issuer", "isuer", "sidecar.toml:4:9: unknown field `isuer`"),

@@ -249,4 +249,4 @@ fn on_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -25,12 +25,7 @@ impl<K, V> Default for Flights<K, V> {
 impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
     /// Joins the read of `key` in `generation`, or begins it. A read that fails or is given up fails for who began
     /// it; who waits begins anew.
-    pub(super) async fn join<E, F>(
-        &self,
-        key: &K,
-        generation: u64,
-        read: impl FnOnce() -> F,
-    ) -> Result<V, E>
+    pub(super) async fn join<E, F>(&self, key: &K, generation: u64, read: impl FnOnce() -> F) -> Result<V, E>
     where
         F: Future<Output = Result<V, E>>,
     {
@@ -51,7 +46,8 @@ impl<K: Hash + Eq, V> Drop for Landing<'_, K, V> {
     fn drop(&mut self) {
         let mut under_way = self.flights.under_way.lock();
         // Two: the map's own and this participant's.
-        if under_way.get(&self.flight).is_some_and(|cell| cell.initialized() || Arc::strong_count(cell) <= 2) {
+        if under_way.get(&self.flight).is_some_and(|cell| cell.initialized() || Arc::strong_count(cell) <= 2)
+        {
             under_way.remove(&self.flight);
         }
     }

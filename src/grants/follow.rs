@@ -56,7 +56,9 @@ impl Follower {
                 Ok(Ok(())) => {
                     ready.send_if_modified(|ready| !std::mem::replace(ready, true));
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "the change log cannot be read; the lease is not renewed"),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the change log cannot be read; the lease is not renewed")
+                }
                 Err(_) => tracing::warn!("the change log does not answer; the lease is not renewed"),
             }
             if !self.lease.holds() {

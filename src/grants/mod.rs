@@ -112,7 +112,9 @@ impl Grants {
         }
         for _ in 0..ATTEMPTS {
             if !self.lease.holds() {
-                return Err(NoStanding::Unavailable("this sidecar has lost touch with the control plane".to_owned()));
+                return Err(NoStanding::Unavailable(
+                    "this sidecar has lost touch with the control plane".to_owned(),
+                ));
             }
             let (standing, tier) = self.look(caller).await?;
             // First noted, then looked at again: a change in between finds it among those given.

@@ -113,7 +113,11 @@ impl NearGrant {
     }
 
     /// The grant compiled under `policies`.
-    pub(super) fn compiled(&self, installed: &Arc<Installed>, policies: &Arc<Policies>) -> Arc<CompiledGrant> {
+    pub(super) fn compiled(
+        &self,
+        installed: &Arc<Installed>,
+        policies: &Arc<Policies>,
+    ) -> Arc<CompiledGrant> {
         let mut compiled = self.compiled.lock();
         if let Some(ready) = compiled.as_ref().filter(|ready| ready.version() == policies.version()) {
             return Arc::clone(ready);

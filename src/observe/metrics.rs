@@ -58,20 +58,41 @@ impl Metrics {
     }
 
     fn register(&mut self) {
-        let Self { registry, calls, duration, before_upstream, grants, unrecorded, streams_cut, ready, policy_problem } =
-            self;
+        let Self {
+            registry,
+            calls,
+            duration,
+            before_upstream,
+            grants,
+            unrecorded,
+            streams_cut,
+            ready,
+            policy_problem,
+        } = self;
         registry.register("calls", "Calls by how they ended", calls.clone());
-        registry.register("call_duration_seconds", "From a call's head to its answer's head", duration.clone());
+        registry.register(
+            "call_duration_seconds",
+            "From a call's head to its answer's head",
+            duration.clone(),
+        );
         registry.register(
             "call_before_upstream_seconds",
             "From a call's head to the upstream request: what the sidecar itself adds",
             before_upstream.clone(),
         );
         registry.register("grant_lookups", "Where a call's grant was found", grants.clone());
-        registry.register("unrecorded_calls", "Calls refused since no record could be kept", unrecorded.clone());
+        registry.register(
+            "unrecorded_calls",
+            "Calls refused since no record could be kept",
+            unrecorded.clone(),
+        );
         registry.register("streams_cut", "Open streams ended by a change of rights", streams_cut.clone());
         registry.register("ready", "1 when this sidecar may serve calls", ready.clone());
-        registry.register("policy_problem", "1 when the policy files on disk are refused", policy_problem.clone());
+        registry.register(
+            "policy_problem",
+            "1 when the policy files on disk are refused",
+            policy_problem.clone(),
+        );
     }
 
     /// Counts one call.

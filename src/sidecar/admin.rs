@@ -71,9 +71,10 @@ impl Status {
         .into_iter()
         .filter_map(|(is, reason)| is.then_some(reason))
         .collect();
-        let problem = self.policies.problem().map(|problems| {
-            format!("policies_refused: the last good ones stay in force: {problems}")
-        });
+        let problem = self
+            .policies
+            .problem()
+            .map(|problems| format!("policies_refused: the last good ones stay in force: {problems}"));
         Readiness {
             ready: reasons.is_empty(),
             reasons,

@@ -16,7 +16,7 @@ use crate::model::caller::Caller;
 use crate::model::scope::ScopeSet;
 use crate::model::time::Clock;
 use crate::policy::Permit;
-use crate::token::assertion::{Assumed, AssertionSigner, Binding};
+use crate::token::assertion::{AssertionSigner, Assumed, Binding};
 
 /// What the upstream will see of the caller.
 pub(super) struct Identity {
@@ -73,7 +73,8 @@ impl Identities {
         }
         let (authorization, expires_at) = self.sign(caller, standing, scopes, route, None, now)?;
         let use_until = expires_at.saturating_sub(SPARE_SECONDS);
-        let ready = Ready { _standing: Arc::clone(standing), authorization: authorization.clone(), use_until };
+        let ready =
+            Ready { _standing: Arc::clone(standing), authorization: authorization.clone(), use_until };
         self.ready.insert(key, ready);
         Ok(Identity { authorization: Some(authorization) })
     }

@@ -60,7 +60,9 @@ impl Upstreams {
     ) -> Result<Response<Answer>, Refusal> {
         let upstream = self.0.get(&route.upstream).ok_or(Refusal::Internal)?;
         if !grants.still(standing) {
-            return Err(Refusal::Unavailable("the grant has changed while the call was under way".to_owned()));
+            return Err(Refusal::Unavailable(
+                "the grant has changed while the call was under way".to_owned(),
+            ));
         }
         let ended = Arc::clone(standing.ended());
         let cut = Cut::when(move || ended.load(Ordering::Acquire));

@@ -82,13 +82,17 @@ impl Tokens {
             return if now < known.caller.expires_at { Ok(known) } else { Err(Refusal::TokenExpired) };
         }
         if !self.has_keys() {
-            return Err(Refusal::Unavailable("this sidecar has no keys yet to verify tokens with".to_owned()));
+            return Err(Refusal::Unavailable(
+                "this sidecar has no keys yet to verify tokens with".to_owned(),
+            ));
         }
         let meant = |audience: &str| audience == self.issuer || within(audience, &self.public_url);
         let caller = verify_access_token(&self.keys.load(), token, &self.issuer, meant, now, SKEW_SECONDS)
             .map_err(|refused| match refused {
                 TokenRefused::Expired => Refusal::TokenExpired,
-                TokenRefused::UnknownKey | TokenRefused::Invalid(_) => Refusal::TokenInvalid(refused.to_string()),
+                TokenRefused::UnknownKey | TokenRefused::Invalid(_) => {
+                    Refusal::TokenInvalid(refused.to_string())
+                }
             })?;
         if now >= caller.expires_at {
             return Err(Refusal::TokenExpired);
@@ -109,7 +113,11 @@ fn within(audience: &str, public_url: &str) -> bool {
 fn bearer(headers: &HeaderMap, acs: bool) -> Result<&str, Refusal> {
     let standard = single(headers, header::AUTHORIZATION.as_str())?.map(|value| {
         let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-        if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim_matches(' ')) } else { Err(Refusal::NoCredential) }
+        if scheme.eq_ignore_ascii_case("bearer") {
+            Ok(token.trim_matches(' '))
+        } else {
+            Err(Refusal::NoCredential)
+        }
     });
     let own = if acs { single(headers, "x-acs-bearer-token")? } else { None };
     let token = match (standard.transpose()?, own) {
@@ -119,7 +127,9 @@ fn bearer(headers: &HeaderMap, acs: bool) -> Result<&str, Refusal> {
         (Some(token), _) | (None, Some(token)) => token,
         (None, None) => return Err(Refusal::NoCredential),
     };
-    let shaped = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
+    let shaped = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
+    };
     if token.is_empty() || !token.bytes().all(shaped) {
         return Err(Refusal::TokenInvalid("the credential is not a bearer token".to_owned()));
     }
@@ -178,7 +188,13 @@ mod tests {
 
     #[test]
     fn an_audience_is_this_sidecar_only_by_whole_path_segments() {
-        assert!(within("https://a.example/mcp", "https://a.example/") && within("https://a.example", "https://a.example"));
-        assert!(!within("https://a.example.evil", "https://a.example") && !within("https://b.example", "https://a.example"));
+        assert!(
+            within("https://a.example/mcp", "https://a.example/")
+                && within("https://a.example", "https://a.example")
+        );
+        assert!(
+            !within("https://a.example.evil", "https://a.example")
+                && !within("https://b.example", "https://a.example")
+        );
     }
 }

@@ -17,7 +17,12 @@ struct Metadata<'a> {
 
 /// The metadata's answer, when `path` asks for it: the well-known path, alone or before a resource's own path
 /// (RFC 9728 §3.1).
-pub(super) fn answer(method: &Method, path: &str, public_url: &str, issuer: &str) -> Option<Response<Answer>> {
+pub(super) fn answer(
+    method: &Method,
+    path: &str,
+    public_url: &str,
+    issuer: &str,
+) -> Option<Response<Answer>> {
     let resource = path.strip_prefix(WELL_KNOWN).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
     if method != Method::GET && method != Method::HEAD {
         return None;

@@ -69,7 +69,11 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Answers one request, whatever it is.
-    pub(super) async fn handle(self: Rc<Self>, request: Request<Inbound>, exchange: Exchange) -> Response<Answer> {
+    pub(super) async fn handle(
+        self: Rc<Self>,
+        request: Request<Inbound>,
+        exchange: Exchange,
+    ) -> Response<Answer> {
         let sidecar = &self.sidecar;
         let (head, body) = request.into_parts();
         let Ok(place) = sidecar.records.claim() else {
@@ -134,7 +138,8 @@ impl Worker {
         ledger.lap(Phase::Identify);
 
         // What the account has granted.
-        let (standing, tier) = sidecar.grants.find(&caller, &known.held).await.map_err(Refusal::NoStanding)?;
+        let (standing, tier) =
+            sidecar.grants.find(&caller, &known.held).await.map_err(Refusal::NoStanding)?;
         ledger.found(&standing, tier);
         seen.standing = Some(Arc::clone(&standing));
         ledger.lap(Phase::Find);
@@ -160,7 +165,8 @@ impl Worker {
         ledger.lap(Phase::Assume);
 
         let outgoing = forward::request(&canonical, head, body, &identity, ledger);
-        let response = self.upstreams.forward(permit, &sidecar.grants, &standing, route, outgoing, exchange).await;
+        let response =
+            self.upstreams.forward(permit, &sidecar.grants, &standing, route, outgoing, exchange).await;
         ledger.lap(Phase::Forward);
         response.map(Passed::Forwarded)
     }
@@ -191,8 +197,7 @@ impl Worker {
         body: Inbound,
     ) -> Result<(Asked, Inbound), Refusal> {
         let not_text = NotUnderstood::Malformed { what: "a part of the path", expected: "text once decoded" };
-        let parameters =
-            route.parameters(canonical.path()).map_err(|_| Refusal::NotUnderstood(not_text))?;
+        let parameters = route.parameters(canonical.path()).map_err(|_| Refusal::NotUnderstood(not_text))?;
         let asking = Head {
             method: canonical.method(),
             query: canonical.query(),
@@ -203,8 +208,7 @@ impl Worker {
             Reading::Asked(asked) => Ok((asked, body)),
             Reading::NeedsBody => {
                 let bytes = body.read(self.sidecar.limits.body_to_decide).await.map_err(Refusal::Body)?;
-                let asked =
-                    route.adapter.read_with_body(&asking, &bytes).map_err(Refusal::NotUnderstood)?;
+                let asked = route.adapter.read_with_body(&asking, &bytes).map_err(Refusal::NotUnderstood)?;
                 Ok((asked, Inbound::from(bytes)))
             }
         }
@@ -261,11 +265,9 @@ fn serve(worker: Rc<Worker>) -> Serve {
         let worker = Rc::clone(&worker);
         Box::pin(async move {
             let mut handling = pin!(worker.handle(request, exchange));
-            let guarded = poll_fn(|cx| {
-                match catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx))) {
-                    Ok(polled) => polled.map(Ok),
-                    Err(_) => Poll::Ready(Err(Abandoned)),
-                }
+            let guarded = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx))) {
+                Ok(polled) => polled.map(Ok),
+                Err(_) => Poll::Ready(Err(Abandoned)),
             });
             guarded.await
         })

@@ -124,22 +124,37 @@ impl Refusal {
     fn put(&self, place: &Place<'_>) -> Answer {
         match self {
             Self::Malformed(malformed) => {
-                let next = "Send the request in its plain form; each part in one place, nothing encoded twice.";
+                let next =
+                    "Send the request in its plain form; each part in one place, nothing encoded twice.";
                 Answer::new(malformed.status(), malformed.code(), malformed.to_string(), next)
             }
             Self::NoRoute => {
                 let next = "Check the path, or ask the platform team to add a route.";
-                Answer::new(StatusCode::NOT_FOUND, "no_route", "no route of this sidecar takes this path", next)
+                Answer::new(
+                    StatusCode::NOT_FOUND,
+                    "no_route",
+                    "no route of this sidecar takes this path",
+                    next,
+                )
             }
             Self::NotUnderstood(why) => not_understood(why),
             Self::Body(why) => broken_body(*why),
             Self::NoCredential => {
                 let next = "Send an access token: Authorization: Bearer <token>.";
-                Answer::new(StatusCode::UNAUTHORIZED, "unauthenticated", "the request carries no bearer token", next)
-                    .challenged(format!("Bearer resource_metadata=\"{}\"", place.metadata))
+                Answer::new(
+                    StatusCode::UNAUTHORIZED,
+                    "unauthenticated",
+                    "the request carries no bearer token",
+                    next,
+                )
+                .challenged(format!("Bearer resource_metadata=\"{}\"", place.metadata))
             }
-            Self::TokenExpired => token_refused(place, "the token has expired", "Get a new token with the refresh token."),
-            Self::TokenInvalid(why) => token_refused(place, why, "Get a new token; authorize again if that fails."),
+            Self::TokenExpired => {
+                token_refused(place, "the token has expired", "Get a new token with the refresh token.")
+            }
+            Self::TokenInvalid(why) => {
+                token_refused(place, why, "Get a new token; authorize again if that fails.")
+            }
             Self::NoStanding(why) => no_standing(why, place),
             Self::Denied(denial) => denied(denial, place),
             Self::Unavailable(why) => unavailable(why),
@@ -150,14 +165,24 @@ impl Refusal {
             Self::Upstream(error) => upstream(error),
             Self::Internal => {
                 let next = "Try again; if it stays, give the decision's id to the platform team.";
-                Answer::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the sidecar failed; nothing was forwarded", next)
+                Answer::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "the sidecar failed; nothing was forwarded",
+                    next,
+                )
             }
         }
     }
 }
 
 impl Answer {
-    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>, next: impl Into<String>) -> Self {
+    fn new(
+        status: StatusCode,
+        code: &'static str,
+        detail: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
         Self {
             status,
             code,
@@ -219,15 +244,20 @@ fn token_refused(place: &Place<'_>, why: &str, next: &str) -> Answer {
 fn no_standing(why: &NoStanding, place: &Place<'_>) -> Answer {
     let detail = why.to_string();
     let page = || application_page(place);
-    let forbidden = |code, next: &str| Answer::new(StatusCode::FORBIDDEN, code, detail.clone(), next).on(page());
+    let forbidden =
+        |code, next: &str| Answer::new(StatusCode::FORBIDDEN, code, detail.clone(), next).on(page());
     match why {
         NoStanding::NotInstalled => forbidden(
             "not_installed",
             "Send an administrator of the account through the application's log-in: authorizing there installs it.",
         ),
-        NoStanding::Suspended => forbidden("access_denied", "Ask an administrator of the account to resume it."),
+        NoStanding::Suspended => {
+            forbidden("access_denied", "Ask an administrator of the account to resume it.")
+        }
         NoStanding::Disabled => forbidden("access_denied", "Ask the application's publisher."),
-        NoStanding::Expired => forbidden("not_installed", "Ask an administrator of the account to authorize it again."),
+        NoStanding::Expired => {
+            forbidden("not_installed", "Ask an administrator of the account to authorize it again.")
+        }
         NoStanding::TokenEnded => token_refused(place, &detail, "Log in to the application again."),
         NoStanding::Unavailable(_) => unavailable(&detail),
     }
@@ -268,7 +298,12 @@ fn upstream(error: &ForwardError) -> Answer {
         ForwardError::Request(why) => return broken_body(*why).ending(Outcome::Failed),
         ForwardError::Cut => {
             let why = "what the call rested on has changed while it was under way";
-            return Answer::new(StatusCode::FORBIDDEN, "not_installed", why, "Try again to see what holds now.");
+            return Answer::new(
+                StatusCode::FORBIDDEN,
+                "not_installed",
+                why,
+                "Try again to see what holds now.",
+            );
         }
         ForwardError::Unreachable(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
         ForwardError::BrokenHead(_) => (StatusCode::BAD_GATEWAY, "upstream_broken"),
@@ -282,7 +317,9 @@ fn upstream(error: &ForwardError) -> Answer {
 
 fn application_page(place: &Place<'_>) -> String {
     let issuer = place.issuer;
-    place.application.map_or_else(|| format!("{issuer}/console"), |id| format!("{issuer}/console/applications/{id}"))
+    place
+        .application
+        .map_or_else(|| format!("{issuer}/console"), |id| format!("{issuer}/console/applications/{id}"))
 }
 
 const TRY_AGAIN: &str = "Try again in a moment.";

@@ -43,7 +43,12 @@ pub(super) struct NotText;
 impl Routes {
     /// The table. The settings were checked when they were read; what is wrong still is said by the caller.
     pub(super) fn new(settings: &[Settings]) -> Result<Self, String> {
-        settings.iter().enumerate().map(|(index, settings)| Route::new(index, settings)).collect::<Result<_, _>>().map(Self)
+        settings
+            .iter()
+            .enumerate()
+            .map(|(index, settings)| Route::new(index, settings))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// The route that takes this path.
@@ -119,8 +124,12 @@ fn decode(part: &str) -> Result<String, NotText> {
     let mut rest = part.bytes();
     while let Some(byte) = rest.next() {
         if byte == b'%' {
-            let digit = |byte: Option<u8>| byte.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
-            let (Some(high), Some(low)) = (digit(rest.next()), digit(rest.next())) else { return Err(NotText) };
+            let digit = |byte: Option<u8>| {
+                byte.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok())
+            };
+            let (Some(high), Some(low)) = (digit(rest.next()), digit(rest.next())) else {
+                return Err(NotText);
+            };
             bytes.push(high * 16 + low);
         } else {
             bytes.push(byte);

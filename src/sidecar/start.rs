@@ -17,11 +17,11 @@ use super::record::Ids;
 use super::route::Routes;
 use super::{Sidecar, Worker};
 use crate::config::sidecar as settings;
+use crate::grants::Grants;
 use crate::grants::follow::{CutStreams, RefreshKeys};
 use crate::grants::lease::Lease;
 use crate::grants::origin::{Origin, OriginError};
 use crate::grants::slots::SlotClock;
-use crate::grants::Grants;
 use crate::model::id::SidecarId;
 use crate::model::time::Clock;
 use crate::net::listener::{self, BoundWorkers, ListenError, Workers};
@@ -131,7 +131,11 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         routes: Routes::new(&settings.routes).map_err(StartError::Settings)?,
         tokens,
         grants: Arc::clone(&grants),
-        identities: Identities::new(AssertionSigner::new(signer, settings.issuer.as_str())?, clock.clone(), settings.limits.tokens),
+        identities: Identities::new(
+            AssertionSigner::new(signer, settings.issuer.as_str())?,
+            clock.clone(),
+            settings.limits.tokens,
+        ),
         records,
         metrics,
         clock: clock.clone(),
@@ -228,7 +232,10 @@ impl Running {
 }
 
 /// What one worker serves with.
-#[expect(clippy::type_complexity, reason = "the function's type is what net asks for, and is named nowhere else")]
+#[expect(
+    clippy::type_complexity,
+    reason = "the function's type is what net asks for, and is named nowhere else"
+)]
 fn prepare(
     sidecar: &Arc<Sidecar>,
     settings: &[(Arc<str>, UpstreamSettings)],
@@ -246,7 +253,11 @@ fn prepare(
 }
 
 fn upstreams(settings: &settings::Sidecar) -> Result<Vec<(Arc<str>, UpstreamSettings)>, StartError> {
-    settings.upstreams.iter().map(|(name, upstream)| Ok((Arc::from(name.as_str()), reach(upstream)?))).collect()
+    settings
+        .upstreams
+        .iter()
+        .map(|(name, upstream)| Ok((Arc::from(name.as_str()), reach(upstream)?)))
+        .collect()
 }
 
 fn reach(upstream: &settings::Upstream) -> Result<UpstreamSettings, StartError> {

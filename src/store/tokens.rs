@@ -47,7 +47,10 @@ pub struct Code {
 }
 
 /// What became of presenting a code. Whatever it is, the code is spent.
-#[expect(clippy::large_enum_variant, reason = "there is one of it per request, and it is taken apart at once")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of it per request, and it is taken apart at once"
+)]
 pub enum CodeOutcome {
     /// First use, in time.
     Redeemed(Code),

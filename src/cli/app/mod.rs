@@ -7,11 +7,11 @@ mod verbs;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::Value;
 
+use super::api::Api;
 use super::{Failure, print};
 use connection::Connection;
-pub(super) use table::plain;
+pub(super) use table::{at, plain};
 
 /// List, show, register, provision, assign, suspend, resume and revoke applications.
 #[derive(Debug, Args)]
@@ -87,23 +87,29 @@ impl App {
 
     async fn go(self) -> Result<ExitCode, Failure> {
         let api = self.connection.open()?;
-        let (value, human): (Value, String) = match self.verb {
-            Verb::List { official: true, .. } => verbs::list_official(&api).await?,
-            Verb::List { published: true, .. } => verbs::list_published(&api).await?,
-            Verb::List { .. } => verbs::list(&api).await?,
-            Verb::Show { application, policies } => verbs::show(&api, &application, policies).await?,
-            Verb::Register(register) => register.go(&api).await?,
-            Verb::Provision { application, scopes } => verbs::provision(&api, &application, &scopes).await?,
-            Verb::Assign(assign) => assign.go(&api).await?,
-            Verb::Suspend(change) => change.go(&api, "suspend").await?,
-            Verb::Resume(change) => change.go(&api, "resume").await?,
-            Verb::Revoke(change) => change.go(&api, "revoke").await?,
-        };
+        let (value, human) = self.verb.ask(&api).await?;
         match self.format {
             Format::Human => print::data(&human)?,
             Format::Json => print::data(&format!("{value:#}\n"))?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Verb {
+    async fn ask(self, api: &Api) -> Result<verbs::Told, Failure> {
+        match self {
+            Self::List { official: true, .. } => verbs::list_official(api).await,
+            Self::List { published: true, .. } => verbs::list_published(api).await,
+            Self::List { .. } => verbs::list(api).await,
+            Self::Show { application, policies } => verbs::show(api, &application, policies).await,
+            Self::Register(register) => register.go(api).await,
+            Self::Provision { application, scopes } => verbs::provision(api, &application, &scopes).await,
+            Self::Assign(assign) => assign.go(api).await,
+            Self::Suspend(change) => change.go(api, "suspend").await,
+            Self::Resume(change) => change.go(api, "resume").await,
+            Self::Revoke(change) => change.go(api, "revoke").await,
+        }
     }
 }
 

@@ -4,8 +4,16 @@ use serde_json::Value;
 
 /// A text from outside with every control character replaced: a publisher's name must not move a cursor.
 pub(in crate::cli) fn plain(text: &str) -> String {
-    let odd = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let odd = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
     text.chars().map(|c| if odd(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// A field of a value of the API; null when there is none.
+pub(in crate::cli) fn at<'a>(value: &'a Value, name: &str) -> &'a Value {
+    value.get(name).unwrap_or(&Value::Null)
 }
 
 /// A value of the API as a word; nothing for null, several joined by spaces.

@@ -4,7 +4,7 @@ use clap::Args;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::table::{facts, table, word};
+use super::table::{at, facts, table, word};
 use crate::cli::Failure;
 use crate::cli::api::Api;
 
@@ -14,7 +14,7 @@ pub(super) async fn list(api: &Api) -> Result<Told, Failure> {
     let value = api.ask(Method::GET, "/applications", None).await?;
     let row = |one: &Value| {
         ["name", "client_id", "kind", "state", "revision", "authorized_at", "authorized_by"]
-            .map(|name| word(&one[name]))
+            .map(|name| word(at(one, name)))
             .to_vec()
     };
     let rows: Vec<_> = all(&value).iter().map(row).collect();
@@ -26,7 +26,9 @@ pub(super) async fn list(api: &Api) -> Result<Told, Failure> {
 pub(super) async fn list_official(api: &Api) -> Result<Told, Failure> {
     let value = api.ask(Method::GET, "/official-applications", None).await?;
     let row = |one: &Value| {
-        ["name", "client_id", "installed", "required_scopes", "optional_scopes"].map(|name| word(&one[name])).to_vec()
+        ["name", "client_id", "installed", "required_scopes", "optional_scopes"]
+            .map(|name| word(at(one, name)))
+            .to_vec()
     };
     let rows: Vec<_> = all(&value).iter().map(row).collect();
     let heading = ["name", "client id", "installed", "required scopes", "optional scopes"];
@@ -37,7 +39,9 @@ pub(super) async fn list_official(api: &Api) -> Result<Told, Failure> {
 pub(super) async fn list_published(api: &Api) -> Result<Told, Failure> {
     let value = api.ask(Method::GET, "/publisher/applications", None).await?;
     let row = |one: &Value| {
-        ["name", "client_id", "type", "required_scopes", "optional_scopes"].map(|name| word(&one[name])).to_vec()
+        ["name", "client_id", "type", "required_scopes", "optional_scopes"]
+            .map(|name| word(at(one, name)))
+            .to_vec()
     };
     let rows: Vec<_> = all(&value).iter().map(row).collect();
     let heading = ["name", "client id", "type", "required scopes", "optional scopes"];
@@ -60,7 +64,8 @@ pub(super) async fn provision(api: &Api, application: &str, scopes: &[String]) -
     let id = client_id(api, "/official-applications", application).await?;
     let path = format!("/official-applications/{id}/provision");
     let value = api.ask(Method::POST, &path, Some(&json!({ "scopes": scopes }))).await?;
-    let text = format!("Installed. Assign it next: consentry app assign {id} --user LOGIN\n\n{}", described(&value));
+    let text =
+        format!("Installed. Assign it next: consentry app assign {id} --user LOGIN\n\n{}", described(&value));
     Ok((value, text))
 }
 
@@ -107,12 +112,15 @@ impl Register {
             body.insert("display_name".to_owned(), name.into());
         }
         let value = api.ask(Method::POST, "/publisher/applications", Some(&body)).await?;
-        let mut pairs = vec![("client ID", word(&value["client_id"]))];
-        if value["client_secret"].is_string() {
-            pairs.push(("client secret", format!("{}  (shown this once)", word(&value["client_secret"]))));
+        let mut pairs = vec![("client ID", word(at(&value, "client_id")))];
+        if at(&value, "client_secret").is_string() {
+            pairs
+                .push(("client secret", format!("{}  (shown this once)", word(at(&value, "client_secret")))));
         }
-        for (name, field) in [("name", "name"), ("required scopes", "required_scopes"), ("optional scopes", "optional_scopes")] {
-            pairs.push((name, word(&value[field])));
+        for (name, field) in
+            [("name", "name"), ("required scopes", "required_scopes"), ("optional scopes", "optional_scopes")]
+        {
+            pairs.push((name, word(at(&value, field))));
         }
         let text = facts(&pairs);
         Ok((value, text))
@@ -148,12 +156,13 @@ impl Assign {
         let named = !self.users.is_empty() || !self.groups.is_empty() || !self.roles.is_empty();
         let value = if self.all || self.nobody || named {
             let mode = if self.all { "all" } else { "assigned" };
-            let body = json!({ "mode": mode, "users": self.users, "groups": self.groups, "roles": self.roles });
+            let body =
+                json!({ "mode": mode, "users": self.users, "groups": self.groups, "roles": self.roles });
             api.ask(Method::PUT, &path, Some(&body)).await?
         } else {
             api.ask(Method::GET, &path, None).await?
         };
-        let pairs = ["mode", "users", "groups", "roles"].map(|name| (name, word(&value[name])));
+        let pairs = ["mode", "users", "groups", "roles"].map(|name| (name, word(at(&value, name))));
         let text = facts(&pairs);
         Ok((value, text))
     }
@@ -184,41 +193,51 @@ impl Change {
 }
 
 fn receipt(value: &Value) -> String {
-    if value["effective"] != json!(true) {
-        return format!("Stored as revision {}; not known to be true everywhere yet.\n", word(&value["revision"]));
+    if *at(value, "effective") != json!(true) {
+        return format!(
+            "Stored as revision {}; not known to be true everywhere yet.\n",
+            word(at(value, "revision"))
+        );
     }
     let part = |one: &Value| {
-        let (said, after) = match one["confirmed_ms"].as_u64() {
+        let (said, after) = match at(one, "confirmed_ms").as_u64() {
             Some(ms) => ("confirmed", format!("{ms} ms")),
-            None => ("unreachable, its lease has ended", format!("{} ms", word(&one["stopped_by"]))),
+            None => ("unreachable, its lease has ended", format!("{} ms", word(at(one, "stopped_by")))),
         };
-        vec![word(&one["id"]), said.to_owned(), after]
+        vec![word(at(one, "id")), said.to_owned(), after]
     };
-    let sidecars: Vec<_> = value["sidecars"].as_array().into_iter().flatten().map(part).collect();
+    let sidecars: Vec<_> = at(value, "sidecars").as_array().into_iter().flatten().map(part).collect();
     format!(
         "True everywhere after {} ms (revision {}, streams closed: {}).\n\n{}",
-        word(&value["elapsed_ms"]),
-        word(&value["revision"]),
-        word(&value["streams_closed"]),
+        word(at(value, "elapsed_ms")),
+        word(at(value, "revision")),
+        word(at(value, "streams_closed")),
         table(&["sidecar", "said", "after"], &sidecars, "No sidecar was connected.")
     )
 }
 
 fn described(value: &Value) -> String {
     facts(&[
-        ("name", word(&value["name"])),
-        ("display name", word(&value["display_name"])),
-        ("client ID", word(&value["client_id"])),
-        ("kind", format!("{}, {}", word(&value["kind"]), word(&value["type"]))),
-        ("publisher", format!("{} ({})", word(&value["publisher"]["name"]), word(&value["publisher"]["id"]))),
-        ("state", word(&value["state"])),
-        ("revision", word(&value["revision"])),
-        ("authorized at", word(&value["authorized_at"])),
-        ("authorized by", word(&value["authorized_by"])),
-        ("granted", word(&value["scopes"]["granted"])),
-        ("declined", word(&value["scopes"]["declined"])),
-        ("assignment", word(&value["assignment"])),
-        ("last used", word(&value["last_used"])),
+        ("name", word(at(value, "name"))),
+        ("display name", word(at(value, "display_name"))),
+        ("client ID", word(at(value, "client_id"))),
+        ("kind", format!("{}, {}", word(at(value, "kind")), word(at(value, "type")))),
+        (
+            "publisher",
+            format!(
+                "{} ({})",
+                word(at(at(value, "publisher"), "name")),
+                word(at(at(value, "publisher"), "id"))
+            ),
+        ),
+        ("state", word(at(value, "state"))),
+        ("revision", word(at(value, "revision"))),
+        ("authorized at", word(at(value, "authorized_at"))),
+        ("authorized by", word(at(value, "authorized_by"))),
+        ("granted", word(at(at(value, "scopes"), "granted"))),
+        ("declined", word(at(at(value, "scopes"), "declined"))),
+        ("assignment", word(at(value, "assignment"))),
+        ("last used", word(at(value, "last_used"))),
     ])
 }
 
@@ -226,14 +245,16 @@ fn described(value: &Value) -> String {
 async fn client_id(api: &Api, path: &str, meant: &str) -> Result<String, Failure> {
     let value = api.ask(Method::GET, path, None).await?;
     let ids = |field: &str| -> Vec<String> {
-        let fitting = all(&value).iter().filter(|one| one[field] == *meant);
-        fitting.filter_map(|one| one["client_id"].as_str()).map(str::to_owned).collect()
+        let fitting = all(&value).iter().filter(|one| *at(one, field) == *meant);
+        fitting.filter_map(|one| at(one, "client_id").as_str()).map(str::to_owned).collect()
     };
     let by_id = ids("client_id");
     let found = if by_id.is_empty() { ids("name") } else { by_id };
     match found.as_slice() {
         [one] => Ok(one.clone()),
-        [] => Err(Failure::No(format!("there is no application {meant:?}; `consentry app list` lists what there is"))),
+        [] => Err(Failure::No(format!(
+            "there is no application {meant:?}; `consentry app list` lists what there is"
+        ))),
         many => Err(Failure::Usage(format!(
             "{} applications of different publishers are named {meant}; give the client ID: {}",
             many.len(),
@@ -243,5 +264,5 @@ async fn client_id(api: &Api, path: &str, meant: &str) -> Result<String, Failure
 }
 
 fn all(value: &Value) -> &[Value] {
-    value["applications"].as_array().map_or(&[], Vec::as_slice)
+    at(value, "applications").as_array().map_or(&[], Vec::as_slice)
 }

@@ -43,6 +43,7 @@ pub(super) struct World {
     stop: CancellationToken,
     follower: JoinHandle<()>,
     _policies: Option<Watcher>,
+    _claim: data::Claim,
 }
 
 /// The sockets, bound before anything is built on their addresses.
@@ -57,6 +58,7 @@ impl World {
     /// Starts everything; when it answers, calls are served.
     pub(super) async fn start(dev: &Dev) -> Result<Self, Failure> {
         let clock = Clock::system();
+        let claim = data::claim(&dev.data)?;
         let store = data::open_store(&dev.data).await?;
         let (policies, watcher) = policies(dev.policies().as_deref())?;
         let sockets = Sockets::bind(dev).await?;
@@ -105,7 +107,18 @@ impl World {
         let stop = CancellationToken::new();
         let follower = follow(&running, &store, &acknowledgements, &stop).await?;
         let remark = seeded.remark;
-        Ok(Self { ready, remark, control, upstream, admin, sidecar: running, stop, follower, _policies: watcher })
+        Ok(Self {
+            ready,
+            remark,
+            control,
+            upstream,
+            admin,
+            sidecar: running,
+            stop,
+            follower,
+            _policies: watcher,
+            _claim: claim,
+        })
     }
 
     /// What the ready file says.

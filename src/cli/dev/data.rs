@@ -1,8 +1,8 @@
 //! The data directory: the store, the key that seals signing keys, and where decision records go.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use tokio::runtime::Handle;
@@ -13,6 +13,35 @@ use crate::observe::records::Keep;
 use crate::store::{self, Shared};
 use crate::token::random::Secret;
 use crate::token::seal::Sealer;
+
+/// The data directory, ours alone as long as this value lives: two processes that both count on their own view of
+/// the store would break each other's promises.
+pub(super) struct Claim {
+    _lock: File,
+}
+
+/// Makes the data directory, if it is not there, and claims it.
+pub(super) fn claim(data: &Path) -> Result<Claim, Failure> {
+    let failed = |what: &str, error: std::io::Error| {
+        let place = data.display();
+        Failure::Unreachable(format!(
+            "the data directory {place} cannot be {what}: {error}; give another with --data"
+        ))
+    };
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
+    made.map_err(|error| failed("made", error))?;
+    let lock =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(data.join("lock"));
+    let lock = lock.map_err(|error| failed("written", error))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Claim { _lock: lock }),
+        Err(TryLockError::WouldBlock) => Err(Failure::Unreachable(format!(
+            "the data directory {} is in use by another process; end that one, or give another with --data",
+            data.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(failed("locked", error)),
+    }
+}
 
 /// Opens the store in the data directory.
 pub(super) async fn open_store(data: &Path) -> Result<Shared, Failure> {

@@ -14,7 +14,7 @@ use crate::store::{self, Shared};
 #[derive(Debug, Args)]
 pub(super) struct Facts {
     /// The data folder of `consentry dev`, or the store's file
-    #[arg(long, value_name = "DIR", env = "CONSENTRY_DATA")]
+    #[arg(long, value_name = "DIR", default_value = ".consentry", env = "CONSENTRY_DATA")]
     data: PathBuf,
 }
 

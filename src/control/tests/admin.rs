@@ -44,7 +44,8 @@ async fn every_route_is_refused_without_a_token_with_a_wrong_one_and_to_ordinary
         for method in operations.as_object().unwrap().keys() {
             let method = method.to_uppercase();
             let ask = || Request::builder().method(method.as_str()).uri(&path);
-            let nobody = world.send(ask().body(Body::empty()).unwrap()).await.expect_problem(401, "unauthenticated");
+            let nobody =
+                world.send(ask().body(Body::empty()).unwrap()).await.expect_problem(401, "unauthenticated");
             assert!(nobody.headers["www-authenticate"].to_str().unwrap().starts_with("Bearer"));
             assert_eq!(nobody.headers["cache-control"], "no-store");
             let wrong = ask().header("authorization", "Bearer wrong").body(Body::empty()).unwrap();
@@ -71,7 +72,9 @@ async fn deleting_answers_a_receipt_and_leaves_nothing() {
     assert_eq!(receipt["sidecars"][0]["id"], "sidecar-1");
     assert!(receipt["sidecars"][0]["confirmed_ms"].is_u64() && receipt["elapsed_ms"].is_u64(), "{receipt}");
 
-    for (method, path) in [("GET", ""), ("DELETE", ""), ("POST", "/suspend"), ("POST", "/resume"), ("GET", "/policies")] {
+    for (method, path) in
+        [("GET", ""), ("DELETE", ""), ("POST", "/suspend"), ("POST", "/resume"), ("GET", "/policies")]
+    {
         let path = format!("/applications/report-hub{path}");
         world.api(ADMIN, method, &path, None).await.expect_problem(404, "not_installed");
     }
@@ -93,7 +96,8 @@ async fn a_deletion_that_is_not_to_be_waited_for_says_that_it_is_not_known_every
 async fn suspending_is_reversible() {
     let world = World::new().await;
     world.install("report-hub", "").await;
-    let state = async || world.api(ADMIN, "GET", "/applications/report-hub", None).await.json()["state"].clone();
+    let state =
+        async || world.api(ADMIN, "GET", "/applications/report-hub", None).await.json()["state"].clone();
     world.api(ADMIN, "POST", "/applications/report-hub/suspend", None).await.expect(200);
     assert_eq!(state().await, "suspended");
     world.api(ADMIN, "POST", "/applications/report-hub/resume", None).await.expect(200);
@@ -111,11 +115,13 @@ async fn an_official_application_is_provisioned_assigned_and_seen() {
     let listed = world.api(ADMIN, "GET", "/official-applications", None).await.expect(200).json();
     assert_eq!(listed["applications"][0]["installed"], true);
 
-    let assigned = json!({ "mode": "assigned", "users": ["alice@acme"], "groups": ["analysts"], "roles": ["3001"] });
+    let assigned =
+        json!({ "mode": "assigned", "users": ["alice@acme"], "groups": ["analysts"], "roles": ["3001"] });
     let path = "/applications/mcp-server/assignments";
     world.api(ADMIN, "PUT", path, Some(assigned.clone())).await.expect(200);
     assert_eq!(world.api(ADMIN, "GET", path, None).await.expect(200).json(), assigned);
-    let consents = world.api(ADMIN, "GET", "/applications/mcp-server/consents", None).await.expect(200).json();
+    let consents =
+        world.api(ADMIN, "GET", "/applications/mcp-server/consents", None).await.expect(200).json();
     assert_eq!(consents, json!({ "consents": [] }));
 }
 
@@ -135,12 +141,20 @@ async fn only_people_of_the_account_can_be_assigned() {
     let world = World::new().await;
     world.install("mcp-server", "").await;
     let path = "/applications/mcp-server/assignments";
-    for (field, name) in [("users", "alice@globex"), ("users", "nobody@acme"), ("users", "root@acme"), ("roles", "2002"), ("groups", "a b")] {
+    for (field, name) in [
+        ("users", "alice@globex"),
+        ("users", "nobody@acme"),
+        ("users", "root@acme"),
+        ("roles", "2002"),
+        ("groups", "a b"),
+    ] {
         let body = json!({ "mode": "assigned", field: [name] });
         world.api(ADMIN, "PUT", path, Some(body)).await.expect_problem(400, "invalid_request");
     }
-    let known = world.api(ADMIN, "PUT", path, Some(json!({ "mode": "assigned", "users": ["alice@globex"] }))).await;
-    let unknown = world.api(ADMIN, "PUT", path, Some(json!({ "mode": "assigned", "users": ["xxxxx@globex"] }))).await;
+    let known =
+        world.api(ADMIN, "PUT", path, Some(json!({ "mode": "assigned", "users": ["alice@globex"] }))).await;
+    let unknown =
+        world.api(ADMIN, "PUT", path, Some(json!({ "mode": "assigned", "users": ["xxxxx@globex"] }))).await;
     let told = |answer: super::Answer| answer.json()["detail"].as_str().unwrap().replace("alice", "xxxxx");
     assert_eq!(told(known), told(unknown), "another account's people are not told from nobody");
 }
@@ -170,7 +184,8 @@ async fn a_registered_application_is_its_publishers_and_its_secret_is_told_once(
         "name": "our-tool", "type": "WebApp", "redirect_uris": ["https://tool.example/cb"],
         "required_scopes": ["profile"], "optional_scopes": ["/acs/oss"],
     });
-    let made = world.api(ADMIN, "POST", "/publisher/applications", Some(body.clone())).await.expect(201).json();
+    let made =
+        world.api(ADMIN, "POST", "/publisher/applications", Some(body.clone())).await.expect(201).json();
     let id = made["client_id"].as_str().unwrap().to_owned();
     let secret = made["client_secret"].as_str().unwrap();
     assert_eq!(made["required_scopes"], json!(["openid", "profile"]));
@@ -243,16 +258,24 @@ async fn decisions_are_paged_filtered_and_explained() {
         }))
         .unwrap()
     };
-    let records = [record("01a", "forwarded", ACME), record("01b", "denied", ACME), record("01c", "denied", super::GLOBEX)];
+    let records = [
+        record("01a", "forwarded", ACME),
+        record("01b", "denied", ACME),
+        record("01c", "denied", super::GLOBEX),
+    ];
     world.control.store().keep_decisions(&records).await.unwrap();
     let first = world.api(ADMIN, "GET", "/decisions?limit=1", None).await.expect(200).json();
     assert_eq!((&first["decisions"][0]["id"], &first["next"]), (&json!("01b"), &json!("01b")));
     let second = world.api(ADMIN, "GET", "/decisions?limit=5&before=01b", None).await.expect(200).json();
     assert_eq!((&second["decisions"][0]["id"], &second["next"]), (&json!("01a"), &Value::Null));
-    let denied = world.api(ADMIN, "GET", "/decisions?outcome=denied&application=report-hub", None).await.json();
+    let denied =
+        world.api(ADMIN, "GET", "/decisions?outcome=denied&application=report-hub", None).await.json();
     assert_eq!(denied["decisions"].as_array().unwrap().len(), 1);
     for wrong in ["limit=0", "limit=1001", "outcome=x", "before=a%20b", "page=2", "limit=1&limit=2"] {
-        world.api(ADMIN, "GET", &format!("/decisions?{wrong}"), None).await.expect_problem(400, "invalid_request");
+        world
+            .api(ADMIN, "GET", &format!("/decisions?{wrong}"), None)
+            .await
+            .expect_problem(400, "invalid_request");
     }
     let one = world.api(ADMIN, "GET", "/decisions/01b", None).await.expect(200).json();
     assert!(one["explanation"]["headline"].as_str().unwrap().contains("oss:PutObject"), "{one}");

@@ -46,7 +46,9 @@ async fn an_administrator_sees_the_list_and_the_details() {
     assert!(list.text.contains("Report &#60;Hub&#62;") && list.text.contains(PAGE), "{}", list.text);
     assert!(list.headers["content-security-policy"].to_str().unwrap().contains("frame-ancestors 'none'"));
     let details = admin.open(PAGE).await.expect(200);
-    for word in ["report-hub", "admin@acme", "/acs/ecs:read", "help@globex.example", "Delete Application", "permit"] {
+    for word in
+        ["report-hub", "admin@acme", "/acs/ecs:read", "help@globex.example", "Delete Application", "permit"]
+    {
         assert!(details.text.contains(word), "{word}: {}", details.text);
     }
     assert!(!details.text.contains("<Hub>"));
@@ -60,7 +62,11 @@ async fn nobody_else_sees_or_changes_anything() {
     let other = Browser::of(&world, "admin@globex").await;
     for path in [PAGE.to_owned(), format!("{PAGE}/delete"), format!("{PAGE}/assignments")] {
         let refused = alice.open(&path).await.expect(403);
-        assert!(refused.text.contains("root@acme") && !refused.text.contains("Delete Application"), "{}", refused.text);
+        assert!(
+            refused.text.contains("root@acme") && !refused.text.contains("Delete Application"),
+            "{}",
+            refused.text
+        );
         other.open(&path).await.expect(404);
     }
     for action in ["suspend", "resume", "delete", "assignments"] {
@@ -101,7 +107,9 @@ async fn deleting_asks_once_more_and_ends_in_a_receipt() {
     world.install("report-hub", "").await;
     let admin = Browser::of(&world, "admin@acme").await;
     let question = admin.open(&format!("{PAGE}/delete")).await.expect(200);
-    assert!(question.text.contains("Keep it") && question.text.contains(&format!("action=\"{PAGE}/delete\"")));
+    assert!(
+        question.text.contains("Keep it") && question.text.contains(&format!("action=\"{PAGE}/delete\""))
+    );
     let receipt = admin.post(&format!("{PAGE}/delete"), "").await.expect(200);
     assert!(receipt.text.contains("milliseconds") && receipt.text.contains("is deleted, everywhere"));
     admin.open(PAGE).await.expect(404);
@@ -124,13 +132,24 @@ async fn suspending_and_resuming_lead_back_to_the_details() {
 async fn an_official_application_is_provisioned_and_assigned_by_forms() {
     let world = World::new().await;
     let admin = Browser::of(&world, "admin@acme").await;
-    assert!(admin.open("/console/official").await.expect(200).text.contains("action=\"/console/official/mcp-server\""));
+    assert!(
+        admin
+            .open("/console/official")
+            .await
+            .expect(200)
+            .text
+            .contains("action=\"/console/official/mcp-server\"")
+    );
     let answer = admin.post("/console/official/mcp-server", "scope=%2Facs%2Fecs%3Aread").await.expect(303);
     assert_eq!(answer.headers["location"], "/console/applications/mcp-server/assignments");
     let path = "/console/applications/mcp-server/assignments";
     admin.post(path, "mode=assigned&users=alice%40acme%0D%0A&groups=&roles=").await.expect(303);
     assert!(admin.open(path).await.expect(200).text.contains("alice@acme</textarea>"));
     let wrong = admin.post(path, "mode=assigned&users=carol%40acme").await.expect(400);
-    assert!(wrong.text.contains("Nothing was changed") && wrong.text.contains("carol@acme"), "{}", wrong.text);
+    assert!(
+        wrong.text.contains("Nothing was changed") && wrong.text.contains("carol@acme"),
+        "{}",
+        wrong.text
+    );
     admin.post("/console/official/report-hub", "").await.expect(404);
 }

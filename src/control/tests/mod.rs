@@ -26,35 +26,35 @@ use crate::store::{self, Actor, ApiToken, BrowserSession, Install, NewPrincipal}
 use crate::token::random::{Secret, sha256};
 use crate::token::seal::Sealer;
 
-pub(super) const ACME: &str = "1000000000000001";
-pub(super) const GLOBEX: &str = "1000000000000002";
+pub(crate) const ACME: &str = "1000000000000001";
+pub(crate) const GLOBEX: &str = "1000000000000002";
 
-pub(super) struct World {
-    pub(super) control: Arc<Control>,
+pub(crate) struct World {
+    pub(crate) control: Arc<Control>,
     _folder: tempfile::TempDir,
 }
 
 /// A whole answer.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     #[track_caller]
-    pub(super) fn expect(self, status: u16) -> Self {
+    pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         self
     }
 
     #[track_caller]
-    pub(super) fn expect_problem(self, status: u16, code: &str) -> Self {
+    pub(crate) fn expect_problem(self, status: u16, code: &str) -> Self {
         let answer = self.expect(status);
         assert_eq!(answer.headers["content-type"], "application/problem+json");
         assert_eq!(answer.json()["code"], code, "{}", answer.text);
@@ -64,11 +64,11 @@ impl Answer {
 }
 
 impl World {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::at("http://127.0.0.1:8081").await
     }
 
-    pub(super) async fn at(issuer: &str) -> Self {
+    pub(crate) async fn at(issuer: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store =
             store::open(&format!("sqlite:{}", folder.path().join("store.db").display())).await.unwrap();
@@ -115,16 +115,16 @@ impl World {
         }
     }
 
-    pub(super) async fn principal(&self, login: &str) -> Principal {
+    pub(crate) async fn principal(&self, login: &str) -> Principal {
         self.control.store().credential(login).await.unwrap().unwrap().principal
     }
 
-    pub(super) async fn actor(&self, login: &str) -> Actor {
+    pub(crate) async fn actor(&self, login: &str) -> Actor {
         Actor::from(&self.principal(login).await)
     }
 
     /// acme's administrator authorizes an application with these optional scopes.
-    pub(super) async fn install(&self, application: &str, optional: &str) -> Grant {
+    pub(crate) async fn install(&self, application: &str, optional: &str) -> Grant {
         let found = self.control.store().application(&application.parse().unwrap()).await.unwrap().unwrap();
         let scopes = found.required.union(&optional.parse().unwrap());
         let declined: ScopeSet = found.offered().iter().filter(|one| !scopes.covers(one)).cloned().collect();
@@ -133,7 +133,7 @@ impl World {
         self.control.store().install(&install, self.control.clock().now()).await.unwrap().0
     }
 
-    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let (head, body) = self.control.router().oneshot(request).await.unwrap().into_parts();
         let body = to_bytes(body, 10_000_000).await.unwrap();
         let text = String::from_utf8(body.to_vec()).unwrap();
@@ -141,7 +141,7 @@ impl World {
     }
 
     /// A call of the admin API with `login`'s token.
-    pub(super) async fn api(&self, login: &str, method: &str, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn api(&self, login: &str, method: &str, path: &str, body: Option<Value>) -> Answer {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("/api/v1{path}"))
@@ -154,7 +154,7 @@ impl World {
     }
 
     /// A browser session of `login`: its cookie header and its CSRF field.
-    pub(super) async fn session(&self, login: &str) -> (String, String) {
+    pub(crate) async fn session(&self, login: &str) -> (String, String) {
         let cookie = Secret::random().unwrap();
         let now = self.control.clock().now();
         let session = BrowserSession {
@@ -171,7 +171,7 @@ impl World {
     }
 }
 
-pub(super) fn account(id: &str) -> AccountId {
+pub(crate) fn account(id: &str) -> AccountId {
     id.parse().unwrap()
 }
 

@@ -1,1 +1,6 @@
-//! tests
+//! The layer as a whole, over loopback: a plain proxy made of it, between raw sockets.
+
+mod faults;
+mod proxy;
+mod streams;
+mod world;

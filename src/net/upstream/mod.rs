@@ -69,6 +69,9 @@ pub struct UpstreamSettings {
     pub idle_connections: usize,
     /// How long it keeps them.
     pub idle_timeout: Duration,
+    /// A connection that was idle for this long may be about to be closed by the upstream: a request that may
+    /// be repeated is kept until its response begins. Below it, nothing is copied.
+    pub race: Duration,
 }
 
 impl UpstreamSettings {
@@ -88,6 +91,7 @@ impl UpstreamSettings {
             tunnel_idle: Duration::from_secs(300),
             idle_connections: 128,
             idle_timeout: Duration::from_secs(50),
+            race: Duration::from_millis(500),
         }
     }
 

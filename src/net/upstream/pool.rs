@@ -58,7 +58,7 @@ impl Pool {
         Rc::new(Self {
             speaks_http2: Cell::new(settings.protocol == Protocol::Http2),
             idle_ticks: watch.ticks(settings.idle_timeout),
-            rest_ticks: watch.ticks(RACE),
+            rest_ticks: watch.ticks(settings.race),
             settings,
             watch: Rc::clone(watch),
             idle: RefCell::default(),
@@ -219,7 +219,3 @@ fn failed(error: DialError) -> ForwardError {
 fn handshake(error: hyper::Error) -> ForwardError {
     ForwardError::Unreachable(DialError::Handshake(error))
 }
-
-/// A connection that was used within this time is not about to be closed for being idle, and its requests
-/// are not copied for a second attempt.
-const RACE: Duration = Duration::from_millis(500);

@@ -178,16 +178,23 @@ impl Watch {
     /// Wakes what was cut and waits until it is gone. Returns how many streams that were.
     pub(super) async fn sever(&self) -> usize {
         let cut = self.sweep_waiting(false);
-        // Each stream ends when its task runs next; they are all on this thread.
-        for _ in 0..YIELDS {
+        // Each stream ends when its task runs next. All are on this thread, where a yield lets a few dozen run.
+        let rounds = self.waiting.borrow().rows.len() / A_FEW_DOZEN + ROUNDS;
+        for round in 1..=ROUNDS * rounds {
+            if !self.is_cutting() {
+                break;
+            }
             tokio::task::yield_now().await;
-        }
-        // What is still there waits for a peer that does not read.
-        self.sweep_waiting(false);
-        for _ in 0..YIELDS {
-            tokio::task::yield_now().await;
+            if round % rounds == 0 {
+                // What is still there waits for a peer that does not read: close its connection.
+                self.sweep_waiting(false);
+            }
         }
         cut
+    }
+
+    fn is_cutting(&self) -> bool {
+        self.waiting.borrow_mut().iter_mut().any(|waiting| waiting.verdict == Verdict::Cut)
     }
 
     /// Judges everything that waits; returns how many streams were newly cut.
@@ -360,5 +367,6 @@ fn is_past(now: u32, deadline: u32) -> bool {
     now.wrapping_sub(deadline) < u32::MAX / 2
 }
 
-/// Enough for a wake-up to pass through the tasks of a connection.
-const YIELDS: usize = 4;
+/// How often everything that was woken is given the time to run.
+const ROUNDS: usize = 8;
+const A_FEW_DOZEN: usize = 32;

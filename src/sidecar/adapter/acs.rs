@@ -66,9 +66,10 @@ impl Adapter for Acs {
 fn is_form(headers: &HeaderMap) -> bool {
     let has_body = headers.contains_key(header::TRANSFER_ENCODING)
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
-    let other = headers.get_all(header::CONTENT_TYPE).iter().all(|value| {
-        value.to_str().is_ok_and(|text| !text.to_ascii_lowercase().contains("form-urlencoded"))
-    });
+    let other = headers
+        .get_all(header::CONTENT_TYPE)
+        .iter()
+        .all(|value| value.to_str().is_ok_and(|text| !text.to_ascii_lowercase().contains("form-urlencoded")));
     let named = headers.contains_key(header::CONTENT_TYPE);
     has_body && !(named && other)
 }
@@ -87,7 +88,8 @@ fn single_header(headers: &HeaderMap) -> Result<Option<String>, NotUnderstood> {
 
 /// The one `Action` parameter. Names are compared in any letter case, since some upstreams do.
 fn single_parameter(form: &[u8]) -> Result<Option<String>, NotUnderstood> {
-    let mut values = url::form_urlencoded::parse(form).filter(|(name, _)| name.eq_ignore_ascii_case("action"));
+    let mut values =
+        url::form_urlencoded::parse(form).filter(|(name, _)| name.eq_ignore_ascii_case("action"));
     let Some((_, value)) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(NotUnderstood::Ambiguous("the operation"));
@@ -102,14 +104,19 @@ mod tests {
     use super::super::Parameters;
     use super::*;
 
-    fn read(header: Option<&'static str>, query: Option<&str>, form: Option<&str>) -> Result<String, NotUnderstood> {
+    fn read(
+        header: Option<&'static str>,
+        query: Option<&str>,
+        form: Option<&str>,
+    ) -> Result<String, NotUnderstood> {
         let mut headers = HeaderMap::new();
         if let Some(header) = header {
             headers.insert("x-acs-action", HeaderValue::from_static(header));
         }
         if let Some(form) = form {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(form.len()));
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+            headers
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         }
         let (acs, parameters) = (Acs::new("ecs"), Parameters::default());
         let head = Head { method: &Method::POST, query, headers: &headers, parameters: &parameters };

@@ -22,7 +22,10 @@ impl Rest {
         let allowed: Vec<&str> = actions.keys().map(String::as_str).collect();
         Self {
             allowed: allowed.join(", "),
-            actions: actions.iter().map(|(method, name)| (method.clone(), Action::new(name.as_str()))).collect(),
+            actions: actions
+                .iter()
+                .map(|(method, name)| (method.clone(), Action::new(name.as_str())))
+                .collect(),
             resource: Template::new(resource),
             account: account.map(Template::new),
         }
@@ -41,7 +44,11 @@ impl Adapter for Rest {
             None => None,
             Some(template) => Some(account(&template.fill(head.parameters))?),
         };
-        Ok(Reading::Asked(Asked { action, resource: Arc::from(self.resource.fill(head.parameters)), account }))
+        Ok(Reading::Asked(Asked {
+            action,
+            resource: Arc::from(self.resource.fill(head.parameters)),
+            account,
+        }))
     }
 
     fn read_with_body(&self, head: &Head<'_>, _body: &Bytes) -> Result<Asked, NotUnderstood> {
@@ -54,8 +61,10 @@ impl Adapter for Rest {
 }
 
 fn account(text: &str) -> Result<AccountId, NotUnderstood> {
-    text.parse()
-        .map_err(|_| NotUnderstood::Malformed { what: "the account in the path", expected: "an account's number" })
+    text.parse().map_err(|_| NotUnderstood::Malformed {
+        what: "the account in the path",
+        expected: "an account's number",
+    })
 }
 
 /// A text with parameters in braces.
@@ -101,8 +110,9 @@ mod tests {
     fn read(method: &Method, parameters: &[(&str, &str)]) -> Result<Reading, NotUnderstood> {
         let actions = BTreeMap::from([("GET".to_owned(), "oss:GetObject".to_owned())]);
         let rest = Rest::new(&actions, "{bucket}/{object}", Some("{account}"));
-        let parameters =
-            Parameters(parameters.iter().map(|(name, value)| (Arc::from(*name), (*value).to_owned())).collect());
+        let parameters = Parameters(
+            parameters.iter().map(|(name, value)| (Arc::from(*name), (*value).to_owned())).collect(),
+        );
         rest.read(&Head { method, query: None, headers: &HeaderMap::new(), parameters: &parameters })
     }
 

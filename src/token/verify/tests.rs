@@ -97,8 +97,14 @@ fn a_token_expires_and_says_so() {
 fn a_token_from_another_issuer_or_for_another_audience_is_refused() {
     let key = signer(Purpose::AccessToken);
     let (keys, token) = (KeySet::new([key.public()]), issued(&key));
-    assert_invalid(verify_access_token(&keys, &token, "https://issuer/", |audience| audience == AUDIENCE, 1000, 0), "issuer");
-    assert_invalid(verify_access_token(&keys, &token, ISSUER, |audience| audience == "https://api2", 1000, 0), "audience");
+    assert_invalid(
+        verify_access_token(&keys, &token, "https://issuer/", |audience| audience == AUDIENCE, 1000, 0),
+        "issuer",
+    );
+    assert_invalid(
+        verify_access_token(&keys, &token, ISSUER, |audience| audience == "https://api2", 1000, 0),
+        "audience",
+    );
 }
 
 #[test]
