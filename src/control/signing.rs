@@ -94,12 +94,20 @@ impl Control {
         Ok(())
     }
 
-    /// Follows the change log and reads the keys again when another node has changed them. Never ends: run it as a
-    /// task of its own and drop it at shutdown.
-    pub async fn follow_keys(&self) {
+    /// What has to be done now and then: reads the keys again when another node has changed them, and has the store
+    /// forget what is over. Never ends: run it as a task of its own and drop it at shutdown.
+    pub async fn tend(&self) {
         let mut woken = self.store.woken();
         let mut seen = Seq::default();
+        let mut forget_at = Timestamp::UNIX_EPOCH;
         loop {
+            let now = self.clock.now();
+            if now >= forget_at {
+                forget_at = later(now, FORGET_SECONDS);
+                if let Err(error) = self.store.forget_old_tokens(now).await {
+                    tracing::warn!(error = %error, "the store could not forget what is over; it will be tried again");
+                }
+            }
             if let Err(error) = self.catch_up(&mut seen).await {
                 tracing::warn!(error = %error, "the signing keys could not be read again; the last ones stay");
             }
@@ -177,5 +185,7 @@ const PURPOSES: [KeyPurpose; 3] = [KeyPurpose::AccessToken, KeyPurpose::IdToken,
 
 /// The longest life that an application can have for its access tokens, and a little more for clocks.
 pub(super) const LONGEST_TOKEN_SECONDS: i64 = 10_800 + 300;
+
+const FORGET_SECONDS: i64 = 3600;
 
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
