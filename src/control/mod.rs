@@ -1,1 +1,264 @@
-//! The control layer; being built.
+//! PAP: authorization server, consent, console and admin API over the store.
+//!
+//! Comes in: browsers, applications and administrators by HTTP. Goes out: pages, tokens, JSON, and grants written
+//! into the store. Every change is the store's one transaction; nothing is decided about calls here, that is the
+//! sidecar's.
+//!
+//! To add an endpoint: one file, and one route line in [`Control::router`] or the folder's `routes`.
+
+pub mod admin;
+pub mod browser;
+pub mod console;
+mod form;
+pub mod issuer;
+pub mod oauth;
+pub mod page;
+mod problem;
+pub mod resources;
+mod signing;
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::{ConnectInfo, DefaultBodyLimit};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use url::Url;
+
+use crate::grants::acknowledge::Acknowledgements;
+use crate::model::time::Clock;
+use crate::net::watch::Peer;
+use crate::policy::Policies;
+use crate::policy::reload::Current;
+use crate::store::{Shared, StoreError};
+use crate::token::issue::Subjects;
+use crate::token::password::Passwords;
+use crate::token::seal::Sealer;
+use browser::throttle::Throttle;
+pub use browser::throttle::ThrottleSettings;
+use issuer::Issuer;
+pub use problem::{Problem, Reply};
+use resources::Resources;
+use signing::Ring;
+pub use signing::{StartError, rotate_keys};
+
+/// What a control plane is made of.
+pub struct Setup {
+    /// The address that clients know it by.
+    pub issuer: Url,
+    /// The addresses of the sidecars, for which tokens may be asked (RFC 8707); the issuer itself always is one.
+    pub resources: Vec<Url>,
+    /// The durable truth.
+    pub store: Shared,
+    /// The policies in force, followed while their files change.
+    pub policies: Arc<Current>,
+    /// Who has heard of changes.
+    pub acknowledgements: Arc<Acknowledgements>,
+    /// Seals private keys.
+    pub sealer: Sealer,
+    /// The time.
+    pub clock: Clock,
+    /// Lives and limits.
+    pub settings: Settings,
+}
+
+/// Lives and limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Life of an authorization code, in seconds.
+    pub code_seconds: i64,
+    /// Life of a browser session, in seconds.
+    pub session_seconds: i64,
+    /// How long a consent page can be answered, in seconds.
+    pub consent_seconds: i64,
+    /// For how long a new signing key is published before it signs, in seconds.
+    pub key_notice_seconds: i64,
+    /// How often a password may be wrong.
+    pub throttle: ThrottleSettings,
+    /// How many passwords are checked at once.
+    pub logins_at_once: usize,
+    /// The largest body taken, in bytes.
+    pub body_limit: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            code_seconds: 60,
+            session_seconds: 8 * 3600,
+            consent_seconds: 600,
+            key_notice_seconds: 900,
+            throttle: ThrottleSettings::default(),
+            logins_at_once: 2,
+            body_limit: 64 * 1024,
+        }
+    }
+}
+
+/// The state of the role, shared by all handlers.
+pub struct Control {
+    issuer: Issuer,
+    resources: Resources,
+    store: Shared,
+    policies: Arc<Current>,
+    acknowledgements: Arc<Acknowledgements>,
+    clock: Clock,
+    settings: Settings,
+    sealer: Sealer,
+    ring: ArcSwap<Ring>,
+    subjects: Subjects,
+    passwords: Passwords,
+    throttle: Throttle,
+}
+
+impl Control {
+    /// Opens the signing keys, making them at the first start.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is missing.
+    pub async fn start(setup: Setup) -> Result<Arc<Self>, StartError> {
+        let Setup { issuer, resources, store, policies, acknowledgements, sealer, clock, settings } = setup;
+        let issuer = Issuer::new(&issuer)?;
+        let resources = Resources::new(&issuer, &resources);
+        signing::make_missing(&store, &sealer, clock.now()).await?;
+        let ring = ArcSwap::from_pointee(Ring::load(&store, &sealer, clock.now()).await?);
+        let subjects = Subjects::new(&*sealer.derive("subjects")?);
+        let passwords = Passwords::new(settings.logins_at_once)?;
+        let throttle = Throttle::new(settings.throttle);
+        Ok(Arc::new(Self {
+            issuer,
+            resources,
+            store,
+            policies,
+            acknowledgements,
+            clock,
+            settings,
+            sealer,
+            ring,
+            subjects,
+            passwords,
+            throttle,
+        }))
+    }
+
+    /// Everything that it answers, on one screen. Serve it with
+    /// `into_make_service_with_connect_info::<SocketAddr>()`, so that logins can be counted by address.
+    pub fn router(self: &Arc<Self>) -> Router {
+        let all = Router::new()
+            .merge(oauth::routes())
+            .merge(browser::routes())
+            .merge(admin::routes())
+            .merge(console::routes())
+            .route(page::style::address(), get(page::style::get));
+        let under_issuer = if self.issuer.path().is_empty() {
+            all
+        } else {
+            // Reached with the issuer's path or, behind a proxy that takes it away, without.
+            all.clone().nest(self.issuer.path(), all)
+        };
+        under_issuer
+            .merge(oauth::inserted_metadata(self.issuer.path()))
+            .fallback(async || Problem::not_found())
+            .method_not_allowed_fallback(async || Problem::wrong_method())
+            .layer(DefaultBodyLimit::max(self.settings.body_limit))
+            .layer(CatchPanicLayer::custom(on_panic))
+            .with_state(Arc::clone(self))
+    }
+
+    /// The issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Shared {
+        &self.store
+    }
+
+    /// The policy set in force.
+    #[must_use]
+    pub fn policies(&self) -> Arc<Policies> {
+        self.policies.policies()
+    }
+
+    /// Who has heard of changes.
+    #[must_use]
+    pub fn acknowledgements(&self) -> &Arc<Acknowledgements> {
+        &self.acknowledgements
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Lives and limits.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whom passwords are checked by.
+    #[must_use]
+    pub fn passwords(&self) -> &Passwords {
+        &self.passwords
+    }
+
+    /// Makes opaque subjects.
+    #[must_use]
+    pub fn subjects(&self) -> &Subjects {
+        &self.subjects
+    }
+
+    /// Waits until every sidecar with a lease has heard of what was committed so far, so that an answer is not
+    /// overtaken by the next call. A sidecar that does not answer is not waited for longer than a moment: its
+    /// lease ends by itself.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn heard_everywhere(&self) -> Result<(), StoreError> {
+        let newest = self.store.newest().await?;
+        let everywhere = self.acknowledgements.everywhere(newest, self.acknowledgements.streams_cut());
+        // Too late for some sidecar: what was committed stands, and it stops with its lease.
+        let _ = tokio::time::timeout(LONGEST_WAIT, everywhere).await;
+        Ok(())
+    }
+
+    fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    fn throttle(&self) -> &Throttle {
+        &self.throttle
+    }
+}
+
+/// Tells the router whose request it is: log-ins are counted by address, which axum has as an extension of its own.
+#[must_use]
+pub fn with_peer(router: Router) -> Router {
+    router.layer(axum::middleware::map_request(async |mut request: axum::extract::Request| {
+        if let Some(peer) = request.extensions().get::<Peer>().copied() {
+            request.extensions_mut().insert(ConnectInfo(peer.address));
+        }
+        request
+    }))
+}
+
+/// A bug ends one request, and tells nobody how it is built.
+fn on_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+    Problem::internal("a handler panicked", &text).into_response()
+}
+
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -73,6 +73,8 @@ pub struct Decision {
 pub enum Outcome {
     /// It was passed on to the upstream.
     Forwarded,
+    /// The sidecar answered it itself: metadata.
+    Answered,
     /// Policy said no.
     Denied,
     /// It was refused for another reason: not understood, not authenticated, not installed, unavailable.
@@ -87,6 +89,7 @@ impl Outcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Forwarded => "forwarded",
+            Self::Answered => "answered",
             Self::Denied => "denied",
             Self::Refused => "refused",
             Self::Failed => "failed",

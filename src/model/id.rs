@@ -93,6 +93,14 @@ identifier!(
     SidecarId
 );
 
+impl DecisionId {
+    /// A UUID's text is an identifier.
+    #[must_use]
+    pub fn of(uuid: &uuid::Uuid) -> Self {
+        Self(Arc::from(uuid.to_string()))
+    }
+}
+
 /// What a grant is about: one account's authorization of one application. Its text form, and the grant's id in
 /// records, is `account/application`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

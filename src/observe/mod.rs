@@ -1,1 +1,5 @@
-//! The observe layer; being built.
+//! What an operator sees: logs, metrics, decision records.
+
+pub mod log;
+pub mod metrics;
+pub mod records;

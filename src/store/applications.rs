@@ -44,7 +44,13 @@ pub trait Applications {
     /// Adds a secret; at most two live ones: `Conflict` for a third.
     async fn add_secret(&self, id: &ApplicationId, secret: &Secret, by: &Actor) -> Result<(), StoreError>;
     /// Deletes a secret.
-    async fn delete_secret(&self, id: &ApplicationId, secret: &str, by: &Actor) -> Result<(), StoreError>;
+    async fn delete_secret(
+        &self,
+        id: &ApplicationId,
+        secret: &str,
+        by: &Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
     /// What this account published.
     async fn published_by(&self, account: &AccountId) -> Result<Vec<Application>, StoreError>;
     /// Every official application.

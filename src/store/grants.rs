@@ -1,5 +1,5 @@
-//! Grants at rest. Every change is one transaction of the grant's row, an audit row and a change-log row, with
-//! the right of who makes it checked again inside.
+//! Grants at rest. Every change is one transaction of the grant's row, an audit row and a change-log row. The right
+//! to authorize is checked again inside it; who may suspend, assign and revoke is policy's question, asked before.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -111,9 +111,10 @@ pub trait Grants {
         principal: &PrincipalKey,
         now: Timestamp,
     ) -> Result<Option<Member>, StoreError>;
-    /// Who is assigned.
+    /// Who is assigned. `Missing` when there is no grant, or it is revoked.
     async fn assignment(&self, key: &GrantKey) -> Result<Assignment, StoreError>;
-    /// Replaces the assignment; the grant's revision rises.
+    /// Replaces the assignment; the grant's revision rises. `Missing` when there is no grant, it is revoked, or a
+    /// user or role is not one of the account's.
     async fn assign(
         &self,
         key: &GrantKey,

@@ -14,8 +14,13 @@ mod grants;
 mod keys;
 mod records;
 mod sessions;
+mod sqlite;
 mod tokens;
 
+#[cfg(test)]
+mod contract;
+
+use std::path::Path;
 use std::sync::Arc;
 
 pub use applications::{Applications, Secret};
@@ -36,6 +41,30 @@ pub trait Store:
 /// Any store, shared.
 pub type Shared = Arc<dyn Store>;
 
+/// Opens the store at `place`: `sqlite:PATH`, or just a path. What is not there is made, for its owner's eyes only.
+///
+/// # Errors
+/// One sentence that names the place and the mend: [`StoreError::Unavailable`] when it is locked, of a newer
+/// schema, or no place for a file; [`StoreError::Unwritable`]; [`StoreError::Corrupt`].
+pub async fn open(place: &str) -> Result<Shared, StoreError> {
+    let path = match place.split_once(':') {
+        Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
+        Some((scheme, rest)) if rest.starts_with("//") => {
+            return Err(StoreError::Unavailable(format!(
+                "this consentry knows no store of the kind {scheme}; give sqlite:PATH or a path"
+            )));
+        }
+        Some(_) | None => place,
+    };
+    if path.is_empty() {
+        return Err(StoreError::Unavailable("its path is empty; give sqlite:PATH or a path".to_owned()));
+    }
+    Ok(Arc::new(sqlite::Sqlite::open(Path::new(path), sqlite::Settings::default()).await?))
+}
+
+/// How long an access token can live at most, in seconds: for so long a family that ended early is remembered.
+pub const LONGEST_ACCESS_TOKEN: i64 = 10_800;
+
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -50,8 +79,9 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
-    /// Another change came first: read again, then decide again. Answer 409.
-    #[error("{0} was changed by someone else meanwhile")]
+    /// What stands in the store does not allow it, such as a change that came first: read again, then decide
+    /// again. A whole sentence. Answer 409.
+    #[error("{0}")]
     Conflict(String),
     /// What is to be made is there already. Answer 409.
     #[error("{0} exists already")]

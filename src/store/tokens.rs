@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use crate::model::account::PrincipalKey;
-use crate::model::id::{FamilyId, GrantKey, Revision};
+use crate::model::id::{ApplicationId, FamilyId, GrantKey, Revision};
 use crate::model::scope::ScopeSet;
 
 /// What one authorization gave, the same for its code and every token that comes from it.
@@ -47,6 +47,10 @@ pub struct Code {
 }
 
 /// What became of presenting a code. Whatever it is, the code is spent.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of it per request, and it is taken apart at once"
+)]
 pub enum CodeOutcome {
     /// First use, in time.
     Redeemed(Code),
@@ -83,20 +87,24 @@ pub trait Tokens {
     async fn keep_code(&self, code: &Code) -> Result<(), StoreError>;
     /// Spends a code. Only one of any number of concurrent calls is answered `Redeemed`.
     async fn redeem_code(&self, hash: &[u8; 32], now: Timestamp) -> Result<CodeOutcome, StoreError>;
-    /// Keeps the first refresh token of a family.
+    /// Keeps the first refresh token of a family; `Missing` when the family is unknown or was ended meanwhile.
     async fn keep_refresh(&self, refresh: &Refresh) -> Result<(), StoreError>;
-    /// What a live refresh token is good for, without spending it.
+    /// What a live refresh token is good for, without spending it. Nothing for a spent one, so that reuse is only
+    /// found by presenting it to [`Tokens::rotate_refresh`].
     async fn refresh(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<Refresh>, StoreError>;
-    /// Spends a refresh token and keeps its successor in one transaction, so that a crash loses neither.
+    /// Spends a refresh token of `application` and keeps its successor in one transaction, so that a crash loses
+    /// neither. A token of a grant that is suspended is not spent: it works again after the grant is resumed.
     async fn rotate_refresh(
         &self,
         hash: &[u8; 32],
+        application: &ApplicationId,
         successor: &[u8; 32],
         successor_expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<RefreshOutcome, StoreError>;
     /// Ends a family: its code, its refresh tokens, and (by the change log) its access tokens, which sidecars
-    /// then refuse. `remember_until` is when the last access token of the family ends by itself.
+    /// then refuse. `remember_until` is when the last access token of the family ends by itself. Ending it again
+    /// changes nothing; `Missing` when it is unknown.
     async fn end_family(
         &self,
         family: &FamilyId,
@@ -105,6 +113,7 @@ pub trait Tokens {
     ) -> Result<(), StoreError>;
     /// Whether the family is known and not ended.
     async fn family_is_live(&self, family: &FamilyId) -> Result<bool, StoreError>;
-    /// Forgets what ended before `now`: spent codes and tokens whose life is over.
+    /// Forgets what ended before `now`: spent codes and tokens whose life is over, sessions and pending consents.
+    /// Says how much it was.
     async fn forget_old_tokens(&self, now: Timestamp) -> Result<u64, StoreError>;
 }

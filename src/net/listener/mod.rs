@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-pub use shared::Shared;
-pub use worker::{Worker, Workers};
+pub use shared::{Bound, Shared};
+pub use worker::{BoundWorkers, Worker, Workers};
 
 use super::tls::ServerTls;
 use super::watch::Admitted;

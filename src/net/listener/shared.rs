@@ -27,8 +27,51 @@ pub struct Shared {
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Shared {
+/// A listener that is bound and does not serve yet: its address can be told before what it serves is made.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    settings: ListenerSettings,
+}
+
+impl Bound {
+    /// Binds the address; connections wait until [`Bound::serve`].
+    ///
+    /// # Errors
+    /// [`ListenError::Bind`].
+    pub async fn new(settings: ListenerSettings) -> Result<Self, ListenError> {
+        let address = settings.address;
+        let bound = |source| ListenError::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(bound)?;
+        let address = listener.local_addr().map_err(bound)?;
+        Ok(Self { listener, address, settings })
+    }
+
+    /// The address that is listened on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Serves `service` until drained. Each request carries its [`Peer`] as an extension.
+    pub fn serve<S, B>(self, service: S) -> Shared
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        let Self { listener, address, settings } = self;
+        let tally = Tally::default();
+        let (drain, drained) = mpsc::channel(1);
+        let task = tokio::spawn(accept(listener, settings, tally.clone(), service, drained));
+        Shared { address, tally, drain, task }
+    }
+}
+
+impl Shared {
+    /// Binds the address and serves `service`.
     ///
     /// # Errors
     /// [`ListenError::Bind`].
@@ -39,14 +82,7 @@ impl Shared {
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let address = settings.address;
-        let bound = |source| ListenError::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(bound)?;
-        let address = listener.local_addr().map_err(bound)?;
-        let tally = Tally::default();
-        let (drain, drained) = mpsc::channel(1);
-        let task = tokio::spawn(accept(listener, settings, tally.clone(), service, drained));
-        Ok(Self { address, tally, drain, task })
+        Ok(Bound::new(settings).await?.serve(service))
     }
 
     /// The address that is listened on.

@@ -61,29 +61,58 @@ struct Start<F> {
     number: usize,
 }
 
-impl Workers {
+/// A sidecar's sockets, bound and not served yet: the address can be told before what is served is made.
+#[derive(Debug)]
+pub struct BoundWorkers {
+    sockets: Vec<TcpSocket>,
+    address: SocketAddr,
+    settings: ListenerSettings,
+}
+
+impl BoundWorkers {
+    /// Binds one socket a worker, all on the same port; connections are refused until they are served.
+    ///
+    /// # Errors
+    /// [`ListenError::Bind`].
+    pub fn new(settings: ListenerSettings) -> Result<Self, ListenError> {
+        let mut address = settings.address;
+        if address.port() != 0 {
+            // Sockets that share a port are meant for one process: a second one is to be told, not to share.
+            drop(bind(address, false).map_err(|source| ListenError::Bind { address, source })?);
+        }
+        let mut sockets = Vec::new();
+        for _ in 0..settings.workers.max(1) {
+            let socket = bind(address, true).map_err(|source| ListenError::Bind { address, source })?;
+            address = socket.local_addr().map_err(|source| ListenError::Bind { address, source })?;
+            sockets.push(socket);
+        }
+        Ok(Self { sockets, address, settings })
+    }
+
+    /// The address that will be listened on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Starts the workers. `factory` runs once on each thread and returns the function that serves its
     /// requests; neither that function nor its futures need be `Send`.
     ///
     /// # Errors
     /// [`ListenError`]; then nothing is left running.
-    pub async fn start<F, S, R, E>(settings: ListenerSettings, factory: F) -> Result<Self, ListenError>
+    pub async fn start<F, S, R, E>(self, factory: F) -> Result<Workers, ListenError>
     where
         F: Fn(&Worker) -> Result<S, E> + Send + Sync + 'static,
         S: Fn(Request<Inbound>, Exchange) -> R + 'static,
         R: Future<Output = Result<Response<Answer>, Abandoned>> + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let Self { sockets, address, settings } = self;
         let (settings, factory, tally) = (Arc::new(settings), Arc::new(factory), Tally::default());
-        let address = settings.address;
-        // The workers share the port; another process must not.
-        std::net::TcpListener::bind(address).map_err(|source| ListenError::Bind { address, source })?;
-        let (mut address, mut waiting) = (settings.address, Vec::new());
+        let mut waiting = Vec::new();
         let mut workers =
-            Self { address, tally: tally.clone(), orders: Vec::new(), threads: Mutex::default() };
-        for number in 0..settings.workers.max(1) {
-            let socket = bind(address).map_err(|source| ListenError::Bind { address, source })?;
-            address = socket.local_addr().map_err(|source| ListenError::Bind { address, source })?;
+            Workers { address, tally: tally.clone(), orders: Vec::new(), threads: Mutex::default() };
+        for (number, socket) in sockets.into_iter().enumerate() {
             let (order, orders) = mpsc::channel(ORDERS);
             let (ready, started) = oneshot::channel();
             let (settings, factory) = (Arc::clone(&settings), Arc::clone(&factory));
@@ -100,6 +129,22 @@ impl Workers {
             started.await.unwrap_or_else(|_| Err(ListenError::Thread(io::ErrorKind::Other.into())))?;
         }
         Ok(workers)
+    }
+}
+
+impl Workers {
+    /// Binds and starts.
+    ///
+    /// # Errors
+    /// [`ListenError`]; then nothing is left running.
+    pub async fn start<F, S, R, E>(settings: ListenerSettings, factory: F) -> Result<Self, ListenError>
+    where
+        F: Fn(&Worker) -> Result<S, E> + Send + Sync + 'static,
+        S: Fn(Request<Inbound>, Exchange) -> R + 'static,
+        R: Future<Output = Result<Response<Answer>, Abandoned>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        BoundWorkers::new(settings)?.start(factory).await
     }
 
     /// The address that is listened on.
@@ -274,10 +319,10 @@ where
     tokio::task::yield_now().await;
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
+fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
-    socket.set_reuseport(true)?;
+    socket.set_reuseport(shared)?;
     socket.bind(address)?;
     Ok(socket)
 }

@@ -1,0 +1,268 @@
+//! What `consentry app` can do: each asks the API and answers its JSON with the text for people.
+
+use clap::Args;
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::table::{at, facts, table, word};
+use crate::cli::Failure;
+use crate::cli::api::Api;
+
+pub(super) type Told = (Value, String);
+
+pub(super) async fn list(api: &Api) -> Result<Told, Failure> {
+    let value = api.ask(Method::GET, "/applications", None).await?;
+    let row = |one: &Value| {
+        ["name", "client_id", "kind", "state", "revision", "authorized_at", "authorized_by"]
+            .map(|name| word(at(one, name)))
+            .to_vec()
+    };
+    let rows: Vec<_> = all(&value).iter().map(row).collect();
+    let heading = ["name", "client id", "kind", "state", "revision", "authorized at", "by"];
+    let text = table(&heading, &rows, "No application is installed.");
+    Ok((value, text))
+}
+
+pub(super) async fn list_official(api: &Api) -> Result<Told, Failure> {
+    let value = api.ask(Method::GET, "/official-applications", None).await?;
+    let row = |one: &Value| {
+        ["name", "client_id", "installed", "required_scopes", "optional_scopes"]
+            .map(|name| word(at(one, name)))
+            .to_vec()
+    };
+    let rows: Vec<_> = all(&value).iter().map(row).collect();
+    let heading = ["name", "client id", "installed", "required scopes", "optional scopes"];
+    let text = table(&heading, &rows, "There is no official application.");
+    Ok((value, text))
+}
+
+pub(super) async fn list_published(api: &Api) -> Result<Told, Failure> {
+    let value = api.ask(Method::GET, "/publisher/applications", None).await?;
+    let row = |one: &Value| {
+        ["name", "client_id", "type", "required_scopes", "optional_scopes"]
+            .map(|name| word(at(one, name)))
+            .to_vec()
+    };
+    let rows: Vec<_> = all(&value).iter().map(row).collect();
+    let heading = ["name", "client id", "type", "required scopes", "optional scopes"];
+    let text = table(&heading, &rows, "This account has registered no application.");
+    Ok((value, text))
+}
+
+pub(super) async fn show(api: &Api, application: &str, policies: bool) -> Result<Told, Failure> {
+    let id = client_id(api, "/applications", application).await?;
+    if policies {
+        let text = api.text(&format!("/applications/{id}/policies")).await?;
+        return Ok((json!({ "policies": text }), text));
+    }
+    let value = api.ask(Method::GET, &format!("/applications/{id}"), None).await?;
+    let text = described(&value);
+    Ok((value, text))
+}
+
+pub(super) async fn provision(api: &Api, application: &str, scopes: &[String]) -> Result<Told, Failure> {
+    let id = client_id(api, "/official-applications", application).await?;
+    let path = format!("/official-applications/{id}/provision");
+    let value = api.ask(Method::POST, &path, Some(&json!({ "scopes": scopes }))).await?;
+    let text =
+        format!("Installed. Assign it next: consentry app assign {id} --user LOGIN\n\n{}", described(&value));
+    Ok((value, text))
+}
+
+/// What to register.
+#[derive(Debug, Args)]
+pub(super) struct Register {
+    /// Its name: 1 to 64 characters of A-Z a-z 0-9 . _ -
+    name: String,
+    /// What it runs on: WebApp, NativeApp or ServerApp
+    #[arg(long = "type", value_name = "TYPE", value_parser = ["WebApp", "NativeApp", "ServerApp"])]
+    runs_on: String,
+    /// What people see; the name unless given
+    #[arg(long, value_name = "TEXT")]
+    display_name: Option<String>,
+    /// A sentence for the consent page
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    description: String,
+    /// Whom to ask about it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    contact: String,
+    /// Where codes may be sent; may be given several times
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    redirect_uris: Vec<String>,
+    /// A scope that an authorization always includes; may be given several times
+    #[arg(long = "required-scope", value_name = "SCOPE")]
+    required_scopes: Vec<String>,
+    /// A scope that an administrator may add; may be given several times
+    #[arg(long = "optional-scope", value_name = "SCOPE")]
+    optional_scopes: Vec<String>,
+}
+
+impl Register {
+    pub(super) async fn go(self, api: &Api) -> Result<Told, Failure> {
+        let mut body = json!({
+            "name": self.name,
+            "type": self.runs_on,
+            "description": self.description,
+            "contact": self.contact,
+            "redirect_uris": self.redirect_uris,
+            "required_scopes": self.required_scopes,
+            "optional_scopes": self.optional_scopes,
+        });
+        if let (Some(name), Some(body)) = (self.display_name, body.as_object_mut()) {
+            body.insert("display_name".to_owned(), name.into());
+        }
+        let value = api.ask(Method::POST, "/publisher/applications", Some(&body)).await?;
+        let mut pairs = vec![("client ID", word(at(&value, "client_id")))];
+        if at(&value, "client_secret").is_string() {
+            pairs
+                .push(("client secret", format!("{}  (shown this once)", word(at(&value, "client_secret")))));
+        }
+        for (name, field) in
+            [("name", "name"), ("required scopes", "required_scopes"), ("optional scopes", "optional_scopes")]
+        {
+            pairs.push((name, word(at(&value, field))));
+        }
+        let text = facts(&pairs);
+        Ok((value, text))
+    }
+}
+
+/// Who may use an application.
+#[derive(Debug, Args)]
+pub(super) struct Assign {
+    /// Its client ID or name
+    application: String,
+    /// Everybody in the account
+    #[arg(long, conflicts_with_all = ["users", "groups", "roles", "nobody"])]
+    all: bool,
+    /// A user, by login; may be given several times. Replaces who was assigned before
+    #[arg(long = "user", value_name = "LOGIN")]
+    users: Vec<String>,
+    /// A group, by name; may be given several times
+    #[arg(long = "group", value_name = "NAME")]
+    groups: Vec<String>,
+    /// A role, by id; may be given several times
+    #[arg(long = "role", value_name = "ID")]
+    roles: Vec<String>,
+    /// Nobody but the root identity
+    #[arg(long, conflicts_with_all = ["users", "groups", "roles"])]
+    nobody: bool,
+}
+
+impl Assign {
+    pub(super) async fn go(self, api: &Api) -> Result<Told, Failure> {
+        let id = client_id(api, "/applications", &self.application).await?;
+        let path = format!("/applications/{id}/assignments");
+        let named = !self.users.is_empty() || !self.groups.is_empty() || !self.roles.is_empty();
+        let value = if self.all || self.nobody || named {
+            let mode = if self.all { "all" } else { "assigned" };
+            let body =
+                json!({ "mode": mode, "users": self.users, "groups": self.groups, "roles": self.roles });
+            api.ask(Method::PUT, &path, Some(&body)).await?
+        } else {
+            api.ask(Method::GET, &path, None).await?
+        };
+        let pairs = ["mode", "users", "groups", "roles"].map(|name| (name, word(at(&value, name))));
+        let text = facts(&pairs);
+        Ok((value, text))
+    }
+}
+
+/// A change of an installed application.
+#[derive(Debug, Args)]
+pub(super) struct Change {
+    /// Its client ID or name
+    application: String,
+    /// Return as soon as it is stored, not when it is true everywhere
+    #[arg(long)]
+    no_wait: bool,
+}
+
+impl Change {
+    pub(super) async fn go(self, api: &Api, verb: &str) -> Result<Told, Failure> {
+        let id = client_id(api, "/applications", &self.application).await?;
+        let wait = if self.no_wait { "?wait=0" } else { "" };
+        let (method, path) = match verb {
+            "revoke" => (Method::DELETE, format!("/applications/{id}{wait}")),
+            verb => (Method::POST, format!("/applications/{id}/{verb}{wait}")),
+        };
+        let value = api.ask(method, &path, None).await?;
+        let text = receipt(&value);
+        Ok((value, text))
+    }
+}
+
+fn receipt(value: &Value) -> String {
+    if *at(value, "effective") != json!(true) {
+        return format!(
+            "Stored as revision {}; not known to be true everywhere yet.\n",
+            word(at(value, "revision"))
+        );
+    }
+    let part = |one: &Value| {
+        let (said, after) = match at(one, "confirmed_ms").as_u64() {
+            Some(ms) => ("confirmed", format!("{ms} ms")),
+            None => ("unreachable, its lease has ended", format!("{} ms", word(at(one, "stopped_by")))),
+        };
+        vec![word(at(one, "id")), said.to_owned(), after]
+    };
+    let sidecars: Vec<_> = at(value, "sidecars").as_array().into_iter().flatten().map(part).collect();
+    format!(
+        "True everywhere after {} ms (revision {}, streams closed: {}).\n\n{}",
+        word(at(value, "elapsed_ms")),
+        word(at(value, "revision")),
+        word(at(value, "streams_closed")),
+        table(&["sidecar", "said", "after"], &sidecars, "No sidecar was connected.")
+    )
+}
+
+fn described(value: &Value) -> String {
+    facts(&[
+        ("name", word(at(value, "name"))),
+        ("display name", word(at(value, "display_name"))),
+        ("client ID", word(at(value, "client_id"))),
+        ("kind", format!("{}, {}", word(at(value, "kind")), word(at(value, "type")))),
+        (
+            "publisher",
+            format!(
+                "{} ({})",
+                word(at(at(value, "publisher"), "name")),
+                word(at(at(value, "publisher"), "id"))
+            ),
+        ),
+        ("state", word(at(value, "state"))),
+        ("revision", word(at(value, "revision"))),
+        ("authorized at", word(at(value, "authorized_at"))),
+        ("authorized by", word(at(value, "authorized_by"))),
+        ("granted", word(at(at(value, "scopes"), "granted"))),
+        ("declined", word(at(at(value, "scopes"), "declined"))),
+        ("assignment", word(at(value, "assignment"))),
+        ("last used", word(at(value, "last_used"))),
+    ])
+}
+
+/// The client ID that is meant: itself, or that of the only application of this name.
+async fn client_id(api: &Api, path: &str, meant: &str) -> Result<String, Failure> {
+    let value = api.ask(Method::GET, path, None).await?;
+    let ids = |field: &str| -> Vec<String> {
+        let fitting = all(&value).iter().filter(|one| *at(one, field) == *meant);
+        fitting.filter_map(|one| at(one, "client_id").as_str()).map(str::to_owned).collect()
+    };
+    let by_id = ids("client_id");
+    let found = if by_id.is_empty() { ids("name") } else { by_id };
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(Failure::No(format!(
+            "there is no application {meant:?}; `consentry app list` lists what there is"
+        ))),
+        many => Err(Failure::Usage(format!(
+            "{} applications of different publishers are named {meant}; give the client ID: {}",
+            many.len(),
+            many.join(", ")
+        ))),
+    }
+}
+
+fn all(value: &Value) -> &[Value] {
+    at(value, "applications").as_array().map_or(&[], Vec::as_slice)
+}

@@ -1,0 +1,213 @@
+//! Putting the roles together in one process: who is started in which order, and ended in which.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::super::{Failure, policies, sealing};
+use super::{Dev, data, loopback};
+use crate::config::sidecar as settings;
+use crate::control::{Control, Settings, Setup, with_peer};
+use crate::demo::ready::Ready;
+use crate::demo::story::Walkthrough;
+use crate::demo::{seed, upstream};
+use crate::grants::acknowledge::Acknowledgements;
+use crate::grants::follow::Follower;
+use crate::grants::origin::StoreOrigin;
+use crate::model::id::SidecarId;
+use crate::model::time::Clock;
+use crate::net::listener::{Bound, BoundWorkers, ListenError, ListenerSettings, Shared};
+use crate::policy::reload::{Current, Watcher};
+use crate::sidecar::admin;
+use crate::sidecar::start::{self, Running};
+use crate::store;
+
+/// Everything that `dev` runs.
+pub(super) struct World {
+    ready: Ready,
+    remark: Option<String>,
+    control: Shared,
+    upstream: Shared,
+    admin: Shared,
+    sidecar: Running,
+    stop: CancellationToken,
+    follower: JoinHandle<()>,
+    tending: JoinHandle<()>,
+    _policies: Option<Watcher>,
+    _claim: data::Claim,
+}
+
+/// The sockets, bound before anything is built on their addresses.
+struct Sockets {
+    control: Bound,
+    upstream: Bound,
+    admin: Bound,
+    sidecar: BoundWorkers,
+}
+
+impl World {
+    /// Starts everything; when it answers, calls are served.
+    pub(super) async fn start(dev: &Dev) -> Result<Self, Failure> {
+        let clock = Clock::system();
+        let claim = data::claim(&dev.data)?;
+        let store = data::open_store(&dev.data).await?;
+        let (policies, watcher) = policies::in_force(dev.policies().as_deref())?;
+        let sockets = Sockets::bind(dev).await?;
+        let issuer = format!("http://{}", sockets.control.address());
+        let acknowledgements = Arc::new(Acknowledgements::default());
+        let control = Control::start(Setup {
+            issuer: Url::parse(&issuer).map_err(|error| Failure::Invalid(error.to_string()))?,
+            resources: Url::parse(&format!("http://{}", sockets.sidecar.address())).into_iter().collect(),
+            store: Arc::clone(&store),
+            policies: Arc::clone(&policies),
+            acknowledgements: Arc::clone(&acknowledgements),
+            sealer: sealing::sealer(&dev.data.join("key"))?,
+            clock: clock.clone(),
+            settings: Settings::default(),
+        })
+        .await
+        .map_err(|error| Failure::Unreachable(error.to_string()))?;
+        let seeded = seed::seed(&store, control.passwords(), &dev.data, &clock)
+            .await
+            .map_err(|error| Failure::Unreachable(error.to_string()))?;
+        let Sockets { control: control_socket, upstream: upstream_socket, admin: admin_socket, sidecar } =
+            sockets;
+        let url = |address: SocketAddr| format!("http://{address}");
+        let ready = Ready {
+            issuer: issuer.clone(),
+            sidecar: url(sidecar.address()),
+            upstream: url(upstream_socket.address()),
+            admin: url(admin_socket.address()),
+            accounts: seeded.accounts,
+            applications: seeded.applications,
+        };
+        let upstream_settings = upstream::Settings {
+            issuer: issuer.clone(),
+            audience: "cloud".to_owned(),
+            clock: clock.clone(),
+            walkthrough: Walkthrough::new(&ready),
+        };
+        let tending = tokio::spawn({
+            let control = Arc::clone(&control);
+            async move { control.tend().await }
+        });
+        let control = control_socket.serve(TowerToHyperService::new(with_peer(control.router())));
+        let upstream = upstream_socket.serve(TowerToHyperService::new(upstream::router(upstream_settings)));
+        let running = start_sidecar(&issuer, &ready.upstream, sidecar, &store, &policies, &clock).await?;
+        let status = Arc::clone(running.status());
+        let admin = admin::serve(admin_socket, status);
+        let stop = CancellationToken::new();
+        let follower = follow(&running, &store, &acknowledgements, &stop).await?;
+        let remark = seeded.remark;
+        Ok(Self {
+            ready,
+            remark,
+            control,
+            upstream,
+            admin,
+            sidecar: running,
+            stop,
+            follower,
+            tending,
+            _policies: watcher,
+            _claim: claim,
+        })
+    }
+
+    /// What the ready file says.
+    pub(super) fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// What a person should be told about the seeding, if anything.
+    pub(super) fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
+    }
+
+    /// Ends everything: the sidecar first, since its calls need the rest.
+    pub(super) async fn end(self, limit: Duration) {
+        self.sidecar.drain(limit).await;
+        self.stop.cancel();
+        self.tending.abort();
+        // A follower that panicked has said so.
+        let _ = self.follower.await;
+        tokio::join!(self.control.drain(SHORT), self.upstream.drain(SHORT), self.admin.drain(SHORT));
+    }
+}
+
+impl Sockets {
+    async fn bind(dev: &Dev) -> Result<Self, Failure> {
+        let failed = |error: ListenError| Failure::Unreachable(error.to_string());
+        let on = |port| ListenerSettings::new(loopback(port));
+        Ok(Self {
+            control: Bound::new(on(dev.control_port)).await.map_err(failed)?,
+            upstream: Bound::new(on(dev.upstream_port)).await.map_err(failed)?,
+            admin: Bound::new(on(dev.admin_port)).await.map_err(failed)?,
+            sidecar: BoundWorkers::new(on(dev.sidecar_port)).map_err(failed)?,
+        })
+    }
+}
+
+async fn start_sidecar(
+    issuer: &str,
+    upstream: &str,
+    bound: BoundWorkers,
+    store: &store::Shared,
+    policies: &Arc<Current>,
+    clock: &Clock,
+) -> Result<Running, Failure> {
+    let mut settings = settings::Sidecar::parse(Path::new("deploy/sidecar.toml"), ROUTES)?;
+    issuer.clone_into(&mut settings.issuer);
+    for cloud in settings.upstreams.values_mut() {
+        cloud.url = Url::parse(upstream).map_err(|error| Failure::Invalid(error.to_string()))?;
+    }
+    let name: SidecarId = "dev".parse().map_err(|error| Failure::Invalid(format!("{error}")))?;
+    let keep = data::StoreRecords { store: Arc::clone(store), runtime: tokio::runtime::Handle::current() };
+    let setup = start::Setup {
+        settings,
+        bound,
+        name,
+        origin: StoreOrigin::new(Arc::clone(store), clock.clone()),
+        policies: Arc::clone(policies),
+        clock: clock.clone(),
+        keep: Box::new(keep),
+    };
+    start::start(setup).await.map_err(|error| Failure::Unreachable(error.to_string()))
+}
+
+/// Follows the store's changes, and waits until the sidecar has its lease and keys.
+async fn follow(
+    sidecar: &Running,
+    store: &store::Shared,
+    acknowledgements: &Arc<Acknowledgements>,
+    stop: &CancellationToken,
+) -> Result<JoinHandle<()>, Failure> {
+    sidecar.publish_key().await.map_err(|error| Failure::Unreachable(error.to_string()))?;
+    let follower = Follower {
+        sidecar: sidecar.name().clone(),
+        store: Arc::clone(store),
+        slots: Arc::clone(sidecar.slots()),
+        lease: Arc::clone(sidecar.lease()),
+        acknowledgements: Arc::clone(acknowledgements),
+        refresh_keys: sidecar.refresh_keys(),
+        cut: sidecar.cut(),
+    };
+    let (ready, mut is_ready) = watch::channel(false);
+    let task = tokio::spawn(follower.run(ready, stop.clone()));
+    is_ready
+        .wait_for(|ready| *ready)
+        .await
+        .map_err(|_| Failure::Unreachable("the sidecar ended before it was ready".to_owned()))?;
+    Ok(task)
+}
+
+/// The demo's routes are those of the example, so that what is tried is what is deployed.
+const ROUTES: &str = include_str!("../../../deploy/sidecar.toml");
+const SHORT: Duration = Duration::from_secs(2);

@@ -1,0 +1,269 @@
+//! A sidecar's settings: `deploy/sidecar.toml` is an example of all of them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use url::Url;
+
+use super::file::{self, ConfigError};
+use super::route::{Adapter, Route};
+
+/// A sidecar's settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sidecar {
+    /// Where applications reach it.
+    pub listen: SocketAddr,
+    /// Where operators reach `/livez`, `/readyz` and `/metrics`.
+    pub admin: SocketAddr,
+    /// Its address as applications know it, for challenges and metadata; `http://` and the listening address
+    /// unless set.
+    #[serde(default)]
+    pub public_url: Option<Url>,
+    /// The control plane's issuer URL, to the letter as tokens carry it.
+    pub issuer: String,
+    /// The folder of the policy authors' files; what the program was built with unless set.
+    #[serde(default)]
+    pub policies: Option<PathBuf>,
+    /// Worker threads; as many as there are processors unless set.
+    #[serde(default)]
+    pub workers: Option<usize>,
+    /// Where decision records go: a file, or `-` for standard output.
+    #[serde(default = "standard_output")]
+    pub records: String,
+    /// The lease in seconds, 2 to 30: how long it serves without hearing from the control plane.
+    #[serde(default = "five")]
+    pub lease_seconds: u64,
+    /// How long a graceful end may take, in seconds.
+    #[serde(default = "thirty")]
+    pub drain_seconds: u64,
+    /// The certificate for TLS, if it is to be spoken.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// How much is taken in.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Where permitted calls may go.
+    pub upstreams: BTreeMap<String, Upstream>,
+    /// What is taken, how it is read, and where it goes.
+    #[serde(default, rename = "route")]
+    pub routes: Vec<Route>,
+}
+
+/// A certificate and its key, as PEM files; read again when they change.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// An upstream.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Scheme, host and port; `http` or `https`. A path is not allowed: what the application asks for is what the
+    /// upstream gets.
+    pub url: Url,
+    /// Speak HTTP/2 to it from the first byte (over TLS it is agreed upon anyway).
+    #[serde(default)]
+    pub http2: bool,
+    /// A certificate authority to trust instead of the system's, as a PEM file.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// Whether a host *name* may resolve to this machine or a link-local address. An address that is written out
+    /// is always taken.
+    #[serde(default)]
+    pub allow_local: bool,
+    /// How long connecting may take, in milliseconds.
+    #[serde(default = "one_second")]
+    pub connect_timeout_ms: u64,
+    /// How long the answer's head may take, in milliseconds.
+    #[serde(default = "thirty_seconds")]
+    pub head_timeout_ms: u64,
+    /// How long a body may stand still, in milliseconds.
+    #[serde(default = "sixty_seconds")]
+    pub idle_timeout_ms: u64,
+}
+
+/// How much is taken in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Verified tokens that are remembered.
+    pub tokens: u64,
+    /// Grants and members that are remembered.
+    pub grants: u64,
+    /// Decision records that may wait to be written.
+    pub records: usize,
+    /// Bytes of a body that an adapter must read to decide.
+    pub body_to_decide: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            tokens: 20_000,
+            grants: 100_000,
+            records: 65_536,
+            body_to_decide: 1 << 20,
+        }
+    }
+}
+
+impl Sidecar {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// It cannot be read, or says something without meaning; the text names the place and the mend.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        Self::parse(path, &file::text(path)?)
+    }
+
+    /// Reads and checks `text`, which stands in `path`.
+    ///
+    /// # Errors
+    /// As [`Sidecar::read`].
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let settings: Self = file::parse(path, text)?;
+        settings.check(path, text)?;
+        Ok(settings)
+    }
+
+    /// The lease's length.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds)
+    }
+
+    fn check(&self, path: &Path, text: &str) -> Result<(), ConfigError> {
+        if !(2..=30).contains(&self.lease_seconds) {
+            let why = format!("lease_seconds is {}, but 2 to 30 are allowed", self.lease_seconds);
+            return Err(ConfigError::whole(path, why));
+        }
+        for (name, upstream) in &self.upstreams {
+            let plain = matches!(upstream.url.path(), "" | "/") && upstream.url.query().is_none();
+            if !matches!(upstream.url.scheme(), "http" | "https") || !plain || upstream.url.host().is_none() {
+                let why = format!(
+                    "upstreams.{name}.url is {}, but only scheme, host and port are allowed",
+                    upstream.url
+                );
+                return Err(ConfigError::whole(path, why));
+            }
+        }
+        self.routes.iter().try_for_each(|route| self.check_route(path, text, route))
+    }
+
+    fn check_route(&self, path: &Path, text: &str, route: &Route) -> Result<(), ConfigError> {
+        let upstream = route.upstream.get_ref();
+        if !self.upstreams.contains_key(upstream) {
+            let known: Vec<_> = self.upstreams.keys().map(String::as_str).collect();
+            let why = format!("there is no [upstreams.{upstream}]; known are: {}", known.join(", "));
+            return Err(ConfigError::at(path, text, route.upstream.span().start, why));
+        }
+        let template = route.path.get_ref();
+        let adapter =
+            route.reading().map_err(|why| ConfigError::at(path, text, route.adapter.span().start, why))?;
+        let missing = match adapter {
+            Adapter::Rest { resource, account, .. } => parameters(resource)
+                .chain(account.into_iter().flat_map(parameters))
+                .find(|name| !template.has(name))
+                .map(str::to_owned),
+            Adapter::Acs { .. } => None,
+        };
+        if let Some(name) = missing {
+            let why = format!(
+                "the route {template} names {{{name}}} in its resource or account, but its path has no such part"
+            );
+            return Err(ConfigError::at(path, text, route.path.span().start, why));
+        }
+        Ok(())
+    }
+}
+
+/// The names in braces.
+fn parameters(template: &str) -> impl Iterator<Item = &str> {
+    template.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
+}
+
+fn standard_output() -> String {
+    "-".to_owned()
+}
+
+fn five() -> u64 {
+    5
+}
+
+fn thirty() -> u64 {
+    30
+}
+
+fn one_second() -> u64 {
+    1_000
+}
+
+fn thirty_seconds() -> u64 {
+    30_000
+}
+
+fn sixty_seconds() -> u64 {
+    60_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        listen = "127.0.0.1:0"
+        admin = "127.0.0.1:0"
+        issuer = "http://127.0.0.1:8081"
+        [upstreams.cloud]
+        url = "http://127.0.0.1:8082"
+        [[route]]
+        path = "/oss/{bucket}"
+        upstream = "cloud"
+        adapter = "rest"
+        actions = { GET = "oss:ListObjects" }
+        resource = "{bucket}"
+    "#;
+
+    fn parse(text: &str) -> Result<Sidecar, ConfigError> {
+        Sidecar::parse(Path::new("sidecar.toml"), text)
+    }
+
+    #[test]
+    fn settings_that_mean_something_are_taken() {
+        assert_eq!(parse(GOOD).unwrap().routes.len(), 1);
+    }
+
+    #[test]
+    fn settings_without_meaning_are_refused_where_they_stand() {
+        for (from, to, what) in [
+            (
+                "upstream = \"cloud\"",
+                "upstream = \"clout\"",
+                "sidecar.toml:9:20: there is no [upstreams.clout]",
+            ),
+            (
+                "resource = \"{bucket}\"",
+                "resource = \"{basket}\"",
+                "sidecar.toml:8:16: the route /oss/{bucket} names {basket}",
+            ),
+            ("/oss/{bucket}\"", "oss\"", "sidecar.toml:8:16: a route's path begins with /"),
+            ("8082\"", "8082/x\"", "upstreams.cloud.url is"),
+            ("issuer", "isuer", "sidecar.toml:4:9: unknown field `isuer`"),
+        ] {
+            let error = parse(&GOOD.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+        }
+    }
+}

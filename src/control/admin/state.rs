@@ -1,0 +1,193 @@
+//! Suspending, resuming and deleting an application, with the receipt that says where it is true.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::openapi::Refusals;
+use super::request::{Administrator, Asked, not_installed};
+use crate::control::{Control, Problem, Reply};
+use crate::grants::acknowledge::{Confirmation, Receipt};
+use crate::model::grant::{Grant, GrantState};
+use crate::model::id::{Revision, Seq};
+use crate::policy::ConsoleAction;
+use crate::store::StoreError;
+
+/// What became of a change, and where.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Effect {
+    /// Whether it is known to be true everywhere; false only when the answer was not to wait.
+    effective: bool,
+    /// The grant's revision by which it is true.
+    revision: u64,
+    /// Milliseconds from the commit until it was true everywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elapsed_ms: Option<u64>,
+    /// Each sidecar's part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sidecars: Option<Vec<SidecarEffect>>,
+    /// Open streams that were cut for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    streams_closed: Option<u64>,
+}
+
+/// One sidecar's part: it has confirmed, or it is known to have stopped by itself.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SidecarEffect {
+    /// Which sidecar.
+    id: String,
+    /// It confirmed after so many milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirmed_ms: Option<u64>,
+    /// It could not be reached, and what it knew ended so many milliseconds after the change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped_by: Option<u64>,
+}
+
+impl Effect {
+    /// The answer: 200 with the receipt, or 202 when it was not waited for.
+    pub(super) fn answer(revision: Revision, receipt: Option<Receipt>) -> Response {
+        let status = if receipt.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
+        (status, Json(Self::of(revision, receipt))).into_response()
+    }
+
+    fn of(revision: Revision, receipt: Option<Receipt>) -> Self {
+        let Some(receipt) = receipt else {
+            let revision = revision.0;
+            return Self {
+                effective: false,
+                revision,
+                elapsed_ms: None,
+                sidecars: None,
+                streams_closed: None,
+            };
+        };
+        let part = |part: Confirmation| SidecarEffect {
+            id: part.id.into(),
+            confirmed_ms: part.confirmed_ms,
+            stopped_by: part.stopped_by,
+        };
+        Self {
+            effective: true,
+            revision: revision.0,
+            elapsed_ms: Some(receipt.elapsed_ms),
+            sidecars: Some(receipt.sidecars.into_iter().map(part).collect()),
+            streams_closed: Some(receipt.streams_closed),
+        }
+    }
+}
+
+/// A change in the making: how many streams had been cut before it, so that the receipt counts its own.
+pub(in crate::control) struct Change {
+    streams_before: u64,
+    wait: bool,
+}
+
+impl Change {
+    /// Begins; call it before the store is asked to change anything.
+    pub(in crate::control) fn begin(control: &Control, wait: bool) -> Self {
+        Self { streams_before: control.acknowledgements().streams_cut(), wait }
+    }
+
+    /// Waits until the change at `seq` is true everywhere, unless it is not to be waited for.
+    pub(in crate::control) async fn settle(self, control: &Control, seq: Seq) -> Option<Receipt> {
+        if self.wait {
+            Some(control.acknowledgements().everywhere(seq, self.streams_before).await)
+        } else {
+            None
+        }
+    }
+}
+
+/// Puts an application into a state, and waits until that is true everywhere if it is to be waited for.
+///
+/// # Errors
+/// 404 `not_installed`, the store's.
+pub(in crate::control) async fn set(
+    control: &Control,
+    by: &Administrator,
+    client_id: &str,
+    state: GrantState,
+    wait: bool,
+) -> Reply<(Grant, Option<Receipt>)> {
+    let key = by.grant_key(client_id)?;
+    let change = Change::begin(control, wait);
+    let changed = control.store().set_state(&key, state, &by.actor(), control.clock().now()).await;
+    let (grant, seq) = changed.map_err(|error| missing_is_not_installed(error, client_id))?;
+    Ok((grant, change.settle(control, seq).await))
+}
+
+/// A store's answer about a grant that is not there, as the API says it.
+pub(super) fn missing_is_not_installed(error: StoreError, client_id: &str) -> Problem {
+    match error {
+        StoreError::Missing(_) => not_installed(client_id),
+        StoreError::Unavailable(_)
+        | StoreError::Corrupt { .. }
+        | StoreError::Conflict(_)
+        | StoreError::Exists(_)
+        | StoreError::Unwritable(_) => error.into(),
+    }
+}
+
+/// Delete an application
+///
+/// Revokes the grant: its tokens, assumed identities and open streams end. Answers when that is true everywhere,
+/// with each sidecar's own word. The application can be authorized again later, as if for the first time.
+#[utoipa::path(delete, path = "/api/v1/applications/{client_id}", tag = "applications",
+    operation_id = "deleteApplication",
+    params(("client_id", description = "The application's client ID."),
+        ("wait" = Option<u8>, Query, description = "0 to be answered as soon as it is stored.")),
+    responses((status = 200, description = "Deleted, everywhere.", body = Effect),
+        (status = 202, description = "Stored; not known to be true everywhere yet.", body = Effect), Refusals))]
+pub(super) async fn revoke(
+    State(control): State<Arc<Control>>,
+    Path(client_id): Path<String>,
+    asked: Asked,
+) -> Reply<Response> {
+    let by = asked.may(&control, ConsoleAction::Revoke).await?;
+    let (grant, receipt) = set(&control, &by, &client_id, GrantState::Revoked, asked.waits()?).await?;
+    Ok(Effect::answer(grant.revision, receipt))
+}
+
+/// Suspend an application
+///
+/// Stops it everywhere, and keeps what was authorized.
+#[utoipa::path(post, path = "/api/v1/applications/{client_id}/suspend", tag = "applications",
+    operation_id = "suspendApplication",
+    params(("client_id", description = "The application's client ID."),
+        ("wait" = Option<u8>, Query, description = "0 to be answered as soon as it is stored.")),
+    responses((status = 200, description = "Suspended, everywhere.", body = Effect),
+        (status = 202, description = "Stored; not known to be true everywhere yet.", body = Effect), Refusals))]
+pub(super) async fn suspend(
+    State(control): State<Arc<Control>>,
+    Path(client_id): Path<String>,
+    asked: Asked,
+) -> Reply<Response> {
+    let by = asked.may(&control, ConsoleAction::Suspend).await?;
+    let (grant, receipt) = set(&control, &by, &client_id, GrantState::Suspended, asked.waits()?).await?;
+    Ok(Effect::answer(grant.revision, receipt))
+}
+
+/// Resume a suspended application
+///
+/// It goes on with what was authorized before.
+#[utoipa::path(post, path = "/api/v1/applications/{client_id}/resume", tag = "applications",
+    operation_id = "resumeApplication",
+    params(("client_id", description = "The application's client ID."),
+        ("wait" = Option<u8>, Query, description = "0 to be answered as soon as it is stored.")),
+    responses((status = 200, description = "Resumed, everywhere.", body = Effect),
+        (status = 202, description = "Stored; not known to be true everywhere yet.", body = Effect), Refusals))]
+pub(super) async fn resume(
+    State(control): State<Arc<Control>>,
+    Path(client_id): Path<String>,
+    asked: Asked,
+) -> Reply<Response> {
+    let by = asked.may(&control, ConsoleAction::Resume).await?;
+    let (grant, receipt) = set(&control, &by, &client_id, GrantState::Active, asked.waits()?).await?;
+    Ok(Effect::answer(grant.revision, receipt))
+}

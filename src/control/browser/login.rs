@@ -1,0 +1,232 @@
+//! `GET|POST /login` and `POST /logout`.
+//!
+//! The form carries on where the person came from, to a path of our own only. An unknown login and a wrong password
+//! get the same answer after the same work, and guessing is throttled.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, RawQuery, Request, State};
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use url::Url;
+
+use super::super::form::Parameters;
+use super::super::issuer::Issuer;
+use super::super::oauth::request;
+use super::super::page::sign_in::{Done, SignIn};
+use super::super::page::stop::Stopped;
+use super::super::page::{FormTarget, Label, respond};
+use super::super::{Control, Problem};
+use super::session::{Cookie, cookie, open, set_cookie, signed_in};
+use super::{LOGIN, Shown, csrf};
+use crate::model::account::Principal;
+use crate::store::AuditEvent;
+use crate::token::password::PasswordError;
+use crate::token::random::Secret;
+
+/// Shows the form.
+pub(super) async fn show(
+    State(control): State<Arc<Control>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Shown> {
+    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
+    let onward = own_path(control.issuer(), parameters.one("continue").ok().flatten());
+    form(&control, &headers, onward, "", false).await
+}
+
+/// Checks login and password.
+pub(super) async fn answer(State(control): State<Arc<Control>>, request: Request) -> Result<Response, Shown> {
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let headers = request.headers().clone();
+    let body = read(request, control.settings().body_limit).await?;
+    let form_sent = Parameters::from_body(&headers, &body).map_err(|_| csrf::forged())?;
+    let one = |name: &str| form_sent.one(name).ok().flatten();
+    let onward = own_path(control.issuer(), one("continue"));
+    let form_cookie = cookie(&headers, Cookie::LoginForm.name(&control)).ok_or_else(csrf::forged)?;
+    csrf::check_under(&control, &headers, &form_cookie, one(csrf::FIELD))?;
+    let (login, password) = (one("login").unwrap_or_default(), one("password").unwrap_or_default());
+    if let Err(seconds) = control.throttle().begin(login, address, control.clock().seconds()) {
+        return Ok(respond(&Stopped::throttled(seconds)));
+    }
+    match verified(&control, login, password, address).await? {
+        None => form(&control, &headers, onward, login, true).await,
+        Some(principal) => {
+            control.throttle().succeeded(login, address);
+            enter(&control, &headers, &principal, &onward).await
+        }
+    }
+}
+
+/// Ends the session.
+pub(super) async fn leave(
+    State(control): State<Arc<Control>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Shown> {
+    if let Some(person) = signed_in(&control, &headers).await? {
+        let form = Parameters::from_body(&headers, &body).unwrap_or_default();
+        csrf::check(&control, &headers, &person, form.one(csrf::FIELD).ok().flatten())?;
+        control.store().close_session(&person.session.hash).await?;
+    }
+    let mut response = respond(&Done::signed_out());
+    response.headers_mut().append(SET_COOKIE, set_cookie(&control, Cookie::Session, None)?);
+    Ok(response)
+}
+
+/// The form with a CSRF field of its own: nobody is logged in yet, and still nobody else may log a person in.
+async fn form(
+    control: &Control,
+    headers: &HeaderMap,
+    onward: String,
+    login: &str,
+    failed: bool,
+) -> Result<Response, Shown> {
+    let known = cookie(headers, Cookie::LoginForm.name(control));
+    let (form_cookie, fresh) = match known {
+        Some(known) => (known, false),
+        None => (Secret::random().map_err(|why| Problem::internal("a login form", &why))?, true),
+    };
+    let (application, form_target) = destination(control, &onward).await?;
+    let mut response = respond(&SignIn {
+        visitor: None,
+        action: format!("{}{LOGIN}", control.issuer().path()),
+        csrf: csrf::token(&form_cookie),
+        continue_to: onward,
+        login: Label::new(login),
+        failed,
+        application,
+        form_target,
+    });
+    if fresh {
+        let line = set_cookie(control, Cookie::LoginForm, Some(&form_cookie))?;
+        response.headers_mut().append(SET_COOKIE, line);
+    }
+    Ok(response)
+}
+
+/// The application that the person is on the way to. Its redirect URI must be allowed as a target of the form,
+/// for the login may lead there without another page.
+async fn destination(control: &Control, onward: &str) -> Result<(Option<Label>, Option<FormTarget>), Shown> {
+    let own = onward.strip_prefix(control.issuer().path()).unwrap_or(onward);
+    let Some(query) = own.strip_prefix(request::PATH).and_then(|rest| rest.strip_prefix('?')) else {
+        return Ok((None, None));
+    };
+    let parameters = Parameters::parse(query.as_bytes());
+    let Ok(id) = request::client_id(&parameters) else { return Ok((None, None)) };
+    let Some(application) = control.store().application(&id).await? else { return Ok((None, None)) };
+    let target = request::redirect_uri(&parameters, &application).ok();
+    let target = target.and_then(|uri| FormTarget::of(&uri));
+    Ok((Some(Label::new(&application.display_name)), target))
+}
+
+/// Whoever the login and password prove. One answer for every way to be wrong.
+async fn verified(
+    control: &Control,
+    login: &str,
+    password: &str,
+    address: Option<IpAddr>,
+) -> Result<Option<Principal>, Shown> {
+    let found = if login.len() > LONGEST_LOGIN { None } else { control.store().credential(login).await? };
+    let (principal, kept) = match found {
+        Some(credential) => (Some(credential.principal), credential.password_hash),
+        None => (None, None),
+    };
+    let right = control.passwords().verify(Secret::new(password.to_owned()), kept).await.map_err(busy)?;
+    let proven = principal.as_ref().filter(|principal| right && principal.enabled).is_some();
+    if let Some(principal) = &principal {
+        let event = AuditEvent {
+            at: control.clock().now(),
+            account: principal.key.account.clone(),
+            actor: principal.login.clone(),
+            event: if proven { "login.succeeded" } else { "login.failed" }.to_owned(),
+            subject: principal.login.clone(),
+            detail: serde_json::json!({ "address": address }).to_string(),
+        };
+        control.store().keep_audit(&event).await?;
+    }
+    Ok(principal.filter(|_| proven))
+}
+
+/// Logs in: a new session in the place of whatever was there before, so that a planted cookie is worth nothing.
+async fn enter(
+    control: &Control,
+    headers: &HeaderMap,
+    principal: &Principal,
+    onward: &str,
+) -> Result<Response, Shown> {
+    if let Some(before) = cookie(headers, Cookie::Session.name(control)) {
+        control.store().close_session(&before.hash()).await?;
+    }
+    let session = open(control, principal).await?;
+    let mut response = Redirect::to(onward).into_response();
+    response.headers_mut().append(SET_COOKIE, session);
+    response.headers_mut().append(SET_COOKIE, set_cookie(control, Cookie::LoginForm, None)?);
+    Ok(response)
+}
+
+/// `text` if it is a path of ours, the console otherwise: nobody is sent to a stranger from our login page.
+fn own_path(issuer: &Issuer, text: Option<&str>) -> String {
+    let console = || format!("{}/console", issuer.path());
+    let Some(text) = text.filter(|text| is_path(text)) else { return console() };
+    let Ok(base) = Url::parse(issuer.origin()) else { return console() };
+    let stays = base.join(text).is_ok_and(|url| url.origin() == base.origin());
+    if stays { text.to_owned() } else { console() }
+}
+
+fn is_path(text: &str) -> bool {
+    let plain = text.len() <= 8192 && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    plain && text.starts_with('/') && !text.starts_with("//")
+}
+
+fn busy(error: PasswordError) -> Problem {
+    tracing::warn!(error = %error, "a password could not be checked");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Signing in is not possible at the moment.")
+        .next("Wait a few seconds, then try again.")
+}
+
+async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    axum::body::to_bytes(request.into_body(), limit).await.map_err(|_| {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "The form is too large, or did not arrive whole.",
+        )
+    })
+}
+
+const LONGEST_LOGIN: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn onward(text: &str) -> String {
+        own_path(&Issuer::new(&"https://login.example".parse().unwrap()).unwrap(), Some(text))
+    }
+
+    #[test]
+    fn the_way_on_is_a_path_of_ours() {
+        assert_eq!(onward("/oauth2/v1/auth?client_id=1&x=//y"), "/oauth2/v1/auth?client_id=1&x=//y");
+    }
+
+    #[test]
+    fn the_way_on_is_never_a_stranger() {
+        for text in [
+            "https://evil.example/",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "javascript:alert(1)",
+            "",
+            "/a\r\nset-cookie: x",
+            "evil",
+            "/é",
+        ] {
+            assert_eq!(onward(text), "/console", "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `GET /.well-known/openid-configuration` and `/.well-known/oauth-authorization-server`: what this issuer can do
+//! (OpenID Connect Discovery §3, RFC 8414 §2), the same at both and in every form for an issuer with a path.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::super::Control;
+use super::super::issuer::Issuer;
+use super::request;
+
+/// Answers the metadata.
+pub(super) async fn get(State(control): State<Arc<Control>>) -> Response {
+    let headers = [(CACHE_CONTROL, "public, max-age=300"), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
+    (headers, Json(Metadata::of(control.issuer()))).into_response()
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    issuer: &'a str,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    userinfo_endpoint: String,
+    jwks_uri: String,
+    revocation_endpoint: String,
+    introspection_endpoint: String,
+    /// Those of identity only: a client that asks for all that is listed must not ask for clouds.
+    scopes_supported: [&'a str; 3],
+    response_types_supported: [&'a str; 1],
+    response_modes_supported: [&'a str; 1],
+    grant_types_supported: [&'a str; 2],
+    subject_types_supported: [&'a str; 1],
+    id_token_signing_alg_values_supported: [&'a str; 1],
+    code_challenge_methods_supported: [&'a str; 1],
+    token_endpoint_auth_methods_supported: [&'a str; 3],
+    revocation_endpoint_auth_methods_supported: [&'a str; 3],
+    introspection_endpoint_auth_methods_supported: [&'a str; 3],
+    claims_supported: [&'a str; 13],
+    claim_types_supported: [&'a str; 1],
+    prompt_values_supported: [&'a str; 4],
+    claims_parameter_supported: bool,
+    request_parameter_supported: bool,
+    request_uri_parameter_supported: bool,
+    authorization_response_iss_parameter_supported: bool,
+}
+
+impl<'a> Metadata<'a> {
+    fn of(issuer: &'a Issuer) -> Self {
+        Self {
+            issuer: issuer.as_str(),
+            authorization_endpoint: issuer.at(request::PATH),
+            token_endpoint: issuer.at("/v1/token"),
+            userinfo_endpoint: issuer.at("/v1/userinfo"),
+            jwks_uri: issuer.at("/v1/keys"),
+            revocation_endpoint: issuer.at("/v1/revoke"),
+            introspection_endpoint: issuer.at("/v1/introspect"),
+            scopes_supported: ["openid", "profile", "aliuid"],
+            response_types_supported: ["code"],
+            response_modes_supported: ["query"],
+            grant_types_supported: ["authorization_code", "refresh_token"],
+            subject_types_supported: ["public"],
+            id_token_signing_alg_values_supported: ["RS256"],
+            code_challenge_methods_supported: ["S256"],
+            token_endpoint_auth_methods_supported: CLIENT_METHODS,
+            revocation_endpoint_auth_methods_supported: CLIENT_METHODS,
+            introspection_endpoint_auth_methods_supported: CLIENT_METHODS,
+            claims_supported: [
+                "iss",
+                "sub",
+                "aud",
+                "exp",
+                "iat",
+                "auth_time",
+                "nonce",
+                "type",
+                "name",
+                "upn",
+                "login_name",
+                "aid",
+                "uid",
+            ],
+            claim_types_supported: ["normal"],
+            prompt_values_supported: ["none", "login", "consent", "admin_consent"],
+            claims_parameter_supported: false,
+            request_parameter_supported: false,
+            request_uri_parameter_supported: false,
+            authorization_response_iss_parameter_supported: true,
+        }
+    }
+}
+
+const CLIENT_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "none"];

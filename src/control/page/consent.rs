@@ -1,0 +1,156 @@
+//! The consent pages: an administrator's, for the account, and a person's own, for an official application.
+
+use askama::Template;
+
+use crate::model::application::Application;
+use crate::model::id::AccountId;
+
+use super::{FormTarget, Label, Page, ScopeLine, Visitor};
+
+/// Who asks, as both pages show it.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// Its display name.
+    pub display_name: Label,
+    /// Its name, which is unique for its publisher.
+    pub name: Label,
+    /// Its `client_id`.
+    pub client_id: String,
+    /// `third-party`, `official` or `first-party`.
+    pub relation: &'static str,
+    /// The publisher's name.
+    pub publisher: Label,
+    /// The publisher's account number.
+    pub publisher_id: String,
+    /// Its publisher's sentence about it, or nothing.
+    pub description: Label,
+    /// Whom to ask when it does not work, or nothing.
+    pub contact: Label,
+    /// Where the browser goes afterwards: the redirect URI.
+    pub redirect_uri: Label,
+}
+
+impl Asker {
+    /// `application` as it presents itself to `account`; the answer will go to `redirect_uri`.
+    #[must_use]
+    pub fn of(application: &Application, account: &AccountId, redirect_uri: &str) -> Self {
+        Self {
+            display_name: Label::new(&application.display_name),
+            name: Label::new(&application.name),
+            client_id: application.id.to_string(),
+            relation: application.relation_to(account).as_str(),
+            publisher: Label::new(&application.publisher_name),
+            publisher_id: application.publisher.to_string(),
+            description: Label::long(&application.description),
+            contact: Label::long(&application.contact),
+            redirect_uri: Label::long(redirect_uri),
+        }
+    }
+}
+
+/// A scope to be chosen.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// The scope.
+    pub line: ScopeLine,
+    /// Whether its box is checked beforehand: only what is granted already.
+    pub checked: bool,
+    /// How it differs from what is granted now; none on a first authorization.
+    pub mark: Option<Mark>,
+}
+
+/// How a scope differs from what is granted now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// It is granted.
+    Granted,
+    /// It would be added.
+    New,
+}
+
+impl Mark {
+    /// The words on the page.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Granted => "granted now",
+            Self::New => "new",
+        }
+    }
+
+    /// The class that styles it.
+    #[must_use]
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::New => "new",
+        }
+    }
+}
+
+/// The administrator's page. Posts `csrf`, `transaction`, `decision=authorize|reject` and a `scope` for each optional
+/// scope that was chosen; the required ones are locked boxes that a browser does not post.
+#[derive(Template)]
+#[template(path = "page/consent.html", config = ".askama.toml")]
+pub struct Consent {
+    /// The administrator.
+    pub visitor: Option<Visitor>,
+    /// Where the form posts to.
+    pub action: String,
+    /// The CSRF field.
+    pub csrf: String,
+    /// Which request is decided.
+    pub transaction: String,
+    /// Who asks.
+    pub asker: Asker,
+    /// The alias of the account that would authorize.
+    pub account: Label,
+    /// Its number.
+    pub account_id: String,
+    /// What an authorization always includes.
+    pub required: Vec<Choice>,
+    /// What may be added.
+    pub optional: Vec<Choice>,
+    /// Scopes granted now that the application does not offer any more; they would go.
+    pub dropped: Vec<String>,
+    /// Whether the application is installed already, so that this changes a grant.
+    pub again: bool,
+    /// Where the answer leads.
+    pub form_target: Option<FormTarget>,
+}
+
+impl Page for Consent {
+    fn form_target(&self) -> Option<&FormTarget> {
+        self.form_target.as_ref()
+    }
+}
+
+/// A person's own page, at the first use of an official application. Posts like [`Consent`], without choices.
+#[derive(Template)]
+#[template(path = "page/personal.html", config = ".askama.toml")]
+pub struct Personal {
+    /// The person.
+    pub visitor: Option<Visitor>,
+    /// Where the form posts to.
+    pub action: String,
+    /// The CSRF field.
+    pub csrf: String,
+    /// Which request is decided.
+    pub transaction: String,
+    /// Who asks.
+    pub asker: Asker,
+    /// Their login.
+    pub login: Label,
+    /// The alias of their account.
+    pub account: Label,
+    /// What the application will know and do.
+    pub scopes: Vec<ScopeLine>,
+    /// Where the answer leads.
+    pub form_target: Option<FormTarget>,
+}
+
+impl Page for Personal {
+    fn form_target(&self) -> Option<&FormTarget> {
+        self.form_target.as_ref()
+    }
+}

@@ -1,0 +1,68 @@
+//! The lease: how long a sidecar may count on what it knows without hearing from where the truth is.
+//!
+//! It is counted from when the question was *sent*, on a clock that runs through suspend and is not moved by
+//! corrections of the time of day. When it has run out, nothing cached is used and every open stream is cut.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::model::time::boot_milliseconds;
+
+/// One sidecar's lease.
+#[derive(Debug)]
+pub struct Lease {
+    ends: AtomicU64,
+    length: Duration,
+}
+
+impl Lease {
+    /// A lease that has not begun.
+    #[must_use]
+    pub fn new(length: Duration) -> Self {
+        Self { ends: AtomicU64::new(0), length }
+    }
+
+    /// How long one renewal lasts.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        self.length
+    }
+
+    /// Whether it runs now.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        boot_milliseconds() < self.ends.load(Ordering::Acquire)
+    }
+
+    /// When it ends, in [`boot_milliseconds`].
+    #[must_use]
+    pub fn ends(&self) -> u64 {
+        self.ends.load(Ordering::Acquire)
+    }
+
+    /// An answer has come to a question that was sent at `sent` (in [`boot_milliseconds`]).
+    pub fn renew(&self, sent: u64) {
+        let length = u64::try_from(self.length.as_millis()).unwrap_or(0);
+        self.ends.fetch_max(sent.saturating_add(length), Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_holds_once_an_answer_has_come() {
+        let lease = Lease::new(Duration::from_secs(5));
+        lease.renew(boot_milliseconds());
+        assert!(lease.holds());
+    }
+
+    #[test]
+    fn a_lease_does_not_hold_before_the_first_answer_nor_after_an_answer_that_took_too_long() {
+        let lease = Lease::new(Duration::from_millis(50));
+        assert!(!lease.holds());
+        lease.renew(boot_milliseconds().saturating_sub(50));
+        assert!(!lease.holds());
+    }
+}

@@ -1,0 +1,87 @@
+//! Where a fact is read when it is not near: the control plane, or, in one process with it, its store.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::model::account::PrincipalKey;
+use crate::model::grant::Installed;
+use crate::model::id::{GrantKey, SidecarId};
+use crate::model::member::Member;
+use crate::model::time::Clock;
+use crate::store::{Shared, SidecarKey, StoreError};
+
+/// The origin of facts.
+#[async_trait]
+pub trait Origin: Send + Sync + 'static {
+    /// The grant with its application; a tombstone is answered as such.
+    async fn installed(&self, key: &GrantKey) -> Result<Option<Installed>, OriginError>;
+    /// What the principal is to the grant.
+    async fn member(&self, key: &GrantKey, principal: &PrincipalKey) -> Result<Option<Member>, OriginError>;
+    /// The issuer's public keys, as a JWK set (RFC 7517 §5) in JSON.
+    async fn keys(&self) -> Result<String, OriginError>;
+    /// Publishes this sidecar's own public key, or prolongs it.
+    async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError>;
+}
+
+/// The public half of the key that a sidecar signs assumed identities with.
+#[derive(Debug, Clone)]
+pub struct OwnKey {
+    /// Its `kid` (RFC 7517 §4.5).
+    pub kid: String,
+    /// Whose it is.
+    pub sidecar: SidecarId,
+    /// The key, a JWK as JSON.
+    pub public_jwk: String,
+    /// Until when it is to be published.
+    pub published_until: Timestamp,
+}
+
+/// A fact could not be read.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the control plane did not answer: {0}")]
+pub struct OriginError(pub String);
+
+impl From<StoreError> for OriginError {
+    fn from(error: StoreError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The store in the same process.
+pub struct StoreOrigin {
+    store: Shared,
+    clock: Clock,
+}
+
+impl StoreOrigin {
+    /// Reads from `store`.
+    #[must_use]
+    pub fn new(store: Shared, clock: Clock) -> Arc<Self> {
+        Arc::new(Self { store, clock })
+    }
+}
+
+#[async_trait]
+impl Origin for StoreOrigin {
+    async fn installed(&self, key: &GrantKey) -> Result<Option<Installed>, OriginError> {
+        Ok(self.store.installed(key).await?)
+    }
+
+    async fn member(&self, key: &GrantKey, principal: &PrincipalKey) -> Result<Option<Member>, OriginError> {
+        Ok(self.store.member(key, principal, self.clock.now()).await?)
+    }
+
+    async fn keys(&self) -> Result<String, OriginError> {
+        let keys = self.store.signing_keys(self.clock.now()).await?;
+        let jwks: Vec<&str> = keys.iter().map(|key| key.public_jwk.as_str()).collect();
+        Ok(format!("{{\"keys\":[{}]}}", jwks.join(",")))
+    }
+
+    async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError> {
+        let OwnKey { kid, sidecar, public_jwk, published_until } = key.clone();
+        let key = SidecarKey { kid, sidecar, public_jwk, published_until };
+        Ok(self.store.publish_sidecar_key(&key, self.clock.now()).await?)
+    }
+}

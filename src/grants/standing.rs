@@ -1,0 +1,99 @@
+//! A caller's standing: its grant, compiled, with the caller's session in it. What a decision needs, and nothing
+//! that a decision would have to wait for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
+
+use super::slots::Seal;
+use crate::model::caller::Caller;
+use crate::model::grant::Installed;
+use crate::model::member::Member;
+use crate::policy::{CompiledGrant, PolicyVersion, Session};
+
+/// A caller's standing, as of one moment; [`super::Grants::still`] says whether it may be counted on.
+pub struct Standing {
+    installed: Arc<Installed>,
+    login: Arc<str>,
+    session: Arc<Session>,
+    compiled: Arc<CompiledGrant>,
+    seal: Seal,
+    ended: Arc<AtomicBool>,
+}
+
+impl Standing {
+    pub(super) fn new(
+        installed: &Arc<Installed>,
+        compiled: &Arc<CompiledGrant>,
+        member: &Member,
+        caller: &Caller,
+        seal: Seal,
+    ) -> Self {
+        Self {
+            installed: Arc::clone(installed),
+            login: Arc::from(member.principal.login.as_str()),
+            session: Arc::new(compiled.session(member, &caller.scopes)),
+            compiled: Arc::clone(compiled),
+            seal,
+            ended: Arc::default(),
+        }
+    }
+
+    /// The grant and its application.
+    #[must_use]
+    pub fn installed(&self) -> &Installed {
+        &self.installed
+    }
+
+    /// The principal's login, for the assumed identity.
+    #[must_use]
+    pub fn login(&self) -> &str {
+        &self.login
+    }
+
+    /// What policy decides on.
+    #[must_use]
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// The policy set that it was compiled under.
+    #[must_use]
+    pub fn policies(&self) -> &PolicyVersion {
+        self.compiled.version()
+    }
+
+    /// Becomes true once this standing no longer holds and what rests on it must end.
+    #[must_use]
+    pub fn ended(&self) -> &Arc<AtomicBool> {
+        &self.ended
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    pub(super) fn seal(&self) -> &Seal {
+        &self.seal
+    }
+
+    pub(super) fn ends_at(&self) -> Option<Timestamp> {
+        self.installed.grant.expires_at
+    }
+}
+
+/// Where a caller's last standing is kept, beside its token.
+#[derive(Default)]
+pub struct Held(ArcSwapOption<Standing>);
+
+impl Held {
+    pub(super) fn get(&self) -> Option<Arc<Standing>> {
+        self.0.load_full()
+    }
+
+    pub(super) fn put(&self, standing: &Arc<Standing>) {
+        self.0.store(Some(Arc::clone(standing)));
+    }
+}

@@ -1,0 +1,140 @@
+//! Metrics in the OpenMetrics text form, names beginning with `consentry_`. No label ever carries a user, a token
+//! or a path: only small closed sets.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::model::decision::Decision;
+
+/// A sidecar's metrics. Calls are counted by the writer of decision records, off the path of the call.
+pub struct Metrics {
+    registry: Registry,
+    calls: Family<CallLabels, Counter>,
+    duration: Histogram,
+    before_upstream: Histogram,
+    grants: Family<TierLabel, Counter>,
+    unrecorded: Counter,
+    streams_cut: Gauge<u64, AtomicU64>,
+    ready: Gauge<u64, AtomicU64>,
+    policy_problem: Gauge<u64, AtomicU64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    outcome: &'static str,
+    code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TierLabel {
+    tier: String,
+}
+
+impl Metrics {
+    /// A fresh set, all at nothing.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("consentry"),
+            calls: Family::default(),
+            duration: Histogram::new(SECONDS),
+            before_upstream: Histogram::new(SECONDS),
+            grants: Family::default(),
+            unrecorded: Counter::default(),
+            streams_cut: Gauge::default(),
+            ready: Gauge::default(),
+            policy_problem: Gauge::default(),
+        };
+        metrics.register();
+        Arc::new(metrics)
+    }
+
+    fn register(&mut self) {
+        let Self {
+            registry,
+            calls,
+            duration,
+            before_upstream,
+            grants,
+            unrecorded,
+            streams_cut,
+            ready,
+            policy_problem,
+        } = self;
+        registry.register("calls", "Calls by how they ended", calls.clone());
+        registry.register(
+            "call_duration_seconds",
+            "From a call's head to its answer's head",
+            duration.clone(),
+        );
+        registry.register(
+            "call_before_upstream_seconds",
+            "From a call's head to the upstream request: what the sidecar itself adds",
+            before_upstream.clone(),
+        );
+        registry.register("grant_lookups", "Where a call's grant was found", grants.clone());
+        registry.register(
+            "unrecorded_calls",
+            "Calls refused since no record could be kept",
+            unrecorded.clone(),
+        );
+        registry.register("streams_cut", "Open streams ended by a change of rights", streams_cut.clone());
+        registry.register("ready", "1 when this sidecar may serve calls", ready.clone());
+        registry.register(
+            "policy_problem",
+            "1 when the policy files on disk are refused",
+            policy_problem.clone(),
+        );
+    }
+
+    /// Counts one call.
+    pub fn count(&self, decision: &Decision) {
+        let labels = CallLabels { outcome: decision.outcome.as_str(), code: decision.code.clone() };
+        self.calls.get_or_create(&labels).inc();
+        let took = &decision.took;
+        self.duration.observe(seconds(took.total));
+        let own = [took.read, took.identify, took.find, took.decide, took.assume].iter().sum();
+        self.before_upstream.observe(seconds(own));
+        if let Some(tier) = &decision.cache {
+            self.grants.get_or_create(&TierLabel { tier: tier.clone() }).inc();
+        }
+    }
+
+    /// Counts a call that was refused since no record could be kept of it.
+    pub fn count_unrecorded(&self) {
+        self.unrecorded.inc();
+    }
+
+    /// Shows how many streams were cut so far, whether the sidecar is ready, and whether policy files are refused.
+    pub fn show(&self, streams_cut: u64, ready: bool, policy_problem: bool) {
+        self.streams_cut.set(streams_cut);
+        self.ready.set(u64::from(ready));
+        self.policy_problem.set(u64::from(policy_problem));
+    }
+
+    /// The text that `/metrics` answers.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        match encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            // Formatting into a String does not fail; an empty answer would be noticed.
+            Err(_) => String::new(),
+        }
+    }
+}
+
+fn seconds(microseconds: u32) -> f64 {
+    f64::from(microseconds) / 1e6
+}
+
+/// Upper bounds in seconds: fine below a millisecond, where a sidecar lives.
+const SECONDS: [f64; 12] = [5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.05, 0.25, 1.0, 5.0];

@@ -1,0 +1,237 @@
+//! A policy folder as one checked, immutable set.
+//!
+//! Comes in: a folder with `scopes/*.json`, `guardrails/*.cedar` and `console.cedar`, or the one built into the binary.
+//! Goes out: [`Policies`], named by a hash of what they were read from, or every problem that was found, with its
+//! place. A set is taken whole or not at all. `rights/*.cedar` (users' own permits) is not read yet.
+
+pub mod embedded;
+pub mod format;
+pub mod guardrails;
+pub mod problem;
+pub mod schema;
+mod split;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+use aws_lc_rs::digest::{Context as Digest, SHA256};
+use cedar_policy::{Entity, EntityUid, PolicySet};
+
+use self::guardrails::{Authored, Kind};
+use self::problem::{Problem, Problems, Source};
+use self::schema::Vocabulary;
+use super::catalogue::Catalogue;
+use crate::model::call::Action;
+
+/// What a policy set was read from, as a hash: two sets of one version decide alike.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PolicyVersion(String);
+
+impl PolicyVersion {
+    /// The version as 16 hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PolicyVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One whole, checked set of policies.
+#[derive(Debug)]
+pub struct Policies {
+    version: PolicyVersion,
+    catalogue: Catalogue,
+    warnings: Vec<Problem>,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) guardrails: Vec<Authored>,
+    pub(super) console: PolicySet,
+    /// Each action as Cedar sees it, inside all scopes that give it.
+    pub(super) actions: HashMap<Action, Entity>,
+}
+
+impl Policies {
+    /// Reads the folder `dir`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with its files; then nothing of it is used.
+    pub fn load(dir: &Path) -> Result<Self, Problems> {
+        Self::of(&Files::read(dir)?)
+    }
+
+    /// The set that was built into the binary.
+    ///
+    /// # Errors
+    /// Never in a binary that passed its tests, which load it.
+    pub fn embedded() -> Result<Self, Problems> {
+        Self::of(&Files::embedded())
+    }
+
+    /// Checks files that were read before.
+    pub(super) fn of(files: &Files) -> Result<Self, Problems> {
+        let mut warnings = files.warnings.clone();
+        let catalogue = Catalogue::read(&files.scopes).map_err(Problems)?;
+        let vocabulary = Vocabulary::of(&catalogue).map_err(|error| {
+            let mend = "This is a mistake in Consentry or in a scope's name; please report it.";
+            Problems(vec![Problem::without_text("schemas/model.cedarschema", error, mend)])
+        })?;
+        let mut read = |kind, sources: &[Source], schema| {
+            guardrails::read(kind, sources, schema, &catalogue, &mut warnings)
+        };
+        let guardrails = read(Kind::Guardrails, &files.guardrails, &vocabulary.calls);
+        let console = read(Kind::Console, std::slice::from_ref(&files.console), &vocabulary.console);
+        let (guardrails, console) = match (guardrails, console) {
+            (Ok(guardrails), Ok(console)) => (guardrails, console),
+            (guardrails, console) => {
+                let both = [guardrails.err(), console.err()].into_iter().flatten().flatten();
+                return Err(Problems(both.collect()));
+            }
+        };
+        let console = PolicySet::from_policies(console.into_iter().map(|one| one.policy));
+        let (Ok(console), Ok(actions)) = (console, vocabulary.calls.action_entities()) else {
+            let mend = "This is a mistake in Consentry; please report it.";
+            return Err(Problems(vec![Problem::without_text("console.cedar", "it cannot be joined", mend)]));
+        };
+        let actions = actions
+            .iter()
+            .map(|entity| (Action::new(entity.uid().id().unescaped()), entity.clone()))
+            .filter(|(action, _)| catalogue.knows_action(action))
+            .collect();
+        let version = files.version();
+        Ok(Self { version, catalogue, warnings, vocabulary, guardrails, console, actions })
+    }
+
+    /// Which set this is.
+    #[must_use]
+    pub fn version(&self) -> &PolicyVersion {
+        &self.version
+    }
+
+    /// Its scopes and actions.
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// What is worth a look without being wrong.
+    #[must_use]
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// The guardrails' ids with their reasons, in the order of the files.
+    pub fn guardrails(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.guardrails.iter().map(|one| (one.id(), one.reason.as_str()))
+    }
+
+    /// The reason of the guardrail `id`.
+    #[must_use]
+    pub fn reason(&self, id: &str) -> Option<&str> {
+        self.guardrails.iter().find(|one| one.id() == id).map(|one| one.reason.as_str())
+    }
+
+    pub(super) fn action(&self, action: &Action) -> Option<(&Entity, EntityUid)> {
+        self.actions.get(action).map(|entity| (entity, entity.uid()))
+    }
+}
+
+/// The texts of a policy folder, unchecked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Files {
+    pub(super) scopes: Vec<Source>,
+    pub(super) guardrails: Vec<Source>,
+    pub(super) console: Source,
+    warnings: Vec<Problem>,
+}
+
+impl Files {
+    pub(super) fn read(dir: &Path) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let mut warnings = Vec::new();
+        let mut folder = |name: &str, ending: &str| match folder(dir, name, ending, &mut warnings) {
+            Ok(sources) => sources,
+            Err(problem) => {
+                problems.push(problem);
+                Vec::new()
+            }
+        };
+        let scopes = folder("scopes", ".json");
+        let guardrails = folder("guardrails", ".cedar");
+        let console = file(dir, "console.cedar").map_err(|problem| problems.push(problem));
+        if problems.is_empty() && scopes.is_empty() {
+            let mend = "Without scopes no application may do anything; put at least identity.json there.";
+            problems.push(Problem::without_text("scopes", "the folder holds no scope file", mend));
+        }
+        match console {
+            Ok(console) if problems.is_empty() => Ok(Self { scopes, guardrails, console, warnings }),
+            Ok(_) | Err(()) => Err(Problems(problems)),
+        }
+    }
+
+    /// The files built into the binary.
+    pub(super) fn embedded() -> Self {
+        let sources = |files: &[(&str, &str)]| {
+            files.iter().map(|(path, text)| Source { path: (*path).into(), text: (*text).into() }).collect()
+        };
+        let console = Source { path: "console.cedar".into(), text: embedded::CONSOLE.into() };
+        let (scopes, guardrails) = (sources(embedded::SCOPES), sources(embedded::GUARDRAILS));
+        Self { scopes, guardrails, console, warnings: Vec::new() }
+    }
+
+    /// The hash of everything that decides.
+    pub(super) fn version(&self) -> PolicyVersion {
+        let mut digest = Digest::new(&SHA256);
+        let all = self.scopes.iter().chain(&self.guardrails).chain([&self.console]);
+        for source in all {
+            for part in [&source.path, &source.text] {
+                digest.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+                digest.update(part.as_bytes());
+            }
+        }
+        let hash = digest.finish();
+        PolicyVersion(hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// The files that hold guardrail cases.
+pub(super) fn case_files(dir: &Path) -> Result<Vec<Source>, Problem> {
+    folder(dir, "guardrails", ".test.json", &mut Vec::new())
+}
+
+/// The files of one folder by name. A folder that is missing is a problem even when it could be empty: one that is
+/// being replaced at the moment would otherwise lift every guardrail.
+fn folder(dir: &Path, name: &str, ending: &str, warnings: &mut Vec<Problem>) -> Result<Vec<Source>, Problem> {
+    let unreadable = |error: std::io::Error| {
+        let mend = format!("Give {} a folder {name}/, empty if need be.", dir.display());
+        Problem::without_text(name, format!("the folder cannot be read: {error}"), mend)
+    };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir.join(name)).map_err(unreadable)? {
+        names.push(entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    let mut sources = Vec::new();
+    for found in names.iter().filter(|found| !found.starts_with('.')) {
+        let path = format!("{name}/{found}");
+        if found.ends_with(ending) {
+            sources.push(file(dir, &path)?);
+        } else if ![".cedar", ".test.json", ".md"].iter().any(|known| found.ends_with(known)) {
+            let mend = format!("Name it *{ending}, or move it elsewhere.");
+            warnings.push(Problem::without_text(&path, "the file is not read", mend));
+        }
+    }
+    Ok(sources)
+}
+
+fn file(dir: &Path, path: &str) -> Result<Source, Problem> {
+    let text = std::fs::read_to_string(dir.join(path)).map_err(|error| {
+        let mend = format!("Check {}, and that this user may read it.", dir.join(path).display());
+        Problem::without_text(path, format!("the file cannot be read: {error}"), mend)
+    })?;
+    Ok(Source { path: path.into(), text: text.into() })
+}

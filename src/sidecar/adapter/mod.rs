@@ -1,0 +1,121 @@
+//! Adapters: what a request means, in each protocol.
+//!
+//! Comes in: the canonical head of a request (and its body where only the body says it). Goes out: what is
+//! [`Asked`]. An adapter reads and never decides; what it cannot read with certainty it does not understand, and the
+//! call is refused.
+//!
+//! To add a protocol: a file here that implements [`Adapter`], a line in [`for_route`], and cases under
+//! `tests/cases/adapter/<name>`.
+
+mod acs;
+mod rest;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+
+use crate::config::route;
+use crate::model::call::{Action, Call, Resource};
+use crate::model::id::AccountId;
+
+/// A protocol.
+pub(super) trait Adapter: Send + Sync {
+    /// Reads the head.
+    fn read(&self, head: &Head<'_>) -> Result<Reading, NotUnderstood>;
+
+    /// Reads head and body, after [`Adapter::read`] has asked for the body.
+    fn read_with_body(&self, head: &Head<'_>, body: &Bytes) -> Result<Asked, NotUnderstood>;
+
+    /// Whether a bearer token may also stand in `x-acs-bearer-token`.
+    fn takes_acs_bearer(&self) -> bool {
+        false
+    }
+}
+
+/// A request's head, in its one spelling.
+pub(super) struct Head<'a> {
+    /// Its method.
+    pub(super) method: &'a Method,
+    /// Its path, as it will be forwarded: still percent-encoded.
+    pub(super) query: Option<&'a str>,
+    /// Its headers, as they came.
+    pub(super) headers: &'a HeaderMap,
+    /// The path's parameters by the route's template, decoded.
+    pub(super) parameters: &'a Parameters,
+}
+
+/// Path parameters by name, percent-decoded.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Parameters(pub(super) Vec<(Arc<str>, String)>);
+
+impl Parameters {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| **known == *name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What an adapter has read.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// All of it.
+    Asked(Asked),
+    /// Only the body says it.
+    NeedsBody,
+}
+
+/// What is asked for, before it is known who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// The action.
+    pub(super) action: Action,
+    /// The resource's name.
+    pub(super) resource: Arc<str>,
+    /// The account that owns it, where the request names one.
+    pub(super) account: Option<AccountId>,
+}
+
+impl Asked {
+    /// The call, once the caller's account is known: a request that names no account means the caller's.
+    pub(super) fn by(self, caller: &AccountId) -> Call {
+        let account = self.account.unwrap_or_else(|| caller.clone());
+        Call { action: self.action, resource: Resource { account, name: self.resource } }
+    }
+}
+
+/// Why a request is not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotUnderstood {
+    /// The route has no action for this method.
+    #[error("this route takes {allowed}, not {method}")]
+    Method {
+        /// What was asked with.
+        method: String,
+        /// What the route takes.
+        allowed: String,
+    },
+    /// It does not say what is to be done.
+    #[error("the request names no operation: give it in the x-acs-action header or the Action parameter")]
+    NoOperation,
+    /// It says two different things.
+    #[error("the request names {0} in two places that differ")]
+    Ambiguous(&'static str),
+    /// It says something that cannot be.
+    #[error("{what} is not {expected}")]
+    Malformed {
+        /// Which part.
+        what: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+}
+
+/// The adapter of a route.
+pub(super) fn for_route(reading: route::Adapter<'_>) -> Box<dyn Adapter> {
+    match reading {
+        route::Adapter::Rest { actions, resource, account } => {
+            Box::new(rest::Rest::new(actions, resource, account))
+        }
+        route::Adapter::Acs { product } => Box::new(acs::Acs::new(product)),
+    }
+}

@@ -1,0 +1,135 @@
+//! REST: the method says what is done, the path says to what.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Adapter, Asked, Head, NotUnderstood, Parameters, Reading};
+use crate::model::call::Action;
+use crate::model::id::AccountId;
+
+/// A route's actions and how its resource is named.
+pub(super) struct Rest {
+    actions: Vec<(String, Action)>,
+    allowed: String,
+    resource: Template,
+    account: Option<Template>,
+}
+
+impl Rest {
+    pub(super) fn new(actions: &BTreeMap<String, String>, resource: &str, account: Option<&str>) -> Self {
+        let allowed: Vec<&str> = actions.keys().map(String::as_str).collect();
+        Self {
+            allowed: allowed.join(", "),
+            actions: actions
+                .iter()
+                .map(|(method, name)| (method.clone(), Action::new(name.as_str())))
+                .collect(),
+            resource: Template::new(resource),
+            account: account.map(Template::new),
+        }
+    }
+}
+
+impl Adapter for Rest {
+    fn read(&self, head: &Head<'_>) -> Result<Reading, NotUnderstood> {
+        let method = head.method.as_str();
+        let action = self.actions.iter().find(|(known, _)| known == method).map(|(_, action)| action.clone());
+        let action = action.ok_or_else(|| NotUnderstood::Method {
+            method: method.to_owned(),
+            allowed: self.allowed.clone(),
+        })?;
+        let account = match &self.account {
+            None => None,
+            Some(template) => Some(account(&template.fill(head.parameters))?),
+        };
+        Ok(Reading::Asked(Asked {
+            action,
+            resource: Arc::from(self.resource.fill(head.parameters)),
+            account,
+        }))
+    }
+
+    fn read_with_body(&self, head: &Head<'_>, _body: &Bytes) -> Result<Asked, NotUnderstood> {
+        match self.read(head)? {
+            Reading::Asked(asked) => Ok(asked),
+            // Not so for this adapter; a refusal if it ever were.
+            Reading::NeedsBody => Err(NotUnderstood::NoOperation),
+        }
+    }
+}
+
+fn account(text: &str) -> Result<AccountId, NotUnderstood> {
+    text.parse().map_err(|_| NotUnderstood::Malformed {
+        what: "the account in the path",
+        expected: "an account's number",
+    })
+}
+
+/// A text with parameters in braces.
+struct Template(Vec<Piece>);
+
+enum Piece {
+    Text(String),
+    Parameter(String),
+}
+
+impl Template {
+    fn new(text: &str) -> Self {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, behind) = after.split_once('}').unwrap_or((after, ""));
+            pieces.extend((!before.is_empty()).then(|| Piece::Text(before.to_owned())));
+            pieces.push(Piece::Parameter(name.to_owned()));
+            rest = behind;
+        }
+        pieces.extend((!rest.is_empty()).then(|| Piece::Text(rest.to_owned())));
+        Self(pieces)
+    }
+
+    /// A parameter that is not there is left empty; the settings were checked for that.
+    fn fill(&self, parameters: &Parameters) -> String {
+        self.0.iter().fold(String::new(), |mut filled, piece| {
+            filled.push_str(match piece {
+                Piece::Text(text) => text,
+                Piece::Parameter(name) => parameters.get(name).unwrap_or_default(),
+            });
+            filled
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, Method};
+
+    use super::*;
+
+    fn read(method: &Method, parameters: &[(&str, &str)]) -> Result<Reading, NotUnderstood> {
+        let actions = BTreeMap::from([("GET".to_owned(), "oss:GetObject".to_owned())]);
+        let rest = Rest::new(&actions, "{bucket}/{object}", Some("{account}"));
+        let parameters = Parameters(
+            parameters.iter().map(|(name, value)| (Arc::from(*name), (*value).to_owned())).collect(),
+        );
+        rest.read(&Head { method, query: None, headers: &HeaderMap::new(), parameters: &parameters })
+    }
+
+    #[test]
+    fn method_and_path_name_action_and_resource() {
+        let Ok(Reading::Asked(asked)) =
+            read(&Method::GET, &[("bucket", "b"), ("object", "a/c"), ("account", "1")])
+        else {
+            panic!("not understood");
+        };
+        assert_eq!((asked.action.as_str(), &*asked.resource), ("oss:GetObject", "b/a/c"));
+        assert_eq!(asked.account.unwrap().as_str(), "1");
+    }
+
+    #[test]
+    fn another_method_or_an_impossible_account_is_not_understood() {
+        assert!(matches!(read(&Method::POST, &[("account", "1")]), Err(NotUnderstood::Method { .. })));
+        assert!(matches!(read(&Method::GET, &[("account", "a b")]), Err(NotUnderstood::Malformed { .. })));
+    }
+}

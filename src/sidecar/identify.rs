@@ -1,0 +1,200 @@
+//! The credential: which application calls, for whom.
+//!
+//! Comes in: a request's headers. Goes out: a [`Known`] caller, whose token has been verified, now or before. A
+//! token is remembered by its whole text; its end is looked at again each time, and a change of the signing keys
+//! forgets them all.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, header};
+use moka::sync::Cache;
+
+use super::refuse::Refusal;
+use crate::grants::Held;
+use crate::grants::origin::{Origin, OriginError};
+use crate::model::caller::Caller;
+use crate::model::time::Clock;
+use crate::token::verify::{KeySet, TokenRefused, verify_access_token};
+
+/// A caller whose token is good, with its last standing beside it.
+pub(super) struct Known {
+    /// Who calls.
+    pub(super) caller: Arc<Caller>,
+    /// Its last standing.
+    pub(super) held: Held,
+    keys: u64,
+}
+
+/// The tokens' gate.
+pub(super) struct Tokens {
+    known: Cache<Box<str>, Arc<Known>>,
+    keys: ArcSwap<KeySet>,
+    generation: AtomicU64,
+    origin: Arc<dyn Origin>,
+    issuer: String,
+    public_url: String,
+    clock: Clock,
+}
+
+impl Tokens {
+    /// A gate without keys yet: it refuses every token until [`Tokens::refresh_keys`] has succeeded.
+    pub(super) fn new(
+        origin: Arc<dyn Origin>,
+        issuer: String,
+        public_url: String,
+        clock: Clock,
+        capacity: u64,
+    ) -> Self {
+        Self {
+            known: Cache::new(capacity),
+            keys: ArcSwap::default(),
+            generation: AtomicU64::new(0),
+            origin,
+            issuer,
+            public_url,
+            clock,
+        }
+    }
+
+    /// Reads the issuer's keys anew. Every token is verified again afterwards.
+    pub(super) async fn refresh_keys(&self) -> Result<(), OriginError> {
+        let jwks = self.origin.keys().await?;
+        let keys = KeySet::parse(&jwks).map_err(|error| OriginError(error.to_string()))?;
+        self.keys.store(Arc::new(keys));
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Whether there is any key to verify with.
+    pub(super) fn has_keys(&self) -> bool {
+        !self.keys.load().is_empty()
+    }
+
+    /// The caller that the request's bearer token proves (RFC 6750 §2.1). With `acs`, the token may stand in
+    /// `x-acs-bearer-token` instead.
+    pub(super) fn identify(&self, headers: &HeaderMap, acs: bool) -> Result<Arc<Known>, Refusal> {
+        let token = bearer(headers, acs)?;
+        let generation = self.generation.load(Ordering::SeqCst);
+        let now = self.clock.seconds();
+        if let Some(known) = self.known.get(token).filter(|known| known.keys == generation) {
+            return if now < known.caller.expires_at { Ok(known) } else { Err(Refusal::TokenExpired) };
+        }
+        if !self.has_keys() {
+            return Err(Refusal::Unavailable(
+                "this sidecar has no keys yet to verify tokens with".to_owned(),
+            ));
+        }
+        let meant = |audience: &str| audience == self.issuer || within(audience, &self.public_url);
+        let caller = verify_access_token(&self.keys.load(), token, &self.issuer, meant, now, SKEW_SECONDS)
+            .map_err(|refused| match refused {
+                TokenRefused::Expired => Refusal::TokenExpired,
+                TokenRefused::UnknownKey | TokenRefused::Invalid(_) => {
+                    Refusal::TokenInvalid(refused.to_string())
+                }
+            })?;
+        if now >= caller.expires_at {
+            return Err(Refusal::TokenExpired);
+        }
+        let known = Arc::new(Known { caller: Arc::new(caller), held: Held::default(), keys: generation });
+        self.known.insert(Box::from(token), Arc::clone(&known));
+        Ok(known)
+    }
+}
+
+/// Whether `audience` (RFC 8707) is this sidecar or a path of it.
+fn within(audience: &str, public_url: &str) -> bool {
+    let base = public_url.trim_end_matches('/');
+    audience.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The one bearer token of the request.
+fn bearer(headers: &HeaderMap, acs: bool) -> Result<&str, Refusal> {
+    let standard = single(headers, header::AUTHORIZATION.as_str())?.map(|value| {
+        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+        if scheme.eq_ignore_ascii_case("bearer") {
+            Ok(token.trim_matches(' '))
+        } else {
+            Err(Refusal::NoCredential)
+        }
+    });
+    let own = if acs { single(headers, "x-acs-bearer-token")? } else { None };
+    let token = match (standard.transpose()?, own) {
+        (Some(a), Some(b)) if a != b => {
+            return Err(Refusal::TokenInvalid("the request carries two different tokens".to_owned()));
+        }
+        (Some(token), _) | (None, Some(token)) => token,
+        (None, None) => return Err(Refusal::NoCredential),
+    };
+    let shaped = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
+    };
+    if token.is_empty() || !token.bytes().all(shaped) {
+        return Err(Refusal::TokenInvalid("the credential is not a bearer token".to_owned()));
+    }
+    Ok(token)
+}
+
+fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    match (values.next(), value.to_str()) {
+        (None, Ok(text)) => Ok(Some(text)),
+        (Some(_), _) | (None, Err(_)) => {
+            Err(Refusal::TokenInvalid("the credential is given twice, or is no text".to_owned()))
+        }
+    }
+}
+
+/// By how much this machine's clock and the issuer's may differ, for a token that is "not valid yet".
+const SKEW_SECONDS: i64 = 30;
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().fold(HeaderMap::new(), |mut headers, (name, value)| {
+            headers.append(*name, HeaderValue::from_static(value));
+            headers
+        })
+    }
+
+    #[test]
+    fn a_bearer_token_is_found_where_it_may_stand() {
+        assert_eq!(bearer(&headers(&[("authorization", "bearer a.b-c")]), false).ok(), Some("a.b-c"));
+        assert_eq!(bearer(&headers(&[("x-acs-bearer-token", "t")]), true).ok(), Some("t"));
+        let both = headers(&[("authorization", "Bearer t"), ("x-acs-bearer-token", "t")]);
+        assert_eq!(bearer(&both, true).ok(), Some("t"));
+    }
+
+    #[test]
+    fn what_is_not_exactly_one_bearer_token_is_refused() {
+        for (pairs, acs) in [
+            (vec![], true),
+            (vec![("x-acs-bearer-token", "t")], false),
+            (vec![("authorization", "Basic dDp0")], false),
+            (vec![("authorization", "Bearer ")], false),
+            (vec![("authorization", "Bearer a b")], false),
+            (vec![("authorization", "Bearer a"), ("authorization", "Bearer a")], false),
+            (vec![("authorization", "Bearer a"), ("x-acs-bearer-token", "b")], true),
+        ] {
+            assert!(bearer(&headers(&pairs), acs).is_err(), "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn an_audience_is_this_sidecar_only_by_whole_path_segments() {
+        assert!(
+            within("https://a.example/mcp", "https://a.example/")
+                && within("https://a.example", "https://a.example")
+        );
+        assert!(
+            !within("https://a.example.evil", "https://a.example")
+                && !within("https://b.example", "https://a.example")
+        );
+    }
+}

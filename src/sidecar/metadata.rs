@@ -1,0 +1,52 @@
+//! Protected-resource metadata (RFC 9728): where an application learns which issuer to go to.
+
+use http::header::{self, HeaderValue};
+use http::{Method, Response, StatusCode};
+use serde::Serialize;
+
+use crate::net::body::Answer;
+
+/// What is told about one protected resource.
+#[derive(Serialize)]
+struct Metadata<'a> {
+    resource: String,
+    authorization_servers: [&'a str; 1],
+    bearer_methods_supported: [&'a str; 1],
+    resource_name: &'a str,
+}
+
+/// The metadata's answer, when `path` asks for it: the well-known path, alone or before a resource's own path
+/// (RFC 9728 §3.1).
+pub(super) fn answer(
+    method: &Method,
+    path: &str,
+    public_url: &str,
+    issuer: &str,
+) -> Option<Response<Answer>> {
+    let resource = path.strip_prefix(WELL_KNOWN).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+    if method != Method::GET && method != Method::HEAD {
+        return None;
+    }
+    let base = public_url.trim_end_matches('/');
+    let metadata = Metadata {
+        resource: format!("{base}{}", resource.trim_end_matches('/')),
+        authorization_servers: [issuer],
+        bearer_methods_supported: ["header"],
+        resource_name: "Consentry sidecar",
+    };
+    let mut response = Response::new(Answer::from(serde_json::to_string(&metadata).ok()?));
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=300"));
+    Some(response)
+}
+
+/// Where the metadata of the resource at `path` stands.
+pub(super) fn location(public_url: &str, path: &str) -> String {
+    let base = public_url.trim_end_matches('/');
+    // The path is canonical: nothing in it can leave the quoted string of a challenge.
+    format!("{base}{WELL_KNOWN}{}", path.trim_end_matches('/'))
+}
+
+const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";

@@ -1,0 +1,325 @@
+//! Refusals: everything that ends without forwarding, and the only place where a status code is chosen.
+//!
+//! Outward goes a stable code, one sentence and the next step (RFC 9457), with the standard's challenge where there
+//! is one (RFC 6750 §3); inward everything is in the record.
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::adapter::NotUnderstood;
+use crate::grants::NoStanding;
+use crate::model::decision::Outcome;
+use crate::model::scope::ScopeSet;
+use crate::net::body::{Answer as Body, Broken};
+use crate::net::canonical::Malformed;
+use crate::net::upstream::ForwardError;
+use crate::policy::Denial;
+
+/// Why a call was not forwarded, or came to no good.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Its bytes can be read in two ways, or in none.
+    Malformed(Malformed),
+    /// No route takes it.
+    NoRoute,
+    /// The adapter does not know what it means.
+    NotUnderstood(NotUnderstood),
+    /// The body that says what it means is too long, or broke off.
+    Body(Broken),
+    /// It carries no credential.
+    NoCredential,
+    /// Its token's time is over.
+    TokenExpired,
+    /// Its token proves nothing here.
+    TokenInvalid(String),
+    /// Its caller has no standing.
+    NoStanding(NoStanding),
+    /// Policy said no.
+    Denied(Denial),
+    /// It cannot be known whether it may pass.
+    Unavailable(String),
+    /// No record of it could be kept.
+    Unrecorded,
+    /// It was permitted, and the upstream failed.
+    Upstream(ForwardError),
+    /// Something of ours broke.
+    Internal,
+}
+
+/// What a refusal says and how.
+struct Answer {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    next: String,
+    page: Option<String>,
+    challenge: Option<String>,
+    allow: Option<String>,
+    outcome: Outcome,
+}
+
+/// What refusals need to know about where they are given.
+pub(super) struct Place<'a> {
+    /// The issuer, for pages.
+    pub(super) issuer: &'a str,
+    /// Where the metadata of the protected resource stands (RFC 9728).
+    pub(super) metadata: String,
+    /// The application, once it is known.
+    pub(super) application: Option<&'a str>,
+    /// The scopes that the token counts for, once they are known.
+    pub(super) scopes: Option<&'a ScopeSet>,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    code: &'a str,
+    detail: &'a str,
+    next: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<&'a str>,
+    decision: String,
+}
+
+impl Refusal {
+    /// The answer, with what the record says of it.
+    pub(super) fn answer(&self, place: &Place<'_>, id: Uuid) -> (Response<Body>, Outcome, &'static str) {
+        let answer = self.put(place);
+        let problem = Problem {
+            r#type: format!("urn:consentry:problem:{}", answer.code),
+            title: answer.status.canonical_reason().unwrap_or("Refused"),
+            status: answer.status.as_u16(),
+            code: answer.code,
+            detail: &answer.detail,
+            next: &answer.next,
+            page: answer.page.as_deref(),
+            decision: id.to_string(),
+        };
+        // Strings and numbers always become JSON; an empty body would still be a refusal.
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = Response::new(Body::from(Bytes::from(body)));
+        *response.status_mut() = answer.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let mut put = |name: header::HeaderName, value: Option<&str>| {
+            if let Some(value) = value.and_then(|text| HeaderValue::from_str(text).ok()) {
+                headers.insert(name, value);
+            }
+        };
+        put(header::WWW_AUTHENTICATE, answer.challenge.as_deref());
+        put(header::ALLOW, answer.allow.as_deref());
+        put(header::RETRY_AFTER, (answer.status == StatusCode::SERVICE_UNAVAILABLE).then_some("1"));
+        // What was not understood may have left bytes behind that are no request.
+        let close = matches!(self, Self::Malformed(_) | Self::Body(_));
+        put(header::CONNECTION, close.then_some("close"));
+        (response, answer.outcome, answer.code)
+    }
+
+    fn put(&self, place: &Place<'_>) -> Answer {
+        match self {
+            Self::Malformed(malformed) => {
+                let next =
+                    "Send the request in its plain form; each part in one place, nothing encoded twice.";
+                Answer::new(malformed.status(), malformed.code(), malformed.to_string(), next)
+            }
+            Self::NoRoute => {
+                let next = "Check the path, or ask the platform team to add a route.";
+                Answer::new(
+                    StatusCode::NOT_FOUND,
+                    "no_route",
+                    "no route of this sidecar takes this path",
+                    next,
+                )
+            }
+            Self::NotUnderstood(why) => not_understood(why),
+            Self::Body(why) => broken_body(*why),
+            Self::NoCredential => {
+                let next = "Send an access token: Authorization: Bearer <token>.";
+                Answer::new(
+                    StatusCode::UNAUTHORIZED,
+                    "unauthenticated",
+                    "the request carries no bearer token",
+                    next,
+                )
+                .challenged(format!("Bearer resource_metadata=\"{}\"", place.metadata))
+            }
+            Self::TokenExpired => {
+                token_refused(place, "the token has expired", "Get a new token with the refresh token.")
+            }
+            Self::TokenInvalid(why) => {
+                token_refused(place, why, "Get a new token; authorize again if that fails.")
+            }
+            Self::NoStanding(why) => no_standing(why, place),
+            Self::Denied(denial) => denied(denial, place),
+            Self::Unavailable(why) => unavailable(why),
+            Self::Unrecorded => {
+                let detail = "no decision record can be kept at the moment, so no call may pass";
+                Answer::new(StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable", detail, TRY_AGAIN)
+            }
+            Self::Upstream(error) => upstream(error),
+            Self::Internal => {
+                let next = "Try again; if it stays, give the decision's id to the platform team.";
+                Answer::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "the sidecar failed; nothing was forwarded",
+                    next,
+                )
+            }
+        }
+    }
+}
+
+impl Answer {
+    fn new(
+        status: StatusCode,
+        code: &'static str,
+        detail: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            next: next.into(),
+            page: None,
+            challenge: None,
+            allow: None,
+            outcome: Outcome::Refused,
+        }
+    }
+
+    fn challenged(mut self, challenge: String) -> Self {
+        self.challenge = Some(challenge);
+        self
+    }
+
+    fn on(mut self, page: String) -> Self {
+        self.page = Some(page);
+        self
+    }
+
+    fn ending(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
+        self
+    }
+}
+
+fn not_understood(why: &NotUnderstood) -> Answer {
+    let detail = why.to_string();
+    match why {
+        NotUnderstood::Method { allowed, .. } => {
+            let next = format!("Use one of: {allowed}.");
+            let mut answer = Answer::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail, next);
+            answer.allow = Some(allowed.clone());
+            answer
+        }
+        NotUnderstood::NoOperation => {
+            Answer::new(StatusCode::BAD_REQUEST, "action_missing", detail, "Name the operation.")
+        }
+        NotUnderstood::Ambiguous(_) => {
+            Answer::new(StatusCode::BAD_REQUEST, "action_ambiguous", detail, "Name the operation once.")
+        }
+        NotUnderstood::Malformed { .. } => {
+            Answer::new(StatusCode::BAD_REQUEST, "malformed_request", detail, "Correct the request.")
+        }
+    }
+}
+
+fn token_refused(place: &Place<'_>, why: &str, next: &str) -> Answer {
+    let challenge = format!(
+        "Bearer error=\"invalid_token\", error_description=\"{}\", resource_metadata=\"{}\"",
+        why.replace(['"', '\\'], "'"),
+        place.metadata
+    );
+    Answer::new(StatusCode::UNAUTHORIZED, "invalid_token", why, next).challenged(challenge)
+}
+
+fn no_standing(why: &NoStanding, place: &Place<'_>) -> Answer {
+    let detail = why.to_string();
+    let page = || application_page(place);
+    let forbidden =
+        |code, next: &str| Answer::new(StatusCode::FORBIDDEN, code, detail.clone(), next).on(page());
+    match why {
+        NoStanding::NotInstalled => forbidden(
+            "not_installed",
+            "Send an administrator of the account through the application's log-in: authorizing there installs it.",
+        ),
+        NoStanding::Suspended => {
+            forbidden("access_denied", "Ask an administrator of the account to resume it.")
+        }
+        NoStanding::Disabled => forbidden("access_denied", "Ask the application's publisher."),
+        NoStanding::Expired => {
+            forbidden("not_installed", "Ask an administrator of the account to authorize it again.")
+        }
+        NoStanding::TokenEnded => token_refused(place, &detail, "Log in to the application again."),
+        NoStanding::Unavailable(_) => unavailable(&detail),
+    }
+}
+
+fn denied(denial: &Denial, place: &Place<'_>) -> Answer {
+    let answer = Answer::new(StatusCode::FORBIDDEN, denial.code(), denial.to_string(), denial.next_step())
+        .on(application_page(place))
+        .ending(Outcome::Denied);
+    match denial.missing() {
+        None => answer,
+        // The full set that the next token needs, so that a client which asks for exactly this loses nothing.
+        Some(missing) => {
+            let needed = place.scopes.cloned().unwrap_or_default().union(&missing.least());
+            answer.challenged(format!(
+                "Bearer error=\"insufficient_scope\", scope=\"{needed}\", resource_metadata=\"{}\"",
+                place.metadata
+            ))
+        }
+    }
+}
+
+fn unavailable(why: &str) -> Answer {
+    Answer::new(StatusCode::SERVICE_UNAVAILABLE, "authorization_unavailable", why, TRY_AGAIN)
+}
+
+fn broken_body(why: Broken) -> Answer {
+    let (status, code) = match why {
+        Broken::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+        Broken::Idle => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
+        Broken::Framing(_) | Broken::Gone | Broken::Cut => (StatusCode::BAD_REQUEST, "malformed_body"),
+    };
+    Answer::new(status, code, why.to_string(), "Send the body whole, well framed and without long pauses.")
+}
+
+fn upstream(error: &ForwardError) -> Answer {
+    let (status, code) = match error {
+        ForwardError::Request(why) => return broken_body(*why).ending(Outcome::Failed),
+        ForwardError::Cut => {
+            let why = "what the call rested on has changed while it was under way";
+            return Answer::new(
+                StatusCode::FORBIDDEN,
+                "not_installed",
+                why,
+                "Try again to see what holds now.",
+            );
+        }
+        ForwardError::Unreachable(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
+        ForwardError::BrokenHead(_) => (StatusCode::BAD_GATEWAY, "upstream_broken"),
+        ForwardError::ConnectTimeout | ForwardError::HeadTimeout => {
+            (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout")
+        }
+    };
+    let next = "Try again; if it stays, look at the upstream.";
+    Answer::new(status, code, error.to_string(), next).ending(Outcome::Failed)
+}
+
+fn application_page(place: &Place<'_>) -> String {
+    let issuer = place.issuer;
+    place
+        .application
+        .map_or_else(|| format!("{issuer}/console"), |id| format!("{issuer}/console/applications/{id}"))
+}
+
+const TRY_AGAIN: &str = "Try again in a moment.";

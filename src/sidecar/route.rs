@@ -1,0 +1,182 @@
+//! Routes, compiled from the settings: which one takes a path, and the path's parameters.
+
+use std::sync::Arc;
+
+use crate::config::route::{Assume, PathTemplate, Route as Settings, Segment};
+
+use super::adapter::{self, Adapter, Parameters};
+
+/// One route, ready.
+pub(super) struct Route {
+    /// Its place in the table.
+    pub(super) index: usize,
+    /// Its template, for records.
+    pub(super) template: Arc<str>,
+    segments: Vec<Segment>,
+    names: Vec<Arc<str>>,
+    /// How its requests are read.
+    pub(super) adapter: Box<dyn Adapter>,
+    /// Where its calls go.
+    pub(super) upstream: Arc<str>,
+    /// What the upstream receives.
+    pub(super) assume: Assume,
+    /// For whom assertions are meant.
+    pub(super) audience: Arc<str>,
+    /// Whether each call has an assertion of its own.
+    pub(super) bind: bool,
+    /// Whether WebSocket upgrades may pass.
+    pub(super) websocket: bool,
+    /// Whether GET, HEAD and DELETE may have a body.
+    pub(super) body_on_any_method: bool,
+    /// Whether dot segments and repeated slashes are resolved instead of refused.
+    pub(super) normalise: bool,
+}
+
+/// All routes, in the order of the settings: the first that fits takes the call.
+pub(super) struct Routes(Vec<Route>);
+
+/// A parameter of a path is not text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a part of the path is not UTF-8 text once its escapes are resolved")]
+pub(super) struct NotText;
+
+impl Routes {
+    /// The table. The settings were checked when they were read; what is wrong still is said by the caller.
+    pub(super) fn new(settings: &[Settings]) -> Result<Self, String> {
+        settings
+            .iter()
+            .enumerate()
+            .map(|(index, settings)| Route::new(index, settings))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The route that takes this path.
+    pub(super) fn find(&self, path: &str) -> Option<&Route> {
+        self.0.iter().find(|route| route.fits(path))
+    }
+}
+
+impl Route {
+    fn new(index: usize, settings: &Settings) -> Result<Self, String> {
+        let template: &PathTemplate = settings.path.get_ref();
+        let names = template.segments().iter().map(|segment| match segment {
+            Segment::Literal(_) => Arc::from(""),
+            Segment::One(name) | Segment::Rest(name) => Arc::from(name.as_str()),
+        });
+        let upstream: Arc<str> = Arc::from(settings.upstream.get_ref().as_str());
+        Ok(Self {
+            index,
+            template: Arc::from(template.to_string()),
+            segments: template.segments().to_vec(),
+            names: names.collect(),
+            adapter: adapter::for_route(settings.reading()?),
+            assume: settings.assume,
+            audience: settings.audience.as_deref().map_or_else(|| Arc::clone(&upstream), Arc::from),
+            upstream,
+            bind: settings.bind,
+            websocket: settings.websocket,
+            body_on_any_method: settings.body_on_any_method,
+            normalise: settings.normalise,
+        })
+    }
+
+    fn fits(&self, path: &str) -> bool {
+        let Some(path) = path.strip_prefix('/') else { return false };
+        let mut parts = path.split('/');
+        for segment in &self.segments {
+            let Some(part) = parts.next() else { return false };
+            match segment {
+                Segment::Literal(text) if text != part => return false,
+                Segment::One(_) if part.is_empty() => return false,
+                Segment::Rest(_) => return !part.is_empty() || parts.next().is_some(),
+                Segment::Literal(_) | Segment::One(_) => {}
+            }
+        }
+        parts.next().is_none()
+    }
+
+    /// The path's parameters, decoded.
+    pub(super) fn parameters(&self, path: &str) -> Result<Parameters, NotText> {
+        let mut rest = path.strip_prefix('/').unwrap_or(path);
+        let mut parameters = Vec::new();
+        for (segment, name) in self.segments.iter().zip(&self.names) {
+            let (part, behind) = match segment {
+                Segment::Rest(_) => (rest, ""),
+                Segment::Literal(_) | Segment::One(_) => rest.split_once('/').unwrap_or((rest, "")),
+            };
+            if !name.is_empty() {
+                parameters.push((Arc::clone(name), decode(part)?));
+            }
+            rest = behind;
+        }
+        Ok(Parameters(parameters))
+    }
+}
+
+/// Resolves the escapes, once. The canonicaliser has refused escapes of slashes, NUL and the escape sign itself,
+/// so what policy reads here is what an upstream can read there.
+fn decode(part: &str) -> Result<String, NotText> {
+    if !part.contains('%') {
+        return Ok(part.to_owned());
+    }
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digit = |byte: Option<u8>| {
+                byte.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok())
+            };
+            let (Some(high), Some(low)) = (digit(rest.next()), digit(rest.next())) else {
+                return Err(NotText);
+            };
+            bytes.push(high * 16 + low);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control)).ok_or(NotText)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segments(text: &str) -> Route {
+        let toml = format!(
+            "path = \"{text}\"\nupstream = \"u\"\nadapter = \"rest\"\nactions = {{ GET = \"a:b\" }}\nresource = \"x\""
+        );
+        Route::new(0, &toml::from_str(&toml).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_path_that_fits_gives_its_parameters_decoded() {
+        let route = segments("/oss/{bucket}/{object…}");
+        assert!(route.fits("/oss/b/a/c%20d"));
+        let parameters = route.parameters("/oss/b/a/c%20d%C3%BC").unwrap();
+        assert_eq!((parameters.get("bucket"), parameters.get("object")), (Some("b"), Some("a/c dü")));
+        assert!(segments("/ecs/").fits("/ecs/"));
+        assert!(segments("/oss/{bucket}").fits("/oss/b"));
+    }
+
+    #[test]
+    fn a_path_that_does_not_fit_is_not_taken() {
+        for (template, path) in [
+            ("/oss/{bucket}", "/oss/b/c"),
+            ("/oss/{bucket}", "/oss/"),
+            ("/oss/{bucket}/{object…}", "/oss/b"),
+            ("/oss/{bucket}/{object…}", "/oss/b/"),
+            ("/ecs/", "/ecs"),
+            ("/ecs/", "/ecs/x"),
+            ("/oss/{bucket}", "oss/b"),
+        ] {
+            assert!(!segments(template).fits(path), "{template} took {path}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_is_no_text_is_refused() {
+        assert_eq!(segments("/{a}").parameters("/%ff"), Err(NotText));
+        assert_eq!(segments("/{a}").parameters("/%0a"), Err(NotText));
+    }
+}

@@ -1,0 +1,279 @@
+//! Starting and ending a sidecar: settings become a running one.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::admin::Status;
+use super::assume::Identities;
+use super::forward::Upstreams;
+use super::identify::Tokens;
+use super::record::Ids;
+use super::route::Routes;
+use super::{Sidecar, Worker};
+use crate::config::sidecar as settings;
+use crate::grants::Grants;
+use crate::grants::follow::{CutStreams, RefreshKeys};
+use crate::grants::lease::Lease;
+use crate::grants::origin::{Origin, OriginError, OwnKey};
+use crate::grants::slots::SlotClock;
+use crate::model::id::SidecarId;
+use crate::model::time::Clock;
+use crate::net::listener::{self, BoundWorkers, ListenError, Workers};
+use crate::net::tls::{self, TlsError};
+use crate::net::upstream::{Protocol, Upstream, UpstreamSettings};
+use crate::observe::metrics::Metrics;
+use crate::observe::records::{Keep, Records, Writer};
+use crate::policy::reload::Current;
+use crate::token::assertion::AssertionSigner;
+use crate::token::keys::{self, KeyError, Purpose, Signer};
+use crate::token::random;
+
+/// What a sidecar is made of.
+pub struct Setup {
+    /// Its settings.
+    pub settings: settings::Sidecar,
+    /// Where it listens.
+    pub bound: BoundWorkers,
+    /// Its name in records and receipts.
+    pub name: SidecarId,
+    /// Where grants come from.
+    pub origin: Arc<dyn Origin>,
+    /// The policies in force.
+    pub policies: Arc<Current>,
+    /// The time.
+    pub clock: Clock,
+    /// Where decision records go.
+    pub keep: Box<dyn Keep>,
+}
+
+/// Why a sidecar cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It cannot listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Its own key cannot be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The machine gives no random bytes.
+    #[error(transparent)]
+    Random(#[from] random::NoRandomness),
+    /// The settings have no meaning.
+    #[error("{0}")]
+    Settings(String),
+    /// The machine gives no thread.
+    #[error("no thread for decision records: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A running sidecar. It refuses everything until a follower has given it a lease and keys.
+pub struct Running {
+    workers: Arc<Workers>,
+    status: Arc<Status>,
+    grants: Arc<Grants>,
+    slots: Arc<SlotClock>,
+    lease: Arc<Lease>,
+    key: OwnKey,
+    origin: Arc<dyn Origin>,
+    clock: Clock,
+    writer: Writer,
+}
+
+/// Starts a sidecar.
+///
+/// # Errors
+/// Why it cannot; then nothing is left running.
+pub async fn start(setup: Setup) -> Result<Running, StartError> {
+    let Setup { settings, bound, name, origin, policies, clock, keep } = setup;
+    let (slots, lease) = (Arc::new(SlotClock::default()), Arc::new(Lease::new(settings.lease())));
+    let public_url = settings.public_url.as_ref().map_or_else(
+        || format!("http://{}", bound.address()),
+        |url| url.as_str().trim_end_matches('/').to_owned(),
+    );
+    let grants = Arc::new(Grants::new(
+        Arc::clone(&origin),
+        Arc::clone(&slots),
+        Arc::clone(&lease),
+        Arc::clone(&policies),
+        clock.clone(),
+        settings.limits.grants,
+    ));
+    let signer = Signer::from_pkcs8(Purpose::Assertion, &keys::generate(Purpose::Assertion)?)?;
+    let key = OwnKey {
+        kid: signer.kid().to_owned(),
+        sidecar: name.clone(),
+        public_jwk: signer.public().to_json(),
+        published_until: clock.now(),
+    };
+    let metrics = Metrics::new();
+    let (records, writer) = Records::start(settings.limits.records, Arc::clone(&metrics), keep)?;
+    let tokens = Tokens::new(
+        Arc::clone(&origin),
+        settings.issuer.clone(),
+        public_url.clone(),
+        clock.clone(),
+        settings.limits.tokens,
+    );
+    let sidecar = Arc::new(Sidecar {
+        name: Arc::from(name.as_str()),
+        issuer: settings.issuer.clone(),
+        public_url,
+        routes: Routes::new(&settings.routes).map_err(StartError::Settings)?,
+        tokens,
+        grants: Arc::clone(&grants),
+        identities: Identities::new(
+            AssertionSigner::new(signer, settings.issuer.as_str())?,
+            clock.clone(),
+            settings.limits.tokens,
+        ),
+        records,
+        metrics,
+        clock: clock.clone(),
+        limits: settings.limits.clone(),
+    });
+    let status = Arc::new(Status {
+        sidecar: Arc::clone(&sidecar),
+        lease: Arc::clone(&lease),
+        policies,
+        draining: AtomicBool::new(false),
+        streams_cut: Arc::default(),
+    });
+    let upstreams = upstreams(&settings)?;
+    let workers = bound.start(move |worker| prepare(&sidecar, &upstreams, worker)).await?;
+    let workers = Arc::new(workers);
+    Ok(Running { workers, status, grants, slots, lease, key, origin, clock, writer })
+}
+
+impl Running {
+    /// Where applications reach it.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.workers.address()
+    }
+
+    /// Its name in records and receipts.
+    #[must_use]
+    pub fn name(&self) -> &SidecarId {
+        &self.key.sidecar
+    }
+
+    /// What the operators' port tells.
+    #[must_use]
+    pub fn status(&self) -> &Arc<Status> {
+        &self.status
+    }
+
+    /// Struck by a follower.
+    #[must_use]
+    pub fn slots(&self) -> &Arc<SlotClock> {
+        &self.slots
+    }
+
+    /// Renewed by a follower.
+    #[must_use]
+    pub fn lease(&self) -> &Arc<Lease> {
+        &self.lease
+    }
+
+    /// Cuts what no longer rests on anything, for a follower.
+    #[must_use]
+    pub fn cut(&self) -> CutStreams {
+        let (grants, workers) = (Arc::clone(&self.grants), Arc::clone(&self.workers));
+        let total = Arc::clone(&self.status.streams_cut);
+        Arc::new(move || {
+            let (grants, workers, total) = (Arc::clone(&grants), Arc::clone(&workers), Arc::clone(&total));
+            Box::pin(async move {
+                if grants.end_stale() {
+                    let cut = u64::try_from(workers.sever().await).unwrap_or(u64::MAX);
+                    total.fetch_add(cut, Ordering::SeqCst);
+                }
+                total.load(Ordering::SeqCst)
+            })
+        })
+    }
+
+    /// Reads the issuer's keys anew, for a follower.
+    #[must_use]
+    pub fn refresh_keys(&self) -> RefreshKeys {
+        let sidecar = Arc::clone(&self.status.sidecar);
+        Arc::new(move || {
+            let sidecar = Arc::clone(&sidecar);
+            Box::pin(async move { sidecar.tokens.refresh_keys().await })
+        })
+    }
+
+    /// Publishes the key that assumed identities are signed with, for a day. Call it again in time.
+    ///
+    /// # Errors
+    /// The control plane did not take it.
+    pub async fn publish_key(&self) -> Result<(), OriginError> {
+        let published_until = self.clock.now() + SignedDuration::from_hours(24);
+        self.origin.publish_key(&OwnKey { published_until, ..self.key.clone() }).await
+    }
+
+    /// Ends it: takes no new connection, lets what is under way finish within `limit`, writes the last records.
+    /// Answers whether all could finish.
+    pub async fn drain(self, limit: Duration) -> bool {
+        self.status.drain();
+        let finished = self.workers.drain(limit).await;
+        drop(self.writer);
+        finished
+    }
+}
+
+/// What one worker serves with.
+#[expect(
+    clippy::type_complexity,
+    reason = "the function's type is what net asks for, and is named nowhere else"
+)]
+fn prepare(
+    sidecar: &Arc<Sidecar>,
+    settings: &[(Arc<str>, UpstreamSettings)],
+    worker: &listener::Worker,
+) -> Result<super::Serve, Box<dyn std::error::Error + Send + Sync>> {
+    let mut upstreams = HashMap::new();
+    for (name, upstream) in settings {
+        upstreams.insert(Arc::clone(name), Upstream::new(upstream.clone(), worker)?);
+    }
+    let mut seed = [0; 8];
+    random::fill(&mut seed)?;
+    let ids = Ids::new(u64::from_be_bytes(seed));
+    let worker = Rc::new(Worker { sidecar: Arc::clone(sidecar), upstreams: Upstreams(upstreams), ids });
+    Ok(super::serve(worker))
+}
+
+fn upstreams(settings: &settings::Sidecar) -> Result<Vec<(Arc<str>, UpstreamSettings)>, StartError> {
+    settings
+        .upstreams
+        .iter()
+        .map(|(name, upstream)| Ok((Arc::from(name.as_str()), reach(upstream)?)))
+        .collect()
+}
+
+fn reach(upstream: &settings::Upstream) -> Result<UpstreamSettings, StartError> {
+    let no_host = || StartError::Settings(format!("the upstream {} has no host", upstream.url));
+    let host = upstream.url.host_str().ok_or_else(no_host)?.trim_matches(['[', ']']).to_owned();
+    let port = upstream.url.port_or_known_default().ok_or_else(no_host)?;
+    let secure = upstream.url.scheme() == "https";
+    let mut reach = UpstreamSettings::new(host, port);
+    reach.tls = secure.then(|| tls::client_config(upstream.ca.as_deref(), true)).transpose()?;
+    reach.protocol = match (upstream.http2, secure) {
+        (true, _) => Protocol::Http2,
+        (false, true) => Protocol::Negotiated,
+        (false, false) => Protocol::Http1,
+    };
+    reach.allow_local = upstream.allow_local;
+    reach.connect_timeout = Duration::from_millis(upstream.connect_timeout_ms);
+    reach.head_timeout = Duration::from_millis(upstream.head_timeout_ms);
+    reach.body_idle = Duration::from_millis(upstream.idle_timeout_ms);
+    Ok(reach)
+}

@@ -1,0 +1,296 @@
+//! What every store must do, as sentences; each runs over each backend.
+//!
+//! To add a sentence: write the function in the file of its subject and name it below. To add a backend: open it in
+//! [`World`], and add a line to `every_backend`.
+
+mod directory;
+mod grants;
+mod records;
+mod sqlite;
+mod tokens;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Actor, Authorization, Code, Install, NewPrincipal, Refresh, Shared, StoreError, Subject, open};
+use crate::model::account::{Account, Principal, PrincipalKey, PrincipalKind};
+use crate::model::application::{Application, ApplicationType};
+use crate::model::grant::Grant;
+use crate::model::id::{AccountId, ApplicationId, FamilyId, GrantKey, Revision, Seq};
+use crate::model::scope::ScopeSet;
+
+macro_rules! every_backend {
+    ($($subject:ident { $($sentence:ident),* $(,)? })*) => {
+        mod over_sqlite {
+            $(mod $subject {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $sentence() {
+                    crate::store::contract::$subject::$sentence(&super::super::World::sqlite().await).await;
+                })*
+            })*
+        }
+    };
+}
+
+every_backend! {
+    directory {
+        an_account_and_its_principals_are_found_again,
+        an_account_or_login_that_is_taken_is_refused,
+        a_login_is_found_in_any_letter_case,
+        only_enabled_administrators_are_listed_the_root_first,
+        a_session_is_answered_for_an_enabled_principal,
+        a_session_is_not_answered_after_its_end_or_its_principals,
+        a_pending_consent_is_taken_once_and_by_its_own_session,
+        an_api_token_speaks_for_its_principal_until_it_ends,
+        an_application_keeps_what_was_registered_and_changed,
+        an_application_holds_two_secrets_and_no_third,
+        a_signing_key_is_published_until_it_is_withdrawn,
+        a_new_signing_key_retires_its_predecessor_only,
+        a_sidecars_key_is_prolonged_by_itself_and_by_nobody_else,
+    }
+    grants {
+        an_administrator_installs_with_the_required_scopes,
+        who_is_no_administrator_installs_nothing,
+        a_right_lost_between_page_and_commit_installs_nothing,
+        a_first_party_application_needs_no_administrator_but_a_principal,
+        a_scope_that_is_not_offered_installs_nothing,
+        a_disabled_application_is_not_installed,
+        of_many_installations_that_saw_the_same_one_wins,
+        replacing_keeps_since_and_a_suspension,
+        a_revision_rises_across_revocation_and_what_was_issued_stays_dead,
+        a_revoked_grant_is_answered_as_a_tombstone_and_not_listed,
+        suspending_can_be_undone_and_twice_is_once,
+        an_assignment_reaches_users_groups_and_roles_and_nobody_else,
+        an_unknown_user_is_not_assigned,
+        a_personal_consent_stands_until_it_is_withdrawn,
+        revoking_takes_assignments_consents_and_tokens_along,
+        every_change_of_a_grant_is_in_the_log_and_the_audit,
+        a_refused_change_leaves_no_trace,
+        taking_rights_and_disabling_are_in_the_log,
+        a_follower_is_woken_after_the_commit,
+        a_member_of_another_account_is_not_assigned,
+    }
+    tokens {
+        a_code_is_redeemed_once_by_one_of_many,
+        a_code_used_again_ends_its_family_and_sidecars_are_told,
+        a_code_dies_with_its_time_grant_principal_and_application,
+        a_refresh_token_is_rotated_by_one_of_many,
+        a_spent_refresh_token_ends_its_family,
+        a_refresh_token_of_another_application_is_unknown_and_stays,
+        a_refresh_token_survives_a_suspension_and_not_a_revocation,
+        an_ended_family_is_told_as_long_as_its_tokens_could_live,
+        withdrawing_a_consent_ends_that_persons_families_only,
+        a_family_without_a_code_or_ended_takes_no_refresh_token,
+        old_tokens_are_forgotten_and_living_ones_are_not,
+    }
+    records {
+        decisions_are_answered_newest_first_and_filtered,
+        a_decision_is_kept_once_and_shown_to_its_account_only,
+        a_grant_was_last_used_by_what_was_forwarded,
+        audit_events_are_answered_newest_first,
+        a_second_handle_sees_what_was_committed,
+        a_change_that_was_cut_short_is_there_whole_or_not_at_all,
+    }
+}
+
+/// Two accounts with people, and applications, in a fresh store.
+pub(super) struct World {
+    pub(super) store: Shared,
+    place: String,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = format!("sqlite:{}", folder.path().join("store.db").display());
+        let world = Self { store: open(&place).await.unwrap(), place, _folder: folder };
+        world.populate().await;
+        world
+    }
+
+    /// Another handle on the same store, as another process would have it.
+    pub(super) async fn again(&self) -> Shared {
+        open(&self.place).await.unwrap()
+    }
+
+    async fn populate(&self) {
+        for (id, alias) in [(ACME, "acme"), (GLOBEX, "globex"), (CLOUD, "cloud")] {
+            self.store.add_account(&Account { id: account(id), alias: alias.to_owned() }).await.unwrap();
+        }
+        for new in [
+            person(ACME, PrincipalKind::Account, ACME, "root@acme", false, &[]),
+            person(ACME, PrincipalKind::User, "u-admin", "admin@acme", true, &[]),
+            person(ACME, PrincipalKind::User, "u-alice", "alice@acme", false, &["developers", "auditors"]),
+            person(ACME, PrincipalKind::User, "u-bob", "bob@acme", false, &[]),
+            person(ACME, PrincipalKind::Role, "r-deploy", "deploy-role@acme", false, &[]),
+            person(GLOBEX, PrincipalKind::Account, GLOBEX, "root@globex", false, &[]),
+            person(GLOBEX, PrincipalKind::User, "u-eve", "eve@globex", true, &["developers"]),
+        ] {
+            self.store.add_principal(&new).await.unwrap();
+        }
+        let by = actor(GLOBEX, "u-eve", "eve@globex");
+        for (id, publisher, official) in
+            [("report-hub", GLOBEX, false), ("mcp-server", CLOUD, true), ("in-house", ACME, false)]
+        {
+            self.store.register(&application(id, publisher, official), &[], &by).await.unwrap();
+        }
+    }
+
+    /// `admin@acme` authorizes.
+    pub(super) async fn install(&self, application: &str, seen: Option<Revision>) -> Grant {
+        self.store.install(&wish(application, "/acs/ecs:read", seen), at(10)).await.unwrap().0
+    }
+
+    /// A code for `alice@acme` under the grant; the code's hash is 32 times `byte`.
+    pub(super) async fn code(&self, grant: &Grant, byte: u8) -> Code {
+        let code = code(grant, byte);
+        self.store.keep_code(&code).await.unwrap();
+        code
+    }
+
+    /// The same, redeemed, with a refresh token of the hash 32 times `byte`.
+    pub(super) async fn refresh(&self, grant: &Grant, byte: u8) -> Refresh {
+        let code = self.code(grant, byte).await;
+        self.store.redeem_code(&code.hash, at(20)).await.unwrap();
+        let refresh = Refresh { hash: [byte; 32], authorization: code.authorization, expires_at: at(86_400) };
+        self.store.keep_refresh(&refresh).await.unwrap();
+        refresh
+    }
+
+    /// What the change log says after `seq`.
+    pub(super) async fn log_after(&self, seq: Seq) -> Vec<Subject> {
+        let changes = self.store.changes_after(seq, 100).await.unwrap();
+        changes.into_iter().map(|change| change.subject).collect()
+    }
+
+    pub(super) async fn newest(&self) -> Seq {
+        self.store.newest().await.unwrap()
+    }
+}
+
+pub(super) const ACME: &str = "1000000000000001";
+pub(super) const GLOBEX: &str = "1000000000000002";
+const CLOUD: &str = "1000000000000009";
+
+pub(super) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+pub(super) fn account(id: &str) -> AccountId {
+    id.parse().unwrap()
+}
+
+pub(super) fn scopes(text: &str) -> ScopeSet {
+    text.parse().unwrap()
+}
+
+pub(super) fn key(application: &str) -> GrantKey {
+    GrantKey { account: account(ACME), application: application.parse().unwrap() }
+}
+
+pub(super) fn user(id: &str) -> PrincipalKey {
+    whom(ACME, PrincipalKind::User, id)
+}
+
+pub(super) fn whom(of: &str, kind: PrincipalKind, id: &str) -> PrincipalKey {
+    PrincipalKey { account: account(of), kind, id: id.parse().unwrap() }
+}
+
+pub(super) fn actor(of: &str, id: &str, login: &str) -> Actor {
+    Actor { principal: whom(of, PrincipalKind::User, id), login: login.to_owned() }
+}
+
+pub(super) fn admin() -> Actor {
+    actor(ACME, "u-admin", "admin@acme")
+}
+
+pub(super) fn wish(application: &str, chosen: &str, seen: Option<Revision>) -> Install {
+    Install {
+        key: key(application),
+        scopes: scopes(chosen),
+        declined: scopes("/acs/ecs /acs/ecs:read"),
+        by: admin(),
+        seen,
+    }
+}
+
+pub(super) fn person(
+    of: &str,
+    kind: PrincipalKind,
+    id: &str,
+    login: &str,
+    full_access: bool,
+    groups: &[&str],
+) -> NewPrincipal {
+    let principal = Principal {
+        key: whom(of, kind, id),
+        login: login.to_owned(),
+        display_name: login.to_owned(),
+        enabled: true,
+        full_access,
+        groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
+    };
+    NewPrincipal { principal, password_hash: Some(format!("hash of {login}")) }
+}
+
+pub(super) fn application(id: &str, publisher: &str, official: bool) -> Application {
+    Application {
+        id: id.parse::<ApplicationId>().unwrap(),
+        name: id.to_owned(),
+        display_name: id.to_owned(),
+        description: String::new(),
+        publisher: account(publisher),
+        publisher_name: "its publisher".to_owned(),
+        contact: String::new(),
+        official,
+        kind: ApplicationType::WebApp,
+        redirect_uris: vec!["https://a.test/back?x=\"1\"".to_owned()],
+        required: scopes("openid profile"),
+        optional: scopes("/acs/ecs /acs/ecs:read"),
+        access_token_seconds: 3600,
+        refresh_token_seconds: 86_400,
+        enabled: true,
+        created_at: at(0),
+    }
+}
+
+pub(super) fn code(grant: &Grant, byte: u8) -> Code {
+    let authorization = Authorization {
+        family: format!("family-{byte}").parse::<FamilyId>().unwrap(),
+        grant: grant.key.clone(),
+        principal: user("u-alice"),
+        scopes: scopes("openid /acs/ecs:read"),
+        revision: grant.revision,
+        resource: Some("https://api.test".to_owned()),
+        nonce: Some("n-0".to_owned()),
+        authenticated_at: at(5),
+        offline: true,
+    };
+    Code {
+        hash: [byte; 32],
+        authorization,
+        redirect_uri: "https://a.test/back".to_owned(),
+        challenge: "challenge".to_owned(),
+        expires_at: at(70),
+    }
+}
+
+/// Runs `tasks` of the same at once and gives what each answered.
+pub(super) async fn at_once<F, T>(tasks: u8, store: &Shared, act: impl Fn(Shared, u8) -> F) -> Vec<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let running: Vec<_> = (0..tasks).map(|task| tokio::spawn(act(Arc::clone(store), task))).collect();
+    let mut answers = Vec::new();
+    for task in running {
+        answers.push(task.await.unwrap());
+    }
+    answers
+}
+
+pub(super) fn is_missing<T>(answer: Result<T, StoreError>) -> bool {
+    matches!(answer, Err(StoreError::Missing(_)))
+}

@@ -1,0 +1,141 @@
+//! Decision records, the audit, and what lasts.
+
+use super::*;
+use crate::model::decision::{Decision, Outcome, Took};
+use crate::model::grant::GrantState;
+use crate::store::{AuditEvent, DecisionFilter};
+
+pub(super) fn decision(number: u32, application: &str, outcome: Outcome) -> Decision {
+    Decision {
+        id: format!("01900000-0000-7000-8000-{number:012}").parse().unwrap(),
+        at: at(i64::from(number)),
+        sidecar: "edge-1".to_owned(),
+        outcome,
+        code: "ok".to_owned(),
+        status: 200,
+        route: Some("/oss/{bucket}".to_owned()),
+        method: "GET".to_owned(),
+        path: "/oss/reports".to_owned(),
+        account: Some(ACME.to_owned()),
+        application: Some(application.to_owned()),
+        principal: Some("user/u-alice".to_owned()),
+        action: Some("oss:ListObjects".to_owned()),
+        resource: None,
+        grant: Some(format!("{ACME}/{application}")),
+        grant_revision: Some(1),
+        scopes: None,
+        policy: vec!["grant".to_owned()],
+        missing: Vec::new(),
+        cache: None,
+        trace: "0af7651916cd43dd8448eb211c80319c".to_owned(),
+        took: Took::default(),
+    }
+}
+
+pub(super) async fn decisions_are_answered_newest_first_and_filtered(world: &World) {
+    let kept = [
+        decision(3, "mcp-server", Outcome::Forwarded),
+        decision(1, "report-hub", Outcome::Forwarded),
+        decision(2, "report-hub", Outcome::Denied),
+        decision(4, "report-hub", Outcome::Forwarded),
+    ];
+    world.store.keep_decisions(&kept).await.unwrap();
+    let all = DecisionFilter { limit: 1000, ..DecisionFilter::default() };
+    let asked = async |filter: DecisionFilter| -> Vec<i64> {
+        let found = world.store.decisions(&account(ACME), &filter).await.unwrap();
+        found.iter().map(|decision| decision.at.as_second() - at(0).as_second()).collect()
+    };
+    let hub = Some("report-hub".parse().unwrap());
+    assert_eq!(asked(all.clone()).await, [4, 3, 2, 1]);
+    assert_eq!(asked(DecisionFilter { limit: 2, ..all.clone() }).await, [4, 3]);
+    assert_eq!(asked(DecisionFilter { before: Some(kept[0].id.clone()), ..all.clone() }).await, [2, 1]);
+    assert_eq!(asked(DecisionFilter { application: hub.clone(), ..all.clone() }).await, [4, 2, 1]);
+    let denied = DecisionFilter { application: hub, outcome: Some(Outcome::Denied), ..all.clone() };
+    assert_eq!(asked(denied).await, [2]);
+    assert!(world.store.decisions(&account(GLOBEX), &all).await.unwrap().is_empty());
+}
+
+pub(super) async fn a_decision_is_kept_once_and_shown_to_its_account_only(world: &World) {
+    let first = decision(1, "report-hub", Outcome::Forwarded);
+    let mut second = first.clone();
+    second.code = "rewritten".to_owned();
+    world.store.keep_decisions(std::slice::from_ref(&first)).await.unwrap();
+    world.store.keep_decisions(&[second, decision(2, "report-hub", Outcome::Failed)]).await.unwrap();
+    assert_eq!(world.store.decision(&account(ACME), &first.id).await.unwrap().unwrap(), first);
+    assert!(world.store.decision(&account(GLOBEX), &first.id).await.unwrap().is_none());
+    assert_eq!(world.store.any_decision(&first.id).await.unwrap().unwrap(), first);
+    let mut unproven = decision(3, "report-hub", Outcome::Refused);
+    (unproven.account, unproven.application) = (None, None);
+    world.store.keep_decisions(std::slice::from_ref(&unproven)).await.unwrap();
+    assert!(world.store.decision(&account(ACME), &unproven.id).await.unwrap().is_none());
+    assert!(world.store.any_decision(&unproven.id).await.unwrap().is_some());
+}
+
+pub(super) async fn a_grant_was_last_used_by_what_was_forwarded(world: &World) {
+    assert_eq!(world.store.last_used(&key("report-hub")).await.unwrap(), None);
+    let kept = [decision(5, "report-hub", Outcome::Denied), decision(3, "report-hub", Outcome::Forwarded)];
+    world.store.keep_decisions(&kept).await.unwrap();
+    world.store.keep_decisions(&[decision(2, "report-hub", Outcome::Forwarded)]).await.unwrap();
+    assert_eq!(world.store.last_used(&key("report-hub")).await.unwrap(), Some(at(3)));
+    assert_eq!(world.store.last_used(&key("mcp-server")).await.unwrap(), None);
+}
+
+pub(super) async fn audit_events_are_answered_newest_first(world: &World) {
+    for second in 1..=3 {
+        let event = AuditEvent {
+            at: at(second),
+            account: account(GLOBEX),
+            actor: "192.0.2.7".to_owned(),
+            event: "login.failed".to_owned(),
+            subject: "eve@globex".to_owned(),
+            detail: "{}".to_owned(),
+        };
+        world.store.keep_audit(&event).await.unwrap();
+    }
+    let found = world.store.audit(&account(GLOBEX), 2).await.unwrap();
+    assert_eq!(found.iter().map(|event| event.at).collect::<Vec<_>>(), [at(3), at(2)]);
+    assert!(
+        world.store.audit(&account(ACME), 10).await.unwrap().iter().all(|event| event.actor != "192.0.2.7")
+    );
+}
+
+pub(super) async fn a_second_handle_sees_what_was_committed(world: &World) {
+    let other = world.again().await;
+    let before = other.newest().await.unwrap();
+    let (grant, seq) = world.store.install(&wish("report-hub", "", None), at(10)).await.unwrap();
+    assert!(seq > before);
+    assert_eq!(other.newest().await.unwrap(), seq);
+    assert_eq!(other.installed(&grant.key).await.unwrap().unwrap().grant, grant);
+    let (gone, _) = other.set_state(&grant.key, GrantState::Revoked, &admin(), at(11)).await.unwrap();
+    assert_eq!(world.store.installed(&grant.key).await.unwrap().unwrap().grant, gone);
+    let both = [&world.store, &other];
+    let mut seqs = Vec::new();
+    for round in 0..6_usize {
+        let enabled = round % 2 == 1;
+        both[round % 2].enable_principal(&user("u-bob"), enabled, at(12)).await.unwrap();
+        seqs.push(both[(round + 1) % 2].newest().await.unwrap());
+    }
+    assert!(seqs.is_sorted_by(|one, next| one < next), "a place was given twice");
+}
+
+pub(super) async fn a_change_that_was_cut_short_is_there_whole_or_not_at_all(world: &World) {
+    let other = world.again().await;
+    let grant = world.install("report-hub", None).await;
+    let store = Arc::clone(&world.store);
+    let cut_short = tokio::spawn(async move {
+        store.set_state(&key("report-hub"), GrantState::Suspended, &admin(), at(11)).await
+    });
+    cut_short.abort();
+    let _ = cut_short.await;
+    // The next change waits for whatever became of that one.
+    world.store.close_session(&[0; 32]).await.unwrap();
+    let found = other.installed(&grant.key).await.unwrap().unwrap().grant;
+    let audit = other.audit(&account(ACME), 1).await.unwrap();
+    match found.state {
+        GrantState::Active => assert_eq!((found.revision, &*audit[0].event), (Revision(1), "grant.install")),
+        GrantState::Suspended => {
+            assert_eq!((found.revision, &*audit[0].event), (Revision(2), "grant.suspend"))
+        }
+        GrantState::Revoked => panic!("nobody revoked it"),
+    }
+}

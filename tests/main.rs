@@ -1,0 +1,43 @@
+//! What Consentry promises, in the order in which a person meets it. Each module is one promise; its tests
+//! are sentences, and every yes has its no. All of them drive the real program from outside.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says why on stderr"
+)]
+
+mod support;
+
+// What the product is for, in the order of the story.
+mod assume;
+mod consent;
+mod details;
+mod first_access;
+mod first_party;
+mod rescope;
+mod revoke;
+mod scopes;
+mod whole_account;
+
+// What holds whatever happens.
+mod bad_input;
+mod coverage;
+mod drain;
+mod fail_closed;
+mod limits;
+mod oauth;
+mod restart;
+mod streaming;
+
+// What its three kinds of people work with.
+mod browser;
+mod cli;
+mod clients;
+mod policy_files;
+mod records;
+
+// What its source looks like.
+mod layering;
+mod shape;
