@@ -17,7 +17,8 @@ impl End {
     /// # Errors
     /// Signals cannot be received.
     pub fn new() -> Result<Self, Failure> {
-        let broken = |error: std::io::Error| Failure::Unreachable(format!("signals cannot be received: {error}"));
+        let broken =
+            |error: std::io::Error| Failure::Unreachable(format!("signals cannot be received: {error}"));
         let terminate = signal(SignalKind::terminate()).map_err(broken)?;
         let interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
         Ok(Self { terminate, interrupt })

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{ConnectInfo, DefaultBodyLimit};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -31,6 +31,7 @@ use url::Url;
 
 use crate::grants::acknowledge::Acknowledgements;
 use crate::model::time::Clock;
+use crate::net::watch::Peer;
 use crate::policy::Policies;
 use crate::policy::reload::Current;
 use crate::store::{Shared, StoreError};
@@ -43,7 +44,7 @@ use issuer::Issuer;
 pub use problem::{Problem, Reply};
 use resources::Resources;
 use signing::Ring;
-pub use signing::StartError;
+pub use signing::{StartError, rotate_keys};
 
 /// What a control plane is made of.
 pub struct Setup {
@@ -237,6 +238,17 @@ impl Control {
     fn throttle(&self) -> &Throttle {
         &self.throttle
     }
+}
+
+/// Tells the router whose request it is: log-ins are counted by address, which axum has as an extension of its own.
+#[must_use]
+pub fn with_peer(router: Router) -> Router {
+    router.layer(axum::middleware::map_request(async |mut request: axum::extract::Request| {
+        if let Some(peer) = request.extensions().get::<Peer>().copied() {
+            request.extensions_mut().insert(ConnectInfo(peer.address));
+        }
+        request
+    }))
 }
 
 /// A bug ends one request, and tells nobody how it is built.

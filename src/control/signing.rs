@@ -75,12 +75,7 @@ impl Control {
     /// # Errors
     /// [`StartError`]; the old keys then go on.
     pub async fn rotate_keys(&self) -> Result<(), StartError> {
-        let now = self.clock.now();
-        let active_from = later(now, self.settings.key_notice_seconds);
-        for purpose in PURPOSES {
-            let key = make(&self.sealer, purpose, active_from)?;
-            self.store.add_signing_key(&key, later(active_from, LONGEST_TOKEN_SECONDS), now).await?;
-        }
+        rotate_keys(&self.store, &self.sealer, self.settings.key_notice_seconds, self.clock.now()).await?;
         self.reload_keys().await
     }
 
@@ -142,6 +137,24 @@ impl Control {
         let sidecars: Vec<_> = sidecars.iter().filter_map(|key| read(&key.public_jwk)).collect();
         Ok(self.ring().keys.jwks(&sidecars, now))
     }
+}
+
+/// Makes a new key for every purpose in `store`: announced now, signing after `notice` seconds.
+///
+/// # Errors
+/// [`StartError`]; keys that were made before the fault stay.
+pub async fn rotate_keys(
+    store: &Shared,
+    sealer: &Sealer,
+    notice: i64,
+    now: Timestamp,
+) -> Result<(), StartError> {
+    let active_from = later(now, notice);
+    for purpose in PURPOSES {
+        let key = make(sealer, purpose, active_from)?;
+        store.add_signing_key(&key, later(active_from, LONGEST_TOKEN_SECONDS), now).await?;
+    }
+    Ok(())
 }
 
 /// Makes the keys that are not there yet, which is all of them at the first start.

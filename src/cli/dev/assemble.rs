@@ -5,18 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{ConnectInfo, Request};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::super::Failure;
+use super::super::{Failure, policies, sealing};
 use super::{Dev, data, loopback};
 use crate::config::sidecar as settings;
-use crate::control::{Control, Settings, Setup};
+use crate::control::{Control, Settings, Setup, with_peer};
 use crate::demo::ready::Ready;
 use crate::demo::story::Walkthrough;
 use crate::demo::{seed, upstream};
@@ -26,9 +24,8 @@ use crate::grants::origin::StoreOrigin;
 use crate::model::id::SidecarId;
 use crate::model::time::Clock;
 use crate::net::listener::{Bound, BoundWorkers, ListenError, ListenerSettings, Shared};
-use crate::net::watch::Peer;
-use crate::policy::Policies;
 use crate::policy::reload::{Current, Watcher};
+use crate::sidecar::admin;
 use crate::sidecar::start::{self, Running};
 use crate::store;
 
@@ -42,6 +39,7 @@ pub(super) struct World {
     sidecar: Running,
     stop: CancellationToken,
     follower: JoinHandle<()>,
+    tending: JoinHandle<()>,
     _policies: Option<Watcher>,
     _claim: data::Claim,
 }
@@ -60,7 +58,7 @@ impl World {
         let clock = Clock::system();
         let claim = data::claim(&dev.data)?;
         let store = data::open_store(&dev.data).await?;
-        let (policies, watcher) = policies(dev.policies().as_deref())?;
+        let (policies, watcher) = policies::in_force(dev.policies().as_deref())?;
         let sockets = Sockets::bind(dev).await?;
         let issuer = format!("http://{}", sockets.control.address());
         let acknowledgements = Arc::new(Acknowledgements::default());
@@ -70,7 +68,7 @@ impl World {
             store: Arc::clone(&store),
             policies: Arc::clone(&policies),
             acknowledgements: Arc::clone(&acknowledgements),
-            sealer: data::sealer(&dev.data)?,
+            sealer: sealing::sealer(&dev.data.join("key"))?,
             clock: clock.clone(),
             settings: Settings::default(),
         })
@@ -79,13 +77,14 @@ impl World {
         let seeded = seed::seed(&store, control.passwords(), &dev.data, &clock)
             .await
             .map_err(|error| Failure::Unreachable(error.to_string()))?;
-        let Sockets { control: control_socket, upstream: upstream_socket, admin, sidecar } = sockets;
+        let Sockets { control: control_socket, upstream: upstream_socket, admin: admin_socket, sidecar } =
+            sockets;
         let url = |address: SocketAddr| format!("http://{address}");
         let ready = Ready {
             issuer: issuer.clone(),
             sidecar: url(sidecar.address()),
             upstream: url(upstream_socket.address()),
-            admin: url(admin.address()),
+            admin: url(admin_socket.address()),
             accounts: seeded.accounts,
             applications: seeded.applications,
         };
@@ -95,15 +94,15 @@ impl World {
             clock: clock.clone(),
             walkthrough: Walkthrough::new(&ready),
         };
-        let served = with_peer(control.router());
-        let control = control_socket.serve(TowerToHyperService::new(served));
+        let tending = tokio::spawn({
+            let control = Arc::clone(&control);
+            async move { control.tend().await }
+        });
+        let control = control_socket.serve(TowerToHyperService::new(with_peer(control.router())));
         let upstream = upstream_socket.serve(TowerToHyperService::new(upstream::router(upstream_settings)));
         let running = start_sidecar(&issuer, &ready.upstream, sidecar, &store, &policies, &clock).await?;
         let status = Arc::clone(running.status());
-        let admin = admin.serve(hyper::service::service_fn(move |request| {
-            let answer = status.answer(&request);
-            async move { Ok::<_, std::convert::Infallible>(answer) }
-        }));
+        let admin = admin::serve(admin_socket, status);
         let stop = CancellationToken::new();
         let follower = follow(&running, &store, &acknowledgements, &stop).await?;
         let remark = seeded.remark;
@@ -116,6 +115,7 @@ impl World {
             sidecar: running,
             stop,
             follower,
+            tending,
             _policies: watcher,
             _claim: claim,
         })
@@ -135,6 +135,7 @@ impl World {
     pub(super) async fn end(self, limit: Duration) {
         self.sidecar.drain(limit).await;
         self.stop.cancel();
+        self.tending.abort();
         // A follower that panicked has said so.
         let _ = self.follower.await;
         tokio::join!(self.control.drain(SHORT), self.upstream.drain(SHORT), self.admin.drain(SHORT));
@@ -152,27 +153,6 @@ impl Sockets {
             sidecar: BoundWorkers::new(on(dev.sidecar_port)).map_err(failed)?,
         })
     }
-}
-
-fn policies(folder: Option<&Path>) -> Result<(Arc<Current>, Option<Watcher>), Failure> {
-    let invalid = |problems: crate::policy::Problems| Failure::Invalid(problems.to_string());
-    match folder {
-        Some(folder) => {
-            let (current, watcher) = Current::follow(folder).map_err(invalid)?;
-            Ok((current, Some(watcher)))
-        }
-        None => Ok((Current::fixed(Policies::embedded().map_err(invalid)?), None)),
-    }
-}
-
-/// Control counts log-ins by address, which axum has as an extension of its own.
-fn with_peer(router: Router) -> Router {
-    router.layer(axum::middleware::map_request(async |mut request: Request| {
-        if let Some(peer) = request.extensions().get::<Peer>().copied() {
-            request.extensions_mut().insert(ConnectInfo(peer.address));
-        }
-        request
-    }))
 }
 
 async fn start_sidecar(

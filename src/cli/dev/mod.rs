@@ -49,13 +49,7 @@ impl Dev {
     /// What could not be opened, bound or read.
     pub fn run(self) -> Result<(), Failure> {
         log::start();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::Unreachable(format!("the machine gives no threads: {error}")))?;
-        let ended = runtime.block_on(self.serve());
-        runtime.shutdown_timeout(Duration::from_secs(1));
-        ended
+        super::on_runtime(self.serve())
     }
 
     async fn serve(self) -> Result<(), Failure> {
@@ -75,7 +69,9 @@ impl Dev {
         if let Some(story) = Walkthrough::new(world.ready()) {
             print::data(&story.text())?;
         }
-        if let Some(file) = &ready_file {
+        // In the data directory too, where `consentry app` looks for it.
+        let own = self.data.join("ready.json");
+        for file in ready_file.iter().chain([&own]) {
             world.ready().write(file).map_err(|error| Failure::Unreachable(error.to_string()))?;
         }
         end.come().await;
