@@ -25,7 +25,7 @@ async fn the_page_shows_who_asks_for_what_with_required_scopes_locked_and_option
     let header = |name: &str| page.headers.get(name).unwrap().to_str().unwrap().to_owned();
     assert!(header("content-security-policy").contains("frame-ancestors 'none'"));
     assert!(header("cache-control").contains("no-store"));
-    assert_eq!(header("referrer-policy"), "no-referrer");
+    assert_eq!(header("referrer-policy"), "same-origin");
 }
 
 #[tokio::test]

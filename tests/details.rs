@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Person, World, get};
+use crate::support::{Person, World, eventually, get};
 
 #[tokio::test]
 async fn the_details_say_what_was_granted_by_whom_and_when() {
@@ -10,7 +10,12 @@ async fn the_details_say_what_was_granted_by_whom_and_when() {
     let tokens = world.install("report-hub", "admin@acme", &["/acs/ecs:read"]).await;
     world.read_object(&tokens.access).await.expect(200);
     let path = format!("/applications/{}", world.seed("report-hub").client_id);
-    let details = world.api("acme", "GET", &path).send().await.expect(200);
+    // Records are written a moment after the call, and the time of the last use with them.
+    let details = eventually("the last use is known", || async {
+        let details = world.api("acme", "GET", &path).send().await.expect(200);
+        details["last_used"].is_string().then_some(details)
+    })
+    .await;
 
     assert_eq!(details["client_id"], world.seed("report-hub").client_id.as_str());
     assert_eq!(details["name"], "report-hub");

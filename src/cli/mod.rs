@@ -6,13 +6,17 @@ pub mod check;
 pub mod control;
 pub mod dev;
 pub mod failure;
+mod keys;
+mod policies;
 pub mod policy;
 pub mod print;
+mod sealing;
 pub mod sidecar;
 pub mod signals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -41,6 +45,8 @@ enum Command {
     Policy(policy::Policy),
     /// List, show, register, provision, assign, suspend, resume and revoke applications
     App(app::App),
+    /// List and rotate the issuer's signing keys
+    Keys(keys::Keys),
     /// Print the completions of a shell
     Completions {
         /// Which shell
@@ -84,10 +90,22 @@ impl Command {
             Self::Check(check) => check.run().map(|()| ExitCode::SUCCESS),
             Self::Policy(policy) => policy.run(),
             Self::App(app) => app.run(),
+            Self::Keys(keys) => keys.run().map(|()| ExitCode::SUCCESS),
             Self::Completions { shell } => completions(shell),
             Self::Man { out } => manual(out.as_deref()),
         }
     }
+}
+
+/// Runs a role to its end.
+fn on_runtime(role: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Unreachable(format!("the machine gives no threads: {error}")))?;
+    let ended = runtime.block_on(role);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {

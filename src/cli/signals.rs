@@ -1,20 +1,34 @@
 //! The operating system's word that it is time to end.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
 
-/// Waits for SIGTERM or SIGINT.
-///
-/// # Errors
-/// Signals cannot be received.
-pub async fn ended() -> Result<(), Failure> {
-    let broken = |error: std::io::Error| Failure::Unreachable(format!("signals cannot be received: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, received from the moment this is made.
+#[derive(Debug)]
+pub struct End {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl End {
+    /// Begins to receive. Make it before anyone can know that the process runs.
+    ///
+    /// # Errors
+    /// Signals cannot be received.
+    pub fn new() -> Result<Self, Failure> {
+        let broken =
+            |error: std::io::Error| Failure::Unreachable(format!("signals cannot be received: {error}"));
+        let terminate = signal(SignalKind::terminate()).map_err(broken)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
+        Ok(Self { terminate, interrupt })
     }
-    Ok(())
+
+    /// Waits for either.
+    pub async fn come(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use url::Url;
 
 use super::file::{self, ConfigError};
 
@@ -14,13 +15,16 @@ pub struct Control {
     /// Where browsers, applications and administrators reach it.
     pub listen: SocketAddr,
     /// Its issuer URL (RFC 8414 §2): `https`, or `http` on loopback; no trailing slash.
-    pub issuer: String,
+    pub issuer: Url,
     /// The store: `sqlite:PATH`.
     pub store: String,
     /// The file that holds the key under which signing keys are kept; `CONSENTRY_KEY` in the environment goes
     /// before it.
     #[serde(default)]
     pub key_file: Option<PathBuf>,
+    /// The sidecars' public URLs: a token may be asked for one of them (RFC 8707); the issuer itself always is one.
+    #[serde(default)]
+    pub resources: Vec<Url>,
     /// The folder of the policy authors' files; what the program was built with unless set.
     #[serde(default)]
     pub policies: Option<PathBuf>,

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{ConnectInfo, DefaultBodyLimit};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -31,6 +31,7 @@ use url::Url;
 
 use crate::grants::acknowledge::Acknowledgements;
 use crate::model::time::Clock;
+use crate::net::watch::Peer;
 use crate::policy::Policies;
 use crate::policy::reload::Current;
 use crate::store::{Shared, StoreError};
@@ -43,7 +44,7 @@ use issuer::Issuer;
 pub use problem::{Problem, Reply};
 use resources::Resources;
 use signing::Ring;
-pub use signing::StartError;
+pub use signing::{StartError, rotate_keys};
 
 /// What a control plane is made of.
 pub struct Setup {
@@ -76,6 +77,8 @@ pub struct Settings {
     pub consent_seconds: i64,
     /// For how long a new signing key is published before it signs, in seconds.
     pub key_notice_seconds: i64,
+    /// After how long a signing key is followed by a new one, in seconds.
+    pub key_life_seconds: i64,
     /// How often a password may be wrong.
     pub throttle: ThrottleSettings,
     /// How many passwords are checked at once.
@@ -91,6 +94,7 @@ impl Default for Settings {
             session_seconds: 8 * 3600,
             consent_seconds: 600,
             key_notice_seconds: 900,
+            key_life_seconds: 30 * 24 * 3600,
             throttle: ThrottleSettings::default(),
             logins_at_once: 2,
             body_limit: 64 * 1024,
@@ -237,6 +241,16 @@ impl Control {
     fn throttle(&self) -> &Throttle {
         &self.throttle
     }
+}
+
+/// Tells the router whose request it is: log-ins are counted by address, which axum has as an extension of its own.
+pub fn with_peer(router: Router) -> Router {
+    router.layer(axum::middleware::map_request(async |mut request: axum::extract::Request| {
+        if let Some(peer) = request.extensions().get::<Peer>().copied() {
+            request.extensions_mut().insert(ConnectInfo(peer.address));
+        }
+        request
+    }))
 }
 
 /// A bug ends one request, and tells nobody how it is built.

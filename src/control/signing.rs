@@ -75,12 +75,7 @@ impl Control {
     /// # Errors
     /// [`StartError`]; the old keys then go on.
     pub async fn rotate_keys(&self) -> Result<(), StartError> {
-        let now = self.clock.now();
-        let active_from = later(now, self.settings.key_notice_seconds);
-        for purpose in PURPOSES {
-            let key = make(&self.sealer, purpose, active_from)?;
-            self.store.add_signing_key(&key, later(active_from, LONGEST_TOKEN_SECONDS), now).await?;
-        }
+        rotate_keys(&self.store, &self.sealer, self.settings.key_notice_seconds, self.clock.now()).await?;
         self.reload_keys().await
     }
 
@@ -94,18 +89,35 @@ impl Control {
         Ok(())
     }
 
-    /// Follows the change log and reads the keys again when another node has changed them. Never ends: run it as a
-    /// task of its own and drop it at shutdown.
-    pub async fn follow_keys(&self) {
+    /// What has to be done now and then: reads the keys again when another node has changed them, and has the store
+    /// forget what is over. Never ends: run it as a task of its own and drop it at shutdown.
+    pub async fn tend(&self) {
         let mut woken = self.store.woken();
         let mut seen = Seq::default();
+        let mut forget_at = Timestamp::UNIX_EPOCH;
         loop {
+            let now = self.clock.now();
+            if now >= forget_at {
+                forget_at = later(now, FORGET_SECONDS);
+                if let Err(error) = self.store.forget_old_tokens(now).await {
+                    tracing::warn!(error = %error, "the store could not forget what is over; it will be tried again");
+                }
+                if let Err(error) = self.rotate_when_due(now).await {
+                    tracing::warn!(error = %error, "the signing keys could not be rotated; the last ones go on");
+                }
+            }
             if let Err(error) = self.catch_up(&mut seen).await {
                 tracing::warn!(error = %error, "the signing keys could not be read again; the last ones stay");
             }
             // Other nodes do not wake this one; a closed channel only makes the wait longer.
             let _ = tokio::time::timeout(LOOK_AGAIN, woken.changed()).await;
         }
+    }
+
+    async fn rotate_when_due(&self, now: Timestamp) -> Result<(), StartError> {
+        let newest = self.store.signing_keys(now).await?.iter().map(|key| key.active_from).max();
+        let due = newest.is_none_or(|from| later(from, self.settings.key_life_seconds) <= now);
+        if due { self.rotate_keys().await } else { Ok(()) }
     }
 
     async fn catch_up(&self, seen: &mut Seq) -> Result<(), StartError> {
@@ -134,6 +146,24 @@ impl Control {
         let sidecars: Vec<_> = sidecars.iter().filter_map(|key| read(&key.public_jwk)).collect();
         Ok(self.ring().keys.jwks(&sidecars, now))
     }
+}
+
+/// Makes a new key for every purpose in `store`: announced now, signing after `notice` seconds.
+///
+/// # Errors
+/// [`StartError`]; keys that were made before the fault stay.
+pub async fn rotate_keys(
+    store: &Shared,
+    sealer: &Sealer,
+    notice: i64,
+    now: Timestamp,
+) -> Result<(), StartError> {
+    let active_from = later(now, notice);
+    for purpose in PURPOSES {
+        let key = make(sealer, purpose, active_from)?;
+        store.add_signing_key(&key, later(active_from, LONGEST_TOKEN_SECONDS), now).await?;
+    }
+    Ok(())
 }
 
 /// Makes the keys that are not there yet, which is all of them at the first start.
@@ -177,5 +207,7 @@ const PURPOSES: [KeyPurpose; 3] = [KeyPurpose::AccessToken, KeyPurpose::IdToken,
 
 /// The longest life that an application can have for its access tokens, and a little more for clocks.
 pub(super) const LONGEST_TOKEN_SECONDS: i64 = 10_800 + 300;
+
+const FORGET_SECONDS: i64 = 3600;
 
 const LOOK_AGAIN: Duration = Duration::from_secs(5);

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::model::account::PrincipalKey;
 use crate::model::grant::Installed;
-use crate::model::id::GrantKey;
+use crate::model::id::{GrantKey, SidecarId};
 use crate::model::member::Member;
 use crate::model::time::Clock;
 use crate::store::{Shared, SidecarKey, StoreError};
@@ -21,7 +22,20 @@ pub trait Origin: Send + Sync + 'static {
     /// The issuer's public keys, as a JWK set (RFC 7517 §5) in JSON.
     async fn keys(&self) -> Result<String, OriginError>;
     /// Publishes this sidecar's own public key, or prolongs it.
-    async fn publish_key(&self, key: &SidecarKey) -> Result<(), OriginError>;
+    async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError>;
+}
+
+/// The public half of the key that a sidecar signs assumed identities with.
+#[derive(Debug, Clone)]
+pub struct OwnKey {
+    /// Its `kid` (RFC 7517 §4.5).
+    pub kid: String,
+    /// Whose it is.
+    pub sidecar: SidecarId,
+    /// The key, a JWK as JSON.
+    pub public_jwk: String,
+    /// Until when it is to be published.
+    pub published_until: Timestamp,
 }
 
 /// A fact could not be read.
@@ -65,7 +79,9 @@ impl Origin for StoreOrigin {
         Ok(format!("{{\"keys\":[{}]}}", jwks.join(",")))
     }
 
-    async fn publish_key(&self, key: &SidecarKey) -> Result<(), OriginError> {
-        Ok(self.store.publish_sidecar_key(key, self.clock.now()).await?)
+    async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError> {
+        let OwnKey { kid, sidecar, public_jwk, published_until } = key.clone();
+        let key = SidecarKey { kid, sidecar, public_jwk, published_until };
+        Ok(self.store.publish_sidecar_key(&key, self.clock.now()).await?)
     }
 }

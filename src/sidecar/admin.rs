@@ -1,6 +1,7 @@
 //! The operators' port: `/livez`, `/readyz` with reasons, `/metrics`. Nothing here passes the sidecar's own policy,
 //! so that a sidecar which refuses every call can still say why.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -8,10 +9,12 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use serde::Serialize;
 
 use super::Sidecar;
 use crate::grants::lease::Lease;
+use crate::net::listener::{Bound, Shared};
 use crate::policy::reload::Current;
 
 /// What the operators' port can tell.
@@ -32,6 +35,15 @@ struct Readiness {
     /// What an operator should look at, though calls are served.
     notes: Vec<String>,
     policies: String,
+}
+
+/// Serves the operators' port.
+#[must_use]
+pub fn serve(bound: Bound, status: Arc<Status>) -> Shared {
+    bound.serve(service_fn(move |request| {
+        let answer = status.answer(&request);
+        async move { Ok::<_, Infallible>(answer) }
+    }))
 }
 
 impl Status {

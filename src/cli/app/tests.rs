@@ -1,3 +1,5 @@
+//! The commands against an admin API of their own, over loopback.
+
 use std::net::SocketAddr;
 
 use clap::Parser;

@@ -5,19 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{ConnectInfo, Request};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::super::Failure;
+use super::super::{Failure, policies, sealing};
 use super::{Dev, data, loopback};
 use crate::config::sidecar as settings;
-use crate::control::{Control, Settings, Setup};
+use crate::control::{Control, Settings, Setup, with_peer};
 use crate::demo::ready::Ready;
+use crate::demo::seed::Seeded;
 use crate::demo::story::Walkthrough;
 use crate::demo::{seed, upstream};
 use crate::grants::acknowledge::Acknowledgements;
@@ -26,9 +25,8 @@ use crate::grants::origin::StoreOrigin;
 use crate::model::id::SidecarId;
 use crate::model::time::Clock;
 use crate::net::listener::{Bound, BoundWorkers, ListenError, ListenerSettings, Shared};
-use crate::net::watch::Peer;
-use crate::policy::Policies;
 use crate::policy::reload::{Current, Watcher};
+use crate::sidecar::admin;
 use crate::sidecar::start::{self, Running};
 use crate::store;
 
@@ -42,6 +40,7 @@ pub(super) struct World {
     sidecar: Running,
     stop: CancellationToken,
     follower: JoinHandle<()>,
+    tending: JoinHandle<()>,
     _policies: Option<Watcher>,
     _claim: data::Claim,
 }
@@ -54,70 +53,64 @@ struct Sockets {
     sidecar: BoundWorkers,
 }
 
+/// What the roles share.
+struct Common {
+    issuer: String,
+    store: store::Shared,
+    policies: Arc<Current>,
+    acknowledgements: Arc<Acknowledgements>,
+    clock: Clock,
+}
+
 impl World {
     /// Starts everything; when it answers, calls are served.
     pub(super) async fn start(dev: &Dev) -> Result<Self, Failure> {
-        let clock = Clock::system();
         let claim = data::claim(&dev.data)?;
-        let store = data::open_store(&dev.data).await?;
-        let (policies, watcher) = policies(dev.policies().as_deref())?;
+        let (policies, watcher) = policies::in_force(dev.policies().as_deref())?;
         let sockets = Sockets::bind(dev).await?;
-        let issuer = format!("http://{}", sockets.control.address());
-        let acknowledgements = Arc::new(Acknowledgements::default());
-        let control = Control::start(Setup {
-            issuer: Url::parse(&issuer).map_err(|error| Failure::Invalid(error.to_string()))?,
-            resources: Url::parse(&format!("http://{}", sockets.sidecar.address())).into_iter().collect(),
-            store: Arc::clone(&store),
-            policies: Arc::clone(&policies),
-            acknowledgements: Arc::clone(&acknowledgements),
-            sealer: data::sealer(&dev.data)?,
-            clock: clock.clone(),
-            settings: Settings::default(),
-        })
-        .await
-        .map_err(|error| Failure::Unreachable(error.to_string()))?;
-        let seeded = seed::seed(&store, control.passwords(), &dev.data, &clock)
+        let common = Common {
+            issuer: format!("http://{}", sockets.control.address()),
+            store: data::open_store(&dev.data).await?,
+            policies,
+            acknowledgements: Arc::default(),
+            clock: Clock::system(),
+        };
+        let control = start_control(&common, sockets.sidecar.address(), dev).await?;
+        let seeded = seed::seed(&common.store, control.passwords(), &dev.data, &common.clock)
             .await
             .map_err(|error| Failure::Unreachable(error.to_string()))?;
-        let Sockets { control: control_socket, upstream: upstream_socket, admin, sidecar } = sockets;
-        let url = |address: SocketAddr| format!("http://{address}");
-        let ready = Ready {
-            issuer: issuer.clone(),
-            sidecar: url(sidecar.address()),
-            upstream: url(upstream_socket.address()),
-            admin: url(admin.address()),
-            accounts: seeded.accounts,
-            applications: seeded.applications,
-        };
+        let remark = seeded.remark.clone();
+        let ready = sockets.ready(&common.issuer, seeded);
         let upstream_settings = upstream::Settings {
-            issuer: issuer.clone(),
+            issuer: common.issuer.clone(),
             audience: "cloud".to_owned(),
-            clock: clock.clone(),
+            clock: common.clock.clone(),
             walkthrough: Walkthrough::new(&ready),
         };
-        let served = with_peer(control.router());
-        let control = control_socket.serve(TowerToHyperService::new(served));
-        let upstream = upstream_socket.serve(TowerToHyperService::new(upstream::router(upstream_settings)));
-        let running = start_sidecar(&issuer, &ready.upstream, sidecar, &store, &policies, &clock).await?;
-        let status = Arc::clone(running.status());
-        let admin = admin.serve(hyper::service::service_fn(move |request| {
-            let answer = status.answer(&request);
-            async move { Ok::<_, std::convert::Infallible>(answer) }
-        }));
+        let tended = Arc::clone(&control);
+        let control = sockets.control.serve(TowerToHyperService::new(with_peer(control.router())));
+        let upstream = sockets.upstream.serve(TowerToHyperService::new(upstream::router(upstream_settings)));
+        let sidecar = start_sidecar(&common, &ready.upstream, sockets.sidecar).await?;
+        let admin = admin::serve(sockets.admin, Arc::clone(sidecar.status()));
+        let published = sidecar.keep_published();
+        let tending = tokio::spawn(async move {
+            tokio::join!(tended.tend(), published);
+        });
         let stop = CancellationToken::new();
-        let follower = follow(&running, &store, &acknowledgements, &stop).await?;
-        let remark = seeded.remark;
+        let follower = follow(&sidecar, &common, &stop).await?;
+        let (_policies, _claim) = (watcher, claim);
         Ok(Self {
             ready,
             remark,
             control,
             upstream,
             admin,
-            sidecar: running,
+            sidecar,
             stop,
             follower,
-            _policies: watcher,
-            _claim: claim,
+            tending,
+            _policies,
+            _claim,
         })
     }
 
@@ -135,6 +128,7 @@ impl World {
     pub(super) async fn end(self, limit: Duration) {
         self.sidecar.drain(limit).await;
         self.stop.cancel();
+        self.tending.abort();
         // A follower that panicked has said so.
         let _ = self.follower.await;
         tokio::join!(self.control.drain(SHORT), self.upstream.drain(SHORT), self.admin.drain(SHORT));
@@ -152,51 +146,51 @@ impl Sockets {
             sidecar: BoundWorkers::new(on(dev.sidecar_port)).map_err(failed)?,
         })
     }
-}
 
-fn policies(folder: Option<&Path>) -> Result<(Arc<Current>, Option<Watcher>), Failure> {
-    let invalid = |problems: crate::policy::Problems| Failure::Invalid(problems.to_string());
-    match folder {
-        Some(folder) => {
-            let (current, watcher) = Current::follow(folder).map_err(invalid)?;
-            Ok((current, Some(watcher)))
+    fn ready(&self, issuer: &str, seeded: Seeded) -> Ready {
+        let url = |address: SocketAddr| format!("http://{address}");
+        Ready {
+            issuer: issuer.to_owned(),
+            sidecar: url(self.sidecar.address()),
+            upstream: url(self.upstream.address()),
+            admin: url(self.admin.address()),
+            accounts: seeded.accounts,
+            applications: seeded.applications,
         }
-        None => Ok((Current::fixed(Policies::embedded().map_err(invalid)?), None)),
     }
 }
 
-/// Control counts log-ins by address, which axum has as an extension of its own.
-fn with_peer(router: Router) -> Router {
-    router.layer(axum::middleware::map_request(async |mut request: Request| {
-        if let Some(peer) = request.extensions().get::<Peer>().copied() {
-            request.extensions_mut().insert(ConnectInfo(peer.address));
-        }
-        request
-    }))
+async fn start_control(common: &Common, sidecar: SocketAddr, dev: &Dev) -> Result<Arc<Control>, Failure> {
+    let parsed = |url: &str| Url::parse(url).map_err(|error| Failure::Invalid(error.to_string()));
+    let setup = Setup {
+        issuer: parsed(&common.issuer)?,
+        resources: vec![parsed(&format!("http://{sidecar}"))?],
+        store: Arc::clone(&common.store),
+        policies: Arc::clone(&common.policies),
+        acknowledgements: Arc::clone(&common.acknowledgements),
+        sealer: sealing::sealer(&dev.data.join("key"))?,
+        clock: common.clock.clone(),
+        settings: Settings::default(),
+    };
+    Control::start(setup).await.map_err(|error| Failure::Unreachable(error.to_string()))
 }
 
-async fn start_sidecar(
-    issuer: &str,
-    upstream: &str,
-    bound: BoundWorkers,
-    store: &store::Shared,
-    policies: &Arc<Current>,
-    clock: &Clock,
-) -> Result<Running, Failure> {
+async fn start_sidecar(common: &Common, upstream: &str, bound: BoundWorkers) -> Result<Running, Failure> {
     let mut settings = settings::Sidecar::parse(Path::new("deploy/sidecar.toml"), ROUTES)?;
-    issuer.clone_into(&mut settings.issuer);
+    settings.issuer.clone_from(&common.issuer);
     for cloud in settings.upstreams.values_mut() {
         cloud.url = Url::parse(upstream).map_err(|error| Failure::Invalid(error.to_string()))?;
     }
     let name: SidecarId = "dev".parse().map_err(|error| Failure::Invalid(format!("{error}")))?;
-    let keep = data::StoreRecords { store: Arc::clone(store), runtime: tokio::runtime::Handle::current() };
+    let store = Arc::clone(&common.store);
+    let keep = data::StoreRecords { store, runtime: tokio::runtime::Handle::current() };
     let setup = start::Setup {
         settings,
         bound,
         name,
-        origin: StoreOrigin::new(Arc::clone(store), clock.clone()),
-        policies: Arc::clone(policies),
-        clock: clock.clone(),
+        origin: StoreOrigin::new(Arc::clone(&common.store), common.clock.clone()),
+        policies: Arc::clone(&common.policies),
+        clock: common.clock.clone(),
         keep: Box::new(keep),
     };
     start::start(setup).await.map_err(|error| Failure::Unreachable(error.to_string()))
@@ -205,17 +199,16 @@ async fn start_sidecar(
 /// Follows the store's changes, and waits until the sidecar has its lease and keys.
 async fn follow(
     sidecar: &Running,
-    store: &store::Shared,
-    acknowledgements: &Arc<Acknowledgements>,
+    common: &Common,
     stop: &CancellationToken,
 ) -> Result<JoinHandle<()>, Failure> {
     sidecar.publish_key().await.map_err(|error| Failure::Unreachable(error.to_string()))?;
     let follower = Follower {
         sidecar: sidecar.name().clone(),
-        store: Arc::clone(store),
+        store: Arc::clone(&common.store),
         slots: Arc::clone(sidecar.slots()),
         lease: Arc::clone(sidecar.lease()),
-        acknowledgements: Arc::clone(acknowledgements),
+        acknowledgements: Arc::clone(&common.acknowledgements),
         refresh_keys: sidecar.refresh_keys(),
         cut: sidecar.cut(),
     };

@@ -1,9 +1,8 @@
-//! The data directory: the store, the key that seals signing keys, and where decision records go.
+//! The data directory: ours alone, the store in it, and where decision records go.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tokio::runtime::Handle;
 
@@ -11,8 +10,6 @@ use super::super::Failure;
 use crate::model::decision::Decision;
 use crate::observe::records::Keep;
 use crate::store::{self, Shared};
-use crate::token::random::Secret;
-use crate::token::seal::Sealer;
 
 /// The data directory, ours alone as long as this value lives: two processes that both count on their own view of
 /// the store would break each other's promises.
@@ -47,42 +44,6 @@ pub(super) fn claim(data: &Path) -> Result<Claim, Failure> {
 pub(super) async fn open_store(data: &Path) -> Result<Shared, Failure> {
     let path = data.join("consentry.db");
     Ok(store::open(&format!("sqlite:{}", path.display())).await?)
-}
-
-/// What seals the signing keys: from `CONSENTRY_KEY`, or from a file in the data directory, made at the first start.
-pub(super) fn sealer(data: &Path) -> Result<Sealer, Failure> {
-    let secret = match std::env::var("CONSENTRY_KEY") {
-        Ok(text) => Secret::new(text),
-        Err(_) => key_file(&data.join("key"))?,
-    };
-    Sealer::new(secret.expose().trim().as_bytes()).map_err(|error| Failure::Invalid(error.to_string()))
-}
-
-fn key_file(path: &Path) -> Result<Secret, Failure> {
-    let failed = |what: &str, error: std::io::Error| {
-        Failure::Unreachable(format!(
-            "the key file {} cannot be {what}: {error}; give another directory with --data, or CONSENTRY_KEY",
-            path.display()
-        ))
-    };
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Secret::new(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let secret = Secret::random().map_err(|error| Failure::Unreachable(error.to_string()))?;
-            let write = || {
-                let part = PathBuf::from(format!("{}.part", path.display()));
-                let mut file =
-                    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-                file.write_all(secret.expose().as_bytes())?;
-                file.sync_all()?;
-                fs::rename(&part, path)?;
-                path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
-            };
-            write().map_err(|error| failed("written", error))?;
-            Ok(secret)
-        }
-        Err(error) => Err(failed("read", error)),
-    }
 }
 
 /// Keeps decision records in the store.

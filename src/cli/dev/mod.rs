@@ -49,13 +49,7 @@ impl Dev {
     /// What could not be opened, bound or read.
     pub fn run(self) -> Result<(), Failure> {
         log::start();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::Unreachable(format!("the machine gives no threads: {error}")))?;
-        let ended = runtime.block_on(self.serve());
-        runtime.shutdown_timeout(Duration::from_secs(1));
-        ended
+        super::on_runtime(self.serve())
     }
 
     async fn serve(self) -> Result<(), Failure> {
@@ -64,17 +58,23 @@ impl Dev {
             // A file of an earlier run would say that this one is ready.
             Ready::withdraw(file).map_err(|error| Failure::Unreachable(error.to_string()))?;
         }
-        let world = World::start(&self).await?;
+        let mut end = signals::End::new()?;
+        let world = tokio::select! {
+            started = World::start(&self) => started?,
+            () = end.come() => return Ok(()),
+        };
         if let Some(remark) = world.remark() {
             print::narrate(remark);
         }
         if let Some(story) = Walkthrough::new(world.ready()) {
             print::data(&story.text())?;
         }
-        if let Some(file) = &ready_file {
+        // In the data directory too, where `consentry app` looks for it.
+        let own = self.data.join("ready.json");
+        for file in ready_file.iter().chain([&own]) {
             world.ready().write(file).map_err(|error| Failure::Unreachable(error.to_string()))?;
         }
-        signals::ended().await?;
+        end.come().await;
         print::narrate("consentry: ending; calls under way may finish");
         world.end(DRAIN).await;
         Ok(())

@@ -32,7 +32,8 @@ pub(super) async fn administrator(
     };
     let optional = application.optional.without(&application.required);
     let dropped = granted.map(|granted| granted.without(&application.offered())).unwrap_or_default();
-    let onward = request.map_or_else(|| control.issuer().at("/"), |request| request.redirect_uri.clone());
+    let onward =
+        request.map_or_else(|| control.issuer().at("/console"), |request| request.redirect_uri.clone());
     Ok(respond(&Consent {
         visitor: Some(person.visitor()),
         action: action(control),

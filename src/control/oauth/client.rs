@@ -20,8 +20,6 @@ use crate::token::random::{Secret, equal};
 pub(super) struct Client {
     /// Which one.
     pub(super) application: Application,
-    /// Whether it proved it with a secret.
-    pub(super) authenticated: bool,
 }
 
 struct Presented {
@@ -43,23 +41,21 @@ pub(super) async fn authenticate(
     let application = control.store().application(&id).await?.ok_or_else(wrong)?;
     let kept = control.store().secrets(&id).await?;
     let must = application.kind.is_confidential() || !kept.is_empty();
-    let authenticated = match &presented.secret {
+    match &presented.secret {
         Some(secret) => {
             let hash = secret.hash();
             // Every kept secret is looked at, so that the time does not tell which one it was.
-            let hits = kept.iter().filter(|secret| equal(&secret.hash, &hash)).count();
-            if hits == 0 {
+            if kept.iter().filter(|secret| equal(&secret.hash, &hash)).count() == 0 {
                 return Err(wrong());
             }
-            true
         }
         None if must => return Err(wrong()),
-        None => false,
-    };
+        None => {}
+    }
     if !application.enabled {
         return Err(wrong());
     }
-    Ok(Client { application, authenticated })
+    Ok(Client { application })
 }
 
 fn presented(headers: &HeaderMap, form: &Parameters) -> Result<Presented, OAuthError> {

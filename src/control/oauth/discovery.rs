@@ -38,7 +38,7 @@ struct Metadata<'a> {
     code_challenge_methods_supported: [&'a str; 1],
     token_endpoint_auth_methods_supported: [&'a str; 3],
     revocation_endpoint_auth_methods_supported: [&'a str; 3],
-    introspection_endpoint_auth_methods_supported: [&'a str; 2],
+    introspection_endpoint_auth_methods_supported: [&'a str; 3],
     claims_supported: [&'a str; 13],
     claim_types_supported: [&'a str; 1],
     prompt_values_supported: [&'a str; 4],
@@ -67,7 +67,7 @@ impl<'a> Metadata<'a> {
             code_challenge_methods_supported: ["S256"],
             token_endpoint_auth_methods_supported: CLIENT_METHODS,
             revocation_endpoint_auth_methods_supported: CLIENT_METHODS,
-            introspection_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
+            introspection_endpoint_auth_methods_supported: CLIENT_METHODS,
             claims_supported: [
                 "iss",
                 "sub",

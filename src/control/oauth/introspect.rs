@@ -1,7 +1,8 @@
 //! `POST /v1/introspect` (RFC 7662): an application asks whether a token of its own can still be used.
 //!
-//! Only for clients that authenticate with a secret, and only about their own tokens: to anybody else every token is
-//! inactive. What makes a token inactive is what would make a sidecar refuse it.
+//! Only about a client's own tokens: to anybody else every token is inactive. A client with a secret proves itself by
+//! it; a public one has nothing to prove with but the token itself, which nobody can guess (§4). What makes a token
+//! inactive is what would make a sidecar refuse it.
 
 use std::sync::Arc;
 
@@ -25,9 +26,6 @@ pub(super) async fn post(
 ) -> Result<Response, OAuthError> {
     let form = Parameters::from_body(&headers, &body)?;
     let client = authenticate(&control, &headers, &form).await?;
-    if !client.authenticated {
-        return Err(OAuthError::client("introspection needs a client with a secret", false));
-    }
     let token =
         form.one("token")?.ok_or_else(|| OAuthError::new(Code::InvalidRequest, "token is missing"))?;
     let known = match about_access(&control, &client, token).await? {

@@ -75,7 +75,7 @@ pub(crate) async fn caller(
 pub(crate) fn proven(control: &Control, token: &str, audience: Option<&str>) -> Option<Caller> {
     let meant = |found: &str| audience.is_none_or(|audience| audience == found);
     let (issuer, now) = (control.issuer().as_str(), control.clock().seconds());
-    verify_access_token(&control.ring().verifiers, token, issuer, meant, now, 0).ok()
+    verify_access_token(&control.ring().verifiers, token, issuer, meant, now, SKEW).ok()
 }
 
 /// What the token says that it is for. Read before it is verified, and used for nothing but that.
@@ -87,3 +87,6 @@ pub(super) fn audience_of(token: &str) -> Option<String> {
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     serde_json::from_slice::<Claims>(&claims).ok().map(|claims| claims.aud)
 }
+
+/// By how many seconds the clocks of control nodes may differ.
+const SKEW: i64 = 2;

@@ -4,6 +4,8 @@
 //! there is no address that may be answered to, or a [`RedirectFault`] for the application itself. Nothing here
 //! asks the store.
 
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, REFERRER_POLICY};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
@@ -228,7 +230,10 @@ fn send_back(issuer: &Issuer, redirect_uri: &str, state: Option<&str>, pairs: &[
     }
     query.append_pair("iss", issuer.as_str());
     let join = if redirect_uri.contains('?') { '&' } else { '?' };
-    Redirect::to(&format!("{redirect_uri}{join}{}", query.finish())).into_response()
+    let mut response = Redirect::to(&format!("{redirect_uri}{join}{}", query.finish())).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
 }
 
 /// The characters that an `error_description` may have (RFC 6749 §4.1.2.1).

@@ -1,3 +1,5 @@
+//! Every page: headers, escaping, and what a person can read on it.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! The admin API through the router, over the embedded store.
+
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};

@@ -328,3 +328,36 @@ async fn a_person_who_is_not_logged_in_comes_back_to_the_request_and_a_fresh_log
         assert!(returned(&alice.open(&onward).await.expect(303), "code").is_some(), "{onward}");
     }
 }
+
+#[tokio::test]
+async fn an_issuer_with_a_path_is_found_in_every_form_and_works_below_it() {
+    let world = World::at("https://example.org/auth").await;
+    let get =
+        async |path: &str| world.send(Request::get(path).body(Body::empty()).unwrap()).await.expect(200).text;
+    let metadata = get("/.well-known/oauth-authorization-server/auth").await;
+    for path in [
+        "/.well-known/openid-configuration/auth",
+        "/auth/.well-known/openid-configuration",
+        "/auth/.well-known/oauth-authorization-server",
+        "/.well-known/openid-configuration",
+    ] {
+        assert_eq!(get(path).await, metadata, "{path}");
+    }
+    let metadata: Value = serde_json::from_str(&metadata).unwrap();
+    assert_eq!(metadata["issuer"], "https://example.org/auth");
+    assert_eq!(metadata["token_endpoint"], "https://example.org/auth/v1/token");
+    get("/auth/v1/keys").await;
+    let login = world.send(Request::get("/auth/login").body(Body::empty()).unwrap()).await.expect(200);
+    assert!(login.text.contains("action=\"/auth/login\""), "{}", login.text);
+    let cookie = login.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.starts_with("__Host-consentry-login=") && cookie.contains("; Secure"), "{cookie}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_and_what_is_not_done_is_a_problem() {
+    let world = World::new().await;
+    let send =
+        |method: &str, path: &str| Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    world.send(send("GET", "/nothing")).await.expect_problem(404, "not_found");
+    world.send(send("DELETE", "/v1/token")).await.expect_problem(405, "method_not_allowed");
+}

@@ -1,3 +1,5 @@
+//! The console through the router, over the embedded store.
+
 use axum::body::Body;
 use axum::http::Request;
 

@@ -65,11 +65,15 @@ impl Answer {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::at("http://127.0.0.1:8081").await
+    }
+
+    pub(crate) async fn at(issuer: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store =
             store::open(&format!("sqlite:{}", folder.path().join("store.db").display())).await.unwrap();
         let setup = Setup {
-            issuer: "http://127.0.0.1:8081".parse().unwrap(),
+            issuer: issuer.parse().unwrap(),
             resources: Vec::new(),
             store,
             policies: Current::fixed(Policies::embedded().unwrap()),

@@ -1,3 +1,5 @@
+//! The canonicaliser: what it takes stays as it is, and what can be read in two ways is refused.
+
 use http::Request;
 use http::request::Builder;
 use proptest::prelude::*;

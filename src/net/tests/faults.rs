@@ -1,3 +1,5 @@
+//! Upstreams and callers that break, go silent or go away.
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 

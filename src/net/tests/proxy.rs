@@ -1,3 +1,5 @@
+//! Requests and answers through the proxy: reuse, retries, HTTP/2, upgrades, the drain.
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -1,3 +1,5 @@
+//! Bodies that stream, stall and are cut.
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The follower against hyper itself, on heads and bodies split anywhere, and against every smuggling form.
+
 use std::convert::Infallible;
 use std::sync::Arc;
 
