@@ -17,7 +17,7 @@ mod standing;
 use std::sync::{Arc, Weak};
 
 pub use near::Near;
-pub use standing::{Held, Standing};
+pub use standing::{Held, Named, Standing};
 
 use parking_lot::Mutex;
 
