@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use consentry::config::sidecar as settings;
-use consentry::grants::origin::{Origin, OriginError};
+use consentry::grants::origin::{Origin, OriginError, OwnKey};
 use consentry::model::account::{Principal, PrincipalKey, PrincipalKind};
 use consentry::model::application::{Application, ApplicationType};
 use consentry::model::grant::{AssignmentMode, Grant, GrantState, Installed};
@@ -20,7 +20,6 @@ use consentry::observe::records::JsonLines;
 use consentry::policy::Policies;
 use consentry::policy::reload::Current;
 use consentry::sidecar::start::{self, Running, Setup};
-use consentry::store::SidecarKey;
 use consentry::token::issue::AccessToken;
 use consentry::token::keys::{Purpose, Signer, generate};
 use jiff::Timestamp;
@@ -50,7 +49,7 @@ impl Origin for Memory {
         Ok(self.jwks.clone())
     }
 
-    async fn publish_key(&self, _: &SidecarKey) -> Result<(), OriginError> {
+    async fn publish_key(&self, _: &OwnKey) -> Result<(), OriginError> {
         Ok(())
     }
 }
