@@ -77,6 +77,8 @@ pub struct Settings {
     pub consent_seconds: i64,
     /// For how long a new signing key is published before it signs, in seconds.
     pub key_notice_seconds: i64,
+    /// After how long a signing key is followed by a new one, in seconds.
+    pub key_life_seconds: i64,
     /// How often a password may be wrong.
     pub throttle: ThrottleSettings,
     /// How many passwords are checked at once.
@@ -92,6 +94,7 @@ impl Default for Settings {
             session_seconds: 8 * 3600,
             consent_seconds: 600,
             key_notice_seconds: 900,
+            key_life_seconds: 30 * 24 * 3600,
             throttle: ThrottleSettings::default(),
             logins_at_once: 2,
             body_limit: 64 * 1024,
@@ -241,7 +244,6 @@ impl Control {
 }
 
 /// Tells the router whose request it is: log-ins are counted by address, which axum has as an extension of its own.
-#[must_use]
 pub fn with_peer(router: Router) -> Router {
     router.layer(axum::middleware::map_request(async |mut request: axum::extract::Request| {
         if let Some(peer) = request.extensions().get::<Peer>().copied() {

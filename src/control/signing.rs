@@ -102,6 +102,9 @@ impl Control {
                 if let Err(error) = self.store.forget_old_tokens(now).await {
                     tracing::warn!(error = %error, "the store could not forget what is over; it will be tried again");
                 }
+                if let Err(error) = self.rotate_when_due(now).await {
+                    tracing::warn!(error = %error, "the signing keys could not be rotated; the last ones go on");
+                }
             }
             if let Err(error) = self.catch_up(&mut seen).await {
                 tracing::warn!(error = %error, "the signing keys could not be read again; the last ones stay");
@@ -109,6 +112,12 @@ impl Control {
             // Other nodes do not wake this one; a closed channel only makes the wait longer.
             let _ = tokio::time::timeout(LOOK_AGAIN, woken.changed()).await;
         }
+    }
+
+    async fn rotate_when_due(&self, now: Timestamp) -> Result<(), StartError> {
+        let newest = self.store.signing_keys(now).await?.iter().map(|key| key.active_from).max();
+        let due = newest.is_none_or(|from| later(from, self.settings.key_life_seconds) <= now);
+        if due { self.rotate_keys().await } else { Ok(()) }
     }
 
     async fn catch_up(&self, seen: &mut Seq) -> Result<(), StartError> {

@@ -13,8 +13,11 @@ use tokio::sync::OnceCell;
 /// The reads under way.
 #[derive(Debug)]
 pub(super) struct Flights<K, V> {
-    under_way: Mutex<HashMap<(K, u64), Arc<OnceCell<V>>>>,
+    under_way: Mutex<HashMap<(K, u64), Flight<V>>>,
 }
+
+/// One read, and what it brought.
+type Flight<V> = Arc<OnceCell<V>>;
 
 impl<K, V> Default for Flights<K, V> {
     fn default() -> Self {

@@ -134,7 +134,7 @@ impl Worker {
         ledger.identified(&caller);
         ledger.called(&call);
         seen.known = Some(Arc::clone(&known));
-        headers::strip_credentials(&mut head.headers);
+        headers::strip_credentials(&mut head.headers, &canonical);
         ledger.lap(Phase::Identify);
 
         // What the account has granted.

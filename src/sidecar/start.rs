@@ -211,13 +211,25 @@ impl Running {
         })
     }
 
-    /// Publishes the key that assumed identities are signed with, for a day. Call it again in time.
+    /// Publishes the key that assumed identities are signed with, for a day.
     ///
     /// # Errors
     /// The control plane did not take it.
     pub async fn publish_key(&self) -> Result<(), OriginError> {
-        let published_until = self.clock.now() + SignedDuration::from_hours(24);
-        self.origin.publish_key(&OwnKey { published_until, ..self.key.clone() }).await
+        publish(&*self.origin, &self.key, &self.clock).await
+    }
+
+    /// Publishes the key again and again, in time. Never ends: run it as a task of its own.
+    pub fn keep_published(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (origin, key, clock) = (Arc::clone(&self.origin), self.key.clone(), self.clock.clone());
+        async move {
+            loop {
+                tokio::time::sleep(PUBLISH_EVERY).await;
+                if let Err(error) = publish(&*origin, &key, &clock).await {
+                    tracing::warn!(%error, "this sidecar's key could not be published again; it will be tried later");
+                }
+            }
+        }
     }
 
     /// Ends it: takes no new connection, lets what is under way finish within `limit`, writes the last records.
@@ -230,11 +242,12 @@ impl Running {
     }
 }
 
+async fn publish(origin: &dyn Origin, key: &OwnKey, clock: &Clock) -> Result<(), OriginError> {
+    let published_until = clock.now() + SignedDuration::from_hours(24);
+    origin.publish_key(&OwnKey { published_until, ..key.clone() }).await
+}
+
 /// What one worker serves with.
-#[expect(
-    clippy::type_complexity,
-    reason = "the function's type is what net asks for, and is named nowhere else"
-)]
 fn prepare(
     sidecar: &Arc<Sidecar>,
     settings: &[(Arc<str>, UpstreamSettings)],
@@ -277,3 +290,6 @@ fn reach(upstream: &settings::Upstream) -> Result<UpstreamSettings, StartError> 
     reach.body_idle = Duration::from_millis(upstream.idle_timeout_ms);
     Ok(reach)
 }
+
+/// Several tries fit into the day that a key is published for.
+const PUBLISH_EVERY: Duration = Duration::from_secs(4 * 3600);

@@ -16,6 +16,7 @@ use super::{Dev, data, loopback};
 use crate::config::sidecar as settings;
 use crate::control::{Control, Settings, Setup, with_peer};
 use crate::demo::ready::Ready;
+use crate::demo::seed::Seeded;
 use crate::demo::story::Walkthrough;
 use crate::demo::{seed, upstream};
 use crate::grants::acknowledge::Acknowledgements;
@@ -52,72 +53,64 @@ struct Sockets {
     sidecar: BoundWorkers,
 }
 
+/// What the roles share.
+struct Common {
+    issuer: String,
+    store: store::Shared,
+    policies: Arc<Current>,
+    acknowledgements: Arc<Acknowledgements>,
+    clock: Clock,
+}
+
 impl World {
     /// Starts everything; when it answers, calls are served.
     pub(super) async fn start(dev: &Dev) -> Result<Self, Failure> {
-        let clock = Clock::system();
         let claim = data::claim(&dev.data)?;
-        let store = data::open_store(&dev.data).await?;
         let (policies, watcher) = policies::in_force(dev.policies().as_deref())?;
         let sockets = Sockets::bind(dev).await?;
-        let issuer = format!("http://{}", sockets.control.address());
-        let acknowledgements = Arc::new(Acknowledgements::default());
-        let control = Control::start(Setup {
-            issuer: Url::parse(&issuer).map_err(|error| Failure::Invalid(error.to_string()))?,
-            resources: Url::parse(&format!("http://{}", sockets.sidecar.address())).into_iter().collect(),
-            store: Arc::clone(&store),
-            policies: Arc::clone(&policies),
-            acknowledgements: Arc::clone(&acknowledgements),
-            sealer: sealing::sealer(&dev.data.join("key"))?,
-            clock: clock.clone(),
-            settings: Settings::default(),
-        })
-        .await
-        .map_err(|error| Failure::Unreachable(error.to_string()))?;
-        let seeded = seed::seed(&store, control.passwords(), &dev.data, &clock)
+        let common = Common {
+            issuer: format!("http://{}", sockets.control.address()),
+            store: data::open_store(&dev.data).await?,
+            policies,
+            acknowledgements: Arc::default(),
+            clock: Clock::system(),
+        };
+        let control = start_control(&common, sockets.sidecar.address(), dev).await?;
+        let seeded = seed::seed(&common.store, control.passwords(), &dev.data, &common.clock)
             .await
             .map_err(|error| Failure::Unreachable(error.to_string()))?;
-        let Sockets { control: control_socket, upstream: upstream_socket, admin: admin_socket, sidecar } =
-            sockets;
-        let url = |address: SocketAddr| format!("http://{address}");
-        let ready = Ready {
-            issuer: issuer.clone(),
-            sidecar: url(sidecar.address()),
-            upstream: url(upstream_socket.address()),
-            admin: url(admin_socket.address()),
-            accounts: seeded.accounts,
-            applications: seeded.applications,
-        };
+        let remark = seeded.remark.clone();
+        let ready = sockets.ready(&common.issuer, seeded);
         let upstream_settings = upstream::Settings {
-            issuer: issuer.clone(),
+            issuer: common.issuer.clone(),
             audience: "cloud".to_owned(),
-            clock: clock.clone(),
+            clock: common.clock.clone(),
             walkthrough: Walkthrough::new(&ready),
         };
-        let tending = tokio::spawn({
-            let control = Arc::clone(&control);
-            async move { control.tend().await }
+        let tended = Arc::clone(&control);
+        let control = sockets.control.serve(TowerToHyperService::new(with_peer(control.router())));
+        let upstream = sockets.upstream.serve(TowerToHyperService::new(upstream::router(upstream_settings)));
+        let sidecar = start_sidecar(&common, &ready.upstream, sockets.sidecar).await?;
+        let admin = admin::serve(sockets.admin, Arc::clone(sidecar.status()));
+        let published = sidecar.keep_published();
+        let tending = tokio::spawn(async move {
+            tokio::join!(tended.tend(), published);
         });
-        let control = control_socket.serve(TowerToHyperService::new(with_peer(control.router())));
-        let upstream = upstream_socket.serve(TowerToHyperService::new(upstream::router(upstream_settings)));
-        let running = start_sidecar(&issuer, &ready.upstream, sidecar, &store, &policies, &clock).await?;
-        let status = Arc::clone(running.status());
-        let admin = admin::serve(admin_socket, status);
         let stop = CancellationToken::new();
-        let follower = follow(&running, &store, &acknowledgements, &stop).await?;
-        let remark = seeded.remark;
+        let follower = follow(&sidecar, &common, &stop).await?;
+        let (_policies, _claim) = (watcher, claim);
         Ok(Self {
             ready,
             remark,
             control,
             upstream,
             admin,
-            sidecar: running,
+            sidecar,
             stop,
             follower,
             tending,
-            _policies: watcher,
-            _claim: claim,
+            _policies,
+            _claim,
         })
     }
 
@@ -153,30 +146,51 @@ impl Sockets {
             sidecar: BoundWorkers::new(on(dev.sidecar_port)).map_err(failed)?,
         })
     }
+
+    fn ready(&self, issuer: &str, seeded: Seeded) -> Ready {
+        let url = |address: SocketAddr| format!("http://{address}");
+        Ready {
+            issuer: issuer.to_owned(),
+            sidecar: url(self.sidecar.address()),
+            upstream: url(self.upstream.address()),
+            admin: url(self.admin.address()),
+            accounts: seeded.accounts,
+            applications: seeded.applications,
+        }
+    }
 }
 
-async fn start_sidecar(
-    issuer: &str,
-    upstream: &str,
-    bound: BoundWorkers,
-    store: &store::Shared,
-    policies: &Arc<Current>,
-    clock: &Clock,
-) -> Result<Running, Failure> {
+async fn start_control(common: &Common, sidecar: SocketAddr, dev: &Dev) -> Result<Arc<Control>, Failure> {
+    let parsed = |url: &str| Url::parse(url).map_err(|error| Failure::Invalid(error.to_string()));
+    let setup = Setup {
+        issuer: parsed(&common.issuer)?,
+        resources: vec![parsed(&format!("http://{sidecar}"))?],
+        store: Arc::clone(&common.store),
+        policies: Arc::clone(&common.policies),
+        acknowledgements: Arc::clone(&common.acknowledgements),
+        sealer: sealing::sealer(&dev.data.join("key"))?,
+        clock: common.clock.clone(),
+        settings: Settings::default(),
+    };
+    Control::start(setup).await.map_err(|error| Failure::Unreachable(error.to_string()))
+}
+
+async fn start_sidecar(common: &Common, upstream: &str, bound: BoundWorkers) -> Result<Running, Failure> {
     let mut settings = settings::Sidecar::parse(Path::new("deploy/sidecar.toml"), ROUTES)?;
-    issuer.clone_into(&mut settings.issuer);
+    settings.issuer.clone_from(&common.issuer);
     for cloud in settings.upstreams.values_mut() {
         cloud.url = Url::parse(upstream).map_err(|error| Failure::Invalid(error.to_string()))?;
     }
     let name: SidecarId = "dev".parse().map_err(|error| Failure::Invalid(format!("{error}")))?;
-    let keep = data::StoreRecords { store: Arc::clone(store), runtime: tokio::runtime::Handle::current() };
+    let store = Arc::clone(&common.store);
+    let keep = data::StoreRecords { store, runtime: tokio::runtime::Handle::current() };
     let setup = start::Setup {
         settings,
         bound,
         name,
-        origin: StoreOrigin::new(Arc::clone(store), clock.clone()),
-        policies: Arc::clone(policies),
-        clock: clock.clone(),
+        origin: StoreOrigin::new(Arc::clone(&common.store), common.clock.clone()),
+        policies: Arc::clone(&common.policies),
+        clock: common.clock.clone(),
         keep: Box::new(keep),
     };
     start::start(setup).await.map_err(|error| Failure::Unreachable(error.to_string()))
@@ -185,17 +199,16 @@ async fn start_sidecar(
 /// Follows the store's changes, and waits until the sidecar has its lease and keys.
 async fn follow(
     sidecar: &Running,
-    store: &store::Shared,
-    acknowledgements: &Arc<Acknowledgements>,
+    common: &Common,
     stop: &CancellationToken,
 ) -> Result<JoinHandle<()>, Failure> {
     sidecar.publish_key().await.map_err(|error| Failure::Unreachable(error.to_string()))?;
     let follower = Follower {
         sidecar: sidecar.name().clone(),
-        store: Arc::clone(store),
+        store: Arc::clone(&common.store),
         slots: Arc::clone(sidecar.slots()),
         lease: Arc::clone(sidecar.lease()),
-        acknowledgements: Arc::clone(acknowledgements),
+        acknowledgements: Arc::clone(&common.acknowledgements),
         refresh_keys: sidecar.refresh_keys(),
         cut: sidecar.cut(),
     };

@@ -46,6 +46,8 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route("/api/v1/applications/{client_id}/consents/{login}", delete(consents::withdraw))
         .route("/api/v1/official-applications", get(official::list))
         .route("/api/v1/official-applications/{client_id}/provision", post(official::provision))
+        // The same below the installed ones, where a script that goes on to assign it looks for it.
+        .route("/api/v1/applications/{client_id}/provision", post(official::provision))
         .route("/api/v1/publisher/applications", get(publisher::list).post(publisher::register))
         .route("/api/v1/publisher/applications/{client_id}/secrets", get(secrets::list).post(secrets::add))
         .route("/api/v1/publisher/applications/{client_id}/secrets/{secret_id}", delete(secrets::remove))
