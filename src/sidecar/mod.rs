@@ -1,7 +1,7 @@
 //! PEP: the sidecar. One request comes in; it is forwarded with the user's assumed identity, or refused.
 //!
-//! The whole life of a call stands in [`Worker::pass`], each step's output the next step's input. A step that fails
-//! ends in a [`Refusal`]; there is no other way out, and every way out leaves a record.
+//! The whole life of a call stands in `Worker::pass`, each step's output the next step's input. A step that fails
+//! ends in a `Refusal`; there is no other way out, and every way out leaves a record.
 
 mod adapter;
 pub mod admin;
