@@ -3,15 +3,18 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::id::DecisionId;
 
 /// One call's record. What was not known when the call ended is absent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Decision {
     /// Its id, which the answer carried in `x-consentry-decision`.
+    #[schema(value_type = String)]
     pub id: DecisionId,
     /// When the call arrived.
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// The sidecar that took it.
     pub sidecar: String,
@@ -68,7 +71,7 @@ pub struct Decision {
 }
 
 /// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It was passed on to the upstream.
@@ -98,7 +101,7 @@ impl Outcome {
 }
 
 /// Microseconds that each phase took; a phase that was not reached counts 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Took {
     /// Canonicaliser and adapter.
     pub read: u32,
@@ -114,4 +117,30 @@ pub struct Took {
     pub forward: u32,
     /// All together.
     pub total: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema;
+    use utoipa::openapi::{OpenApiBuilder, schema::Components};
+
+    use super::*;
+
+    /// With `BLESS=1` in the environment the file is rewritten, and the change is read in the diff.
+    #[test]
+    fn the_schema_of_a_record_stays_as_it_is() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/decision.json");
+        let mut schemas = vec![(Decision::name().into_owned(), Decision::schema())];
+        Decision::schemas(&mut schemas);
+        let mut components = Components::new();
+        components.schemas.extend(schemas);
+        let document = OpenApiBuilder::new().components(Some(components)).build();
+        let found = serde_json::to_value(document).unwrap()["components"]["schemas"].clone();
+        let mut found = serde_json::to_string_pretty(&found).unwrap();
+        found.push('\n');
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, &found).unwrap();
+        }
+        assert_eq!(found, std::fs::read_to_string(path).unwrap_or_default(), "rewrite {path} with BLESS=1");
+    }
 }
