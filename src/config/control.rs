@@ -39,3 +39,26 @@ impl Control {
         file::parse(path, &file::text(path)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../deploy/control.toml");
+
+    fn parse(text: &str) -> Result<Control, ConfigError> {
+        file::parse(Path::new("control.toml"), text)
+    }
+
+    #[test]
+    fn the_example_sets_all_that_can_be_set() {
+        let settings = parse(EXAMPLE).unwrap();
+        assert!(settings.key_file.is_some() && settings.policies.is_some() && settings.resources.len() == 1);
+    }
+
+    #[test]
+    fn a_setting_that_nobody_knows_is_refused_where_it_stands() {
+        let error = parse(&EXAMPLE.replace("\nstore", "\nstor")).unwrap_err().to_string();
+        assert!(error.starts_with("control.toml:6:1: unknown field `stor`"), "{error}");
+    }
+}

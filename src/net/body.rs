@@ -15,7 +15,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::headers::keep_listed_trailers;
 use super::upstream::Lease;
-use super::watch::{Cut, Exchange, Link, Patience, Slot, Verdict};
+use super::watch::{Cut, Exchange, Link, Order, Patience, Slot, Verdict};
 use super::wire::Fault;
 
 /// Why a body did not come to its end.
@@ -184,6 +184,7 @@ impl Upload {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         // Every byte that the library decoded has passed the follower before.
         if let Some(fault) = fault(&self.exchange) {
+            self.exchange.link.order(Order::Finish);
             return Poll::Ready(Some(Err(Broken::Framing(fault))));
         }
         match polled {

@@ -1,7 +1,7 @@
 //! PEP: the sidecar. One request comes in; it is forwarded with the user's assumed identity, or refused.
 //!
-//! The whole life of a call stands in [`Worker::pass`], each step's output the next step's input. A step that fails
-//! ends in a [`Refusal`]; there is no other way out, and every way out leaves a record.
+//! The whole life of a call stands in `Worker::pass`, each step's output the next step's input. A step that fails
+//! ends in a `Refusal`; there is no other way out, and every way out leaves a record.
 
 mod adapter;
 pub mod admin;
@@ -135,7 +135,7 @@ impl Worker {
         ledger.identified(&caller);
         ledger.called(&call);
         seen.known = Some(Arc::clone(&known));
-        headers::strip_credentials(&mut head.headers);
+        headers::strip_credentials(&mut head.headers, &canonical);
         ledger.lap(Phase::Identify);
 
         // What the account has granted.

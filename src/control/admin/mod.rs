@@ -4,7 +4,7 @@
 //! problems with a stable code, a sentence and the next step. An account sees its own things only; what belongs to
 //! another answers like what does not exist. The console does through the functions of this folder what it does.
 //!
-//! To add an endpoint: one file with its function and its `utoipa::path`, one line in [`routes`], one in `openapi`.
+//! To add an endpoint: one file with its function and its `utoipa::path`, one line in `routes`, one in `openapi`.
 
 pub(in crate::control) mod applications;
 pub(in crate::control) mod assignments;
@@ -46,6 +46,8 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route("/api/v1/applications/{client_id}/consents/{login}", delete(consents::withdraw))
         .route("/api/v1/official-applications", get(official::list))
         .route("/api/v1/official-applications/{client_id}/provision", post(official::provision))
+        // The same below the installed ones, where a script that goes on to assign it looks for it.
+        .route("/api/v1/applications/{client_id}/provision", post(official::provision))
         .route("/api/v1/publisher/applications", get(publisher::list).post(publisher::register))
         .route("/api/v1/publisher/applications/{client_id}/secrets", get(secrets::list).post(secrets::add))
         .route("/api/v1/publisher/applications/{client_id}/secrets/{secret_id}", delete(secrets::remove))

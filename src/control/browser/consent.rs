@@ -146,7 +146,7 @@ async fn carry_out(
         Question::Account { seen, required, optional } => {
             check_chosen(chosen, &required.union(&optional))?;
             let scopes = required.union(chosen);
-            let declined = optional.without(&scopes);
+            let declined = optional.beyond(&scopes);
             grant(control, person, application, Choice { scopes, declined, seen, uses_it }).await
         }
         Question::Person { scopes } => {

@@ -1,7 +1,6 @@
 //! The one host of a request (RFC 9110 section 7.2, RFC 9112 section 3.2, RFC 9113 section 8.3.1).
 
 use http::HeaderValue;
-use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
 
@@ -26,10 +25,14 @@ enum Spelled {
 
 impl Host {
     /// The host of a request: exactly one, and the same in every place that names it.
-    pub(super) fn read(parts: &Parts) -> Result<Self, Malformed> {
-        let mut headers = parts.headers.get_all(HOST).iter();
-        let (header, second) = (headers.next(), headers.next());
-        if second.is_some() {
+    ///
+    /// `header` is the first `Host` header, and `headers` how many there are.
+    pub(super) fn read(
+        parts: &Parts,
+        header: Option<&HeaderValue>,
+        headers: usize,
+    ) -> Result<Self, Malformed> {
+        if headers > 1 {
             return Err(Malformed::TwoHosts);
         }
         let authority = parts.uri.authority();
@@ -73,7 +76,7 @@ impl Host {
 impl Spelled {
     fn as_str(&self) -> &str {
         match self {
-            Self::Header(value) => value.to_str().unwrap_or_default(),
+            Self::Header(value) => std::str::from_utf8(value.as_bytes()).unwrap_or_default(),
             Self::Authority(authority) => authority.as_str(),
             Self::Lowered(text) => text,
         }
@@ -89,11 +92,12 @@ fn split(text: &str) -> Option<(usize, Option<u16>)> {
             end + 2
         }
         None => {
-            let end = text.find(':').unwrap_or(text.len());
-            let bytes = text.get(..end)?.as_bytes();
+            let bytes = text.as_bytes();
             let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+            let end = bytes.iter().position(|byte| !plain(byte)).unwrap_or(bytes.len());
+            let bytes = bytes.get(..end)?;
             let dotted = matches!(bytes.first(), None | Some(b'.')) || bytes.last() == Some(&b'.');
-            if dotted || bytes.len() > 253 || !bytes.iter().all(plain) {
+            if dotted || bytes.len() > 253 {
                 return None;
             }
             end

@@ -20,6 +20,7 @@ use http::{HeaderMap, Method, Version};
 use hyper::body::Body as _;
 
 use super::body::Inbound;
+use super::headers::Census;
 use host::Host;
 pub use malformed::Malformed;
 
@@ -37,10 +38,7 @@ pub struct Rules {
 /// A well-formed request for which no route has spoken yet.
 #[derive(Debug)]
 pub struct Candidate {
-    method: Method,
-    target: PathAndQuery,
-    host: Host,
-    websocket: bool,
+    canonical: Canonical,
     has_body: bool,
     resolved: Option<path::Odd>,
 }
@@ -52,6 +50,7 @@ pub struct Canonical {
     target: PathAndQuery,
     host: Host,
     websocket: bool,
+    census: Census,
 }
 
 /// Reads the head of a request.
@@ -68,25 +67,27 @@ pub fn read(parts: &Parts, body: &Inbound) -> Result<Candidate, Malformed> {
     if parts.headers.len() > MOST_HEADERS {
         return Err(Malformed::TooManyHeaders);
     }
-    let host = Host::read(parts)?;
-    let websocket = is_websocket(parts)?;
+    let (census, host) = Census::take(&parts.headers);
+    let host = Host::read(parts, host, census.hosts)?;
+    let websocket = census.upgrade && is_websocket(parts)?;
     let target = parts.uri.path_and_query().ok_or(Malformed::TargetForm)?;
     let (target, resolved) = path::read(target)?;
     let has_body = !body.is_end_stream();
-    Ok(Candidate { method: parts.method.clone(), target, host, websocket, has_body, resolved })
+    let canonical = Canonical { method: parts.method.clone(), target, host, websocket, census };
+    Ok(Candidate { canonical, has_body, resolved })
 }
 
 impl Candidate {
     /// The path, with dot segments and empty segments resolved: what a route is found by.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.target.path()
+        self.canonical.path()
     }
 
     /// The host without its port, in lower case.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.host.name()
+        self.canonical.host()
     }
 
     /// Applies what the route allows.
@@ -94,18 +95,18 @@ impl Candidate {
     /// # Errors
     /// [`Malformed`] where the route does not allow what the request needs.
     pub fn admit(self, rules: Rules) -> Result<Canonical, Malformed> {
-        if let Some(odd) = self.resolved.filter(|_| !rules.normalise) {
+        let Self { canonical, has_body, resolved } = self;
+        if let Some(odd) = resolved.filter(|_| !rules.normalise) {
             return Err(odd.into());
         }
-        if self.websocket && !rules.websocket {
+        if canonical.websocket && !rules.websocket {
             return Err(Malformed::Upgrade);
         }
-        let bodiless = matches!(self.method, Method::GET | Method::HEAD | Method::DELETE);
-        if self.has_body && bodiless && !rules.body_on_any_method {
+        let bodiless = matches!(canonical.method, Method::GET | Method::HEAD | Method::DELETE);
+        if has_body && bodiless && !rules.body_on_any_method {
             return Err(Malformed::UnexpectedBody);
         }
-        let Self { method, target, host, websocket, .. } = self;
-        Ok(Canonical { method, target, host, websocket })
+        Ok(canonical)
     }
 }
 
@@ -156,6 +157,10 @@ impl Canonical {
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.host.port()
+    }
+
+    pub(super) fn census(&self) -> Census {
+        self.census
     }
 
     /// Whether this is a WebSocket handshake that the route lets through.

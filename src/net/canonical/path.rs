@@ -53,21 +53,21 @@ pub(super) fn decoded(segment: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether there is nothing in the path that needs a second look.
+/// Whether there is nothing in the path that needs a second look. No branch per byte: the classes of all bytes
+/// are gathered, and those of the bytes after a slash.
 fn is_plain(path: &[u8]) -> Result<bool, Malformed> {
-    let mut plain = true;
-    let mut previous = 0;
+    let (mut all, mut after_slash, mut previous) = (0_u8, 0_u8, 0_u8);
     for byte in path {
-        let class = PATH.get(usize::from(*byte)).copied().unwrap_or(Class::Refused);
-        match class {
-            Class::Plain => {}
-            Class::Refused => return Err(Malformed::TargetCharacter),
-            Class::Percent => plain = false,
-            Class::Slash | Class::Dot => plain &= previous != b'/',
-        }
-        previous = *byte;
+        let class = PATH.get(usize::from(*byte)).copied().unwrap_or(REFUSED);
+        all |= class;
+        // All ones after a slash, and nothing otherwise.
+        after_slash |= class & 0_u8.wrapping_sub(previous & SLASH);
+        previous = class;
     }
-    Ok(plain)
+    if all & REFUSED != 0 {
+        return Err(Malformed::TargetCharacter);
+    }
+    Ok(all & PERCENT == 0 && after_slash & (SLASH | DOT) == 0)
 }
 
 fn check_segments(path: &str) -> Result<Option<Odd>, Malformed> {
@@ -174,30 +174,26 @@ fn byte(high: u8, low: u8) -> Option<u8> {
     Some(digit(high)? * 16 + digit(low)?)
 }
 
-#[derive(Clone, Copy)]
-enum Class {
-    Plain,
-    Slash,
-    Dot,
-    Percent,
-    Refused,
-}
+const SLASH: u8 = 1;
+const DOT: u8 = 2;
+const PERCENT: u8 = 4;
+const REFUSED: u8 = 8;
 
 /// RFC 3986 section 3.3: `pchar` and the slash. Everything else must be percent-encoded.
-static PATH: [Class; 256] = {
-    let mut classes = [Class::Refused; 256];
+static PATH: [u8; 256] = {
+    let mut classes = [REFUSED; 256];
     let mut byte = 0_u8;
     loop {
         #[expect(clippy::indexing_slicing, reason = "the index is a byte and the table has 256 entries")]
         {
             classes[byte as usize] = match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => Class::Plain,
-                b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => Class::Plain,
-                b':' | b'@' => Class::Plain,
-                b'/' => Class::Slash,
-                b'.' => Class::Dot,
-                b'%' => Class::Percent,
-                _ => Class::Refused,
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => 0,
+                b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => 0,
+                b':' | b'@' => 0,
+                b'/' => SLASH,
+                b'.' => DOT,
+                b'%' => PERCENT,
+                _ => REFUSED,
             };
         }
         if byte == u8::MAX {

@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -93,24 +92,10 @@ where
         Ok(())
     }
 
-    fn answer(
-        &self,
-        link: &Rc<Link>,
-        request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<Answer>, Abandoned>> + use<S, R> {
+    fn answer(&self, link: &Rc<Link>, request: Request<Incoming>) -> R {
         let exchange = Exchange::begin(link, &self.watch);
-        let number = exchange.number;
         let request = request.map(|body| Inbound::arriving(body, &exchange));
-        let answer = (self.serve)(request, exchange);
-        let link = Rc::clone(link);
-        async move {
-            let mut response = answer.await?;
-            // Nobody knows where the next request would begin.
-            if link.findings.fault(number).is_some() {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok(response)
-        }
+        (self.serve)(request, exchange)
     }
 
     /// TLS, and which HTTP it is to be.

@@ -82,7 +82,7 @@ async fn forward(
         Ok(canonical) => canonical,
         Err(malformed) => return Ok(refusal(malformed.status(), malformed.code())),
     };
-    headers::strip_credentials(&mut parts.headers);
+    headers::strip_credentials(&mut parts.headers, &canonical);
     parts.uri = Uri::from(canonical.target().clone());
     let cut = Cut::when(move || fired.load(Ordering::SeqCst));
     match upstream.send(Request::from_parts(parts, body), &exchange, Some(&cut)).await {

@@ -150,12 +150,14 @@ struct Waiting<'a> {
     exchange: &'a Exchange,
     cut: Option<&'a Cut>,
     progress: Option<Rc<Progress>>,
+    /// The caller's side of an upgrade.
+    caller: Option<OnUpgrade>,
 }
 
 enum Outcome {
     /// The response, and the slot that waited for it.
     Head(Response<Incoming>, Slot),
-    Failed(hyper::Error, Option<Request<Inbound>>),
+    Failed(hyper::Error, Option<Box<Request<Inbound>>>),
     Late,
     Cut,
 }
@@ -186,76 +188,97 @@ impl Upstream {
     /// [`ForwardError`].
     pub async fn send(
         &self,
-        mut request: Request<Inbound>,
+        request: Request<Inbound>,
         exchange: &Exchange,
         cut: Option<&Cut>,
     ) -> Result<Response<Answer>, ForwardError> {
-        request.body_mut().wait_for(self.ticks.body, cut);
-        request.body_mut().prime().await.map_err(ForwardError::Request)?;
-        let caller = request.extensions_mut().remove::<OnUpgrade>();
-        let progress = request.body().progress();
-        let waiting = Waiting { exchange, cut, progress };
-        let (response, slot, lease) = self.deliver(request, &waiting).await?;
-        self.answer(response, slot, lease, &waiting, caller)
-    }
-
-    async fn deliver(
-        &self,
-        mut request: Request<Inbound>,
-        waiting: &Waiting<'_>,
-    ) -> Result<(Response<Incoming>, Slot, Lease), ForwardError> {
-        let mut spare = None;
+        let mut request = Some(request);
+        let waiting = self.prepare(&mut request, exchange, cut);
+        if waiting.progress.is_some() {
+            // Boxed, like everything that is not on the way of a call without a body over an open connection:
+            // the size of this future is copied with each call.
+            Box::pin(prime(&mut request)).await?;
+        }
+        let mut spare: Option<Box<Request<Inbound>>> = None;
         let mut fresh = false;
         loop {
-            let mut lease = self.pool.lease(fresh).await?;
-            self.shape(&mut request, &lease)?;
-            // The last moment: from here to the first byte nothing is awaited.
-            if waiting.cut.is_some_and(Cut::is_fired) {
-                return Err(ForwardError::Cut);
-            }
+            let mut lease = match self.pool.take(fresh) {
+                Some(lease) => lease,
+                None => Box::pin(self.pool.open(fresh)).await?,
+            };
+            let ready = self.shape(request.take(), &lease, &waiting)?;
             if lease.is_rested() && spare.is_none() {
-                spare = duplicate(&request);
+                spare = duplicate(&ready);
             }
-            match self.attempt(&mut lease, request, waiting).await {
-                Outcome::Head(response, slot) => return Ok((response, slot, lease)),
+            let outcome = match lease.sender() {
+                Sender::Http1(sender) => self.head(pin!(sender.try_send_request(ready)), &waiting).await,
+                Sender::Http2(sender) => {
+                    self.head(Box::pin(sender.try_send_request(ready)).as_mut(), &waiting).await
+                }
+            };
+            let (error, unsent) = match outcome {
+                Outcome::Head(response, slot) => return self.answer(response, slot, lease, waiting),
                 Outcome::Late => return Err(ForwardError::HeadTimeout),
                 Outcome::Cut => return Err(ForwardError::Cut),
-                // Not a byte of it was written: the connection had been closed before.
-                Outcome::Failed(_, Some(unsent)) if lease.is_reused() => request = unsent,
-                Outcome::Failed(error, _) => {
-                    if let Some(broken) = waiting.broken() {
-                        return Err(ForwardError::Request(broken));
-                    }
-                    match spare.take() {
-                        Some(again) if lease.is_reused() && ended_early(&error) => {
-                            request = again;
-                            fresh = true;
-                        }
-                        Some(_) | None => return Err(ForwardError::BrokenHead(reason(&error))),
-                    }
-                }
-            }
+                Outcome::Failed(error, unsent) => (error, unsent),
+            };
+            (request, fresh) = Self::again(&lease, &error, unsent, spare.take(), &waiting)?;
         }
     }
 
-    /// Gives the request the form that the upstream's protocol wants.
-    fn shape(&self, request: &mut Request<Inbound>, lease: &Lease) -> Result<(), ForwardError> {
+    fn prepare<'a>(
+        &self,
+        request: &mut Option<Request<Inbound>>,
+        exchange: &'a Exchange,
+        cut: Option<&'a Cut>,
+    ) -> Waiting<'a> {
+        let mut waiting = Waiting { exchange, cut, progress: None, caller: None };
+        if let Some(request) = request {
+            request.body_mut().wait_for(self.ticks.body, cut);
+            waiting.caller = request.extensions_mut().remove::<OnUpgrade>();
+            waiting.progress = request.body().progress();
+        }
+        waiting
+    }
+
+    /// What is to be sent once more, after a connection has failed, and whether on a new one.
+    #[cold]
+    fn again(
+        lease: &Lease,
+        error: &hyper::Error,
+        unsent: Option<Box<Request<Inbound>>>,
+        spare: Option<Box<Request<Inbound>>>,
+        waiting: &Waiting<'_>,
+    ) -> Result<(Option<Request<Inbound>>, bool), ForwardError> {
+        match (unsent, spare) {
+            // Not a byte of it was written: the connection had been closed before.
+            (Some(unsent), _) if lease.is_reused() => Ok((Some(*unsent), false)),
+            (None, Some(spare)) if lease.is_reused() && ended_early(error) => Ok((Some(*spare), true)),
+            (Some(_) | None, _) => Err(match waiting.broken() {
+                Some(broken) => broken.into(),
+                None => ForwardError::BrokenHead(reason(error)),
+            }),
+        }
+    }
+
+    /// Gives the request the form that the upstream's protocol wants, and asks for the last time.
+    fn shape(
+        &self,
+        request: Option<Request<Inbound>>,
+        lease: &Lease,
+        waiting: &Waiting<'_>,
+    ) -> Result<Request<Inbound>, ForwardError> {
+        // From here to the first byte nothing is awaited.
+        let mut request =
+            request.filter(|_| !waiting.cut.is_some_and(Cut::is_fired)).ok_or(ForwardError::Cut)?;
         if let Some(length) = request.body().whole_length() {
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
-        let keep_host = self.pool.settings.keep_host;
         if lease.is_http2() {
-            let mut parts = std::mem::take(request.uri_mut()).into_parts();
-            let named = request.headers_mut().remove(HOST).filter(|_| keep_host);
-            let named = named.and_then(|host| host.to_str().ok().and_then(|host| host.parse().ok()));
-            parts.authority = Some(named.unwrap_or_else(|| self.authority.clone()));
-            parts.scheme = Some(if self.pool.settings.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
-            let uri = Uri::from_parts(parts);
-            *request.uri_mut() = uri.map_err(|error| ForwardError::BrokenHead(error.to_string()))?;
-            *request.version_mut() = Version::HTTP_2;
-            return Ok(());
+            self.shape_http2(&mut request)?;
+            return Ok(request);
         }
-        if !keep_host || !request.headers().contains_key(HOST) {
+        if !self.pool.settings.keep_host || !request.headers().contains_key(HOST) {
             request.headers_mut().insert(HOST, self.host.clone());
         }
         if request.uri().authority().is_some() {
@@ -263,15 +286,20 @@ impl Upstream {
             *request.uri_mut() = target.map(Uri::from).unwrap_or_default();
         }
         *request.version_mut() = Version::HTTP_11;
-        Ok(())
+        Ok(request)
     }
 
-    async fn attempt(&self, lease: &mut Lease, request: Request<Inbound>, waiting: &Waiting<'_>) -> Outcome {
-        match lease.sender() {
-            Some(Sender::Http1(sender)) => self.head(pin!(sender.try_send_request(request)), waiting).await,
-            Some(Sender::Http2(sender)) => self.head(pin!(sender.try_send_request(request)), waiting).await,
-            None => Outcome::Late,
-        }
+    fn shape_http2(&self, request: &mut Request<Inbound>) -> Result<(), ForwardError> {
+        let keep_host = self.pool.settings.keep_host;
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        let named = request.headers_mut().remove(HOST).filter(|_| keep_host);
+        let named = named.and_then(|host| host.to_str().ok().and_then(|host| host.parse().ok()));
+        parts.authority = Some(named.unwrap_or_else(|| self.authority.clone()));
+        parts.scheme = Some(if self.pool.settings.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
+        let uri = Uri::from_parts(parts);
+        *request.uri_mut() = uri.map_err(|error| ForwardError::BrokenHead(error.to_string()))?;
+        *request.version_mut() = Version::HTTP_2;
+        Ok(())
     }
 
     async fn head<F>(&self, mut sent: Pin<&mut F>, waiting: &Waiting<'_>) -> Outcome
@@ -298,7 +326,7 @@ impl Upstream {
         match outcome {
             Ok(response) => Outcome::Head(response, slot),
             Err(Some(mut failed)) => {
-                let unsent = failed.take_message();
+                let unsent = failed.take_message().map(Box::new);
                 Outcome::Failed(failed.into_error(), unsent)
             }
             Err(None) if slot.verdict() == Verdict::Cut => Outcome::Cut,
@@ -311,14 +339,13 @@ impl Upstream {
         mut response: Response<Incoming>,
         slot: Slot,
         lease: Lease,
-        waiting: &Waiting<'_>,
-        caller: Option<OnUpgrade>,
+        waiting: Waiting<'_>,
     ) -> Result<Response<Answer>, ForwardError> {
         *response.version_mut() = Version::HTTP_11;
         let status = response.status();
         clean_response(response.headers_mut(), status);
         if status == StatusCode::SWITCHING_PROTOCOLS {
-            let Some(caller) = caller else {
+            let Some(caller) = waiting.caller else {
                 return Err(ForwardError::BrokenHead("it switched protocols unasked".to_owned()));
             };
             let upstream = hyper::upgrade::on(&mut response);
@@ -342,8 +369,26 @@ impl Waiting<'_> {
     }
 }
 
+async fn prime(request: &mut Option<Request<Inbound>>) -> Result<(), ForwardError> {
+    match request {
+        Some(request) => Ok(request.body_mut().prime().await?),
+        None => Ok(()),
+    }
+}
+
+impl From<Broken> for ForwardError {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Cut => Self::Cut,
+            broken @ (Broken::Framing(_) | Broken::Gone | Broken::Idle | Broken::TooLong) => {
+                Self::Request(broken)
+            }
+        }
+    }
+}
+
 /// A copy of a request that may be sent twice: idempotent and without a body (RFC 9110 section 9.2.2).
-fn duplicate(request: &Request<Inbound>) -> Option<Request<Inbound>> {
+fn duplicate(request: &Request<Inbound>) -> Option<Box<Request<Inbound>>> {
     let idempotent = matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
@@ -356,7 +401,7 @@ fn duplicate(request: &Request<Inbound>) -> Option<Request<Inbound>> {
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+    Some(Box::new(copy))
 }
 
 /// Whether the connection ended instead of carrying a response.

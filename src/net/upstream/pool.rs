@@ -42,7 +42,7 @@ struct Idle {
 #[derive(Debug)]
 pub(in crate::net) struct Lease {
     home: Rc<Pool>,
-    sender: Option<Sender>,
+    sender: Sender,
     /// For how many ticks it had been idle; none for a new one.
     rested: Option<u32>,
 }
@@ -67,17 +67,30 @@ impl Pool {
         })
     }
 
-    /// A connection: an idle one, unless a fresh one is wanted.
-    pub(super) async fn lease(self: &Rc<Self>, fresh: bool) -> Result<Lease, ForwardError> {
-        if self.speaks_http2.get() {
-            return self.lease_shared(fresh).await;
+    /// An open connection, unless a fresh one is wanted.
+    pub(super) fn take(self: &Rc<Self>, fresh: bool) -> Option<Lease> {
+        if fresh {
+            None
+        } else if self.speaks_http2.get() {
+            self.take_shared()
+        } else {
+            self.take_idle()
         }
-        if !fresh && let Some(lease) = self.take_idle() {
+    }
+
+    /// A new connection (or, for HTTP/2, the one that someone else has just opened).
+    pub(super) async fn open(self: &Rc<Self>, fresh: bool) -> Result<Lease, ForwardError> {
+        let turn = if self.speaks_http2.get() { self.opening.acquire().await.ok() } else { None };
+        if turn.is_some()
+            && !fresh
+            && let Some(lease) = self.take_shared()
+        {
             return Ok(lease);
         }
         let stream = dial(&self.settings).await.map_err(failed)?;
-        let sender = if stream.agreed_on_http2() {
-            self.speaks_http2.set(true);
+        let known = self.settings.protocol == Protocol::Http2;
+        self.speaks_http2.set(known || stream.agreed_on_http2());
+        let sender = if self.speaks_http2.get() {
             Sender::Http2(self.open_shared(stream).await?)
         } else {
             Sender::Http1(open(stream).await?)
@@ -86,7 +99,7 @@ impl Pool {
     }
 
     fn leased(self: &Rc<Self>, sender: Sender, rested: Option<u32>) -> Lease {
-        Lease { home: Rc::clone(self), sender: Some(sender), rested }
+        Lease { home: Rc::clone(self), sender, rested }
     }
 
     fn take_idle(self: &Rc<Self>) -> Option<Lease> {
@@ -120,26 +133,9 @@ impl Pool {
         }
     }
 
-    async fn lease_shared(self: &Rc<Self>, fresh: bool) -> Result<Lease, ForwardError> {
-        if !fresh && let Some(sender) = self.usable() {
-            return Ok(self.leased(Sender::Http2(sender), Some(self.rest_ticks)));
-        }
-        let _turn = self.opening.acquire().await.ok();
-        if let Some(sender) = self.usable() {
-            return Ok(self.leased(Sender::Http2(sender), Some(self.rest_ticks)));
-        }
-        let stream = dial(&self.settings).await.map_err(failed)?;
-        let downgraded = stream.is_secure() && !stream.agreed_on_http2();
-        if downgraded && self.settings.protocol == Protocol::Negotiated {
-            self.speaks_http2.set(false);
-            return Ok(self.leased(Sender::Http1(open(stream).await?), None));
-        }
-        let sender = self.open_shared(stream).await?;
-        Ok(self.leased(Sender::Http2(sender), None))
-    }
-
-    fn usable(&self) -> Option<http2::SendRequest<Inbound>> {
-        self.shared.borrow().as_ref().filter(|sender| !sender.is_closed()).cloned()
+    fn take_shared(self: &Rc<Self>) -> Option<Lease> {
+        let sender = self.shared.borrow().as_ref().filter(|sender| !sender.is_closed()).cloned();
+        sender.map(|sender| self.leased(Sender::Http2(sender), Some(self.rest_ticks)))
     }
 
     async fn open_shared(&self, stream: Stream) -> Result<http2::SendRequest<Inbound>, ForwardError> {
@@ -160,12 +156,12 @@ impl Pool {
 }
 
 impl Lease {
-    pub(super) fn sender(&mut self) -> Option<&mut Sender> {
-        self.sender.as_mut()
+    pub(super) fn sender(&mut self) -> &mut Sender {
+        &mut self.sender
     }
 
     pub(super) fn is_http2(&self) -> bool {
-        matches!(self.sender, Some(Sender::Http2(_)))
+        matches!(self.sender, Sender::Http2(_))
     }
 
     /// Whether it carried a request before.
@@ -179,9 +175,8 @@ impl Lease {
     }
 
     /// The response has ended: the connection is idle again, as soon as it says so itself.
-    pub(in crate::net) fn give_back(mut self) {
-        let Some(Sender::Http1(mut sender)) = self.sender.take() else { return };
-        let home = Rc::clone(&self.home);
+    pub(in crate::net) fn give_back(self) {
+        let Self { home, sender: Sender::Http1(mut sender), .. } = self else { return };
         if sender.is_ready() {
             home.put_idle(sender);
         } else if !sender.is_closed() {

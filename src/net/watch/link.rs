@@ -158,6 +158,10 @@ impl Exchange {
     pub(in crate::net) fn begin(link: &Rc<Link>, watch: &Rc<Watch>) -> Self {
         let number = link.served.get().wrapping_add(1);
         link.served.set(number);
+        if link.findings.fault(number).is_some() {
+            // Nobody knows where the next request would begin: the refusal is the last answer here.
+            link.order(Order::Finish);
+        }
         Self::under_way(link, watch, number)
     }
 

@@ -61,7 +61,8 @@ impl Follower {
             return;
         }
         while !bytes.is_empty() {
-            match self.step(bytes) {
+            let plain = self.state == State::FieldLine && self.carry.seen == 0;
+            match if plain { self.field_lines(bytes) } else { self.step(bytes) } {
                 Ok(rest) => bytes = rest,
                 Err(fault) => return self.lose(fault),
             }
@@ -88,6 +89,30 @@ impl Follower {
         self.findings.report(fault, if in_head { heads.wrapping_add(1) } else { heads });
         self.state = State::Lost;
         self.findings.set_open(true);
+    }
+
+    /// The whole field lines of a head, up to its end or to the line that is not whole: the usual case, in one
+    /// tight loop.
+    fn field_lines<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
+        let mut rest = bytes;
+        while let Some(end) = memchr(b'\n', rest) {
+            let (line, after) = rest.split_at_checked(end + 1).unwrap_or_default();
+            let line = line.strip_suffix(b"\r\n").ok_or(Fault::BareLineFeed)?;
+            rest = after;
+            match line.first() {
+                // The HTTP library refuses malformed names; only what could decide the framing is read.
+                Some(b'c' | b'C' | b't' | b'T' | b' ' | b'\t') => self.head.field(line, false)?,
+                Some(_) => {}
+                None => {
+                    self.count(bytes.len() - rest.len())?;
+                    self.head_ended()?;
+                    return Ok(rest);
+                }
+            }
+        }
+        self.count(bytes.len() - rest.len())?;
+        // What is left is the beginning of a line.
+        if rest.is_empty() { Ok(rest) } else { self.line(rest) }
     }
 
     fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
@@ -252,13 +277,15 @@ impl Head {
     }
 
     fn framing_field(&mut self, line: &[u8]) -> Result<(), Fault> {
-        let (name, value) = field_name(line)?;
-        if is(name, LENGTH) {
+        if matches!(line.first(), Some(b' ' | b'\t')) {
+            return Err(Fault::FoldedLine);
+        }
+        if let Some(value) = value_of(line, LENGTH)? {
             if self.length.is_some() {
                 return Err(Fault::RepeatedLength);
             }
             self.length = Some(length(trim(value))?);
-        } else if is(name, CODING) {
+        } else if let Some(value) = value_of(line, CODING)? {
             if self.chunked {
                 return Err(Fault::RepeatedCoding);
             }
@@ -301,6 +328,16 @@ fn field_name(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
         return Err(Fault::BadFieldLine);
     }
     Ok((name, value.get(1..).unwrap_or_default()))
+}
+
+/// The value of a field line, if it has this name.
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Result<Option<&'a [u8]>, Fault> {
+    let Some((begun, rest)) = line.split_at_checked(name.len()) else { return Ok(None) };
+    match rest.split_first() {
+        Some((b':', value)) if is(begun, name) => Ok(Some(value)),
+        Some((b' ' | b'\t', _)) | None if is(begun, name) => Err(Fault::BadFieldLine),
+        Some(_) | None => Ok(None),
+    }
 }
 
 fn is(name: &[u8], wanted: &[u8]) -> bool {

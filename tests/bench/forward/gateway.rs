@@ -1,0 +1,166 @@
+//! The sidecar itself, from the library: one worker, the example's routes, an origin in memory with one grant, a real
+//! issuer's key and token, and decision records as JSON lines in a file.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use consentry::config::sidecar as settings;
+use consentry::grants::origin::{Origin, OriginError, OwnKey};
+use consentry::model::account::{Principal, PrincipalKey, PrincipalKind};
+use consentry::model::application::{Application, ApplicationType};
+use consentry::model::grant::{AssignmentMode, Grant, GrantState, Installed};
+use consentry::model::id::{GrantKey, Revision};
+use consentry::model::member::Member;
+use consentry::model::time::{Clock, boot_milliseconds};
+use consentry::net::listener::{BoundWorkers, ListenerSettings};
+use consentry::observe::records::JsonLines;
+use consentry::policy::Policies;
+use consentry::policy::reload::Current;
+use consentry::sidecar::start::{self, Running, Setup};
+use consentry::token::issue::AccessToken;
+use consentry::token::keys::{Purpose, Signer, generate};
+use jiff::Timestamp;
+use tokio::runtime::LocalRuntime;
+use url::Url;
+
+use super::{Fallible, role};
+
+/// One account's world: one application, installed, and one user.
+struct Memory {
+    installed: Installed,
+    member: Member,
+    jwks: String,
+}
+
+#[async_trait]
+impl Origin for Memory {
+    async fn installed(&self, key: &GrantKey) -> Result<Option<Installed>, OriginError> {
+        Ok((*key == self.installed.grant.key).then(|| self.installed.clone()))
+    }
+
+    async fn member(&self, _: &GrantKey, principal: &PrincipalKey) -> Result<Option<Member>, OriginError> {
+        Ok((*principal == self.member.principal.key).then(|| self.member.clone()))
+    }
+
+    async fn keys(&self) -> Result<String, OriginError> {
+        Ok(self.jwks.clone())
+    }
+
+    async fn publish_key(&self, _: &OwnKey) -> Result<(), OriginError> {
+        Ok(())
+    }
+}
+
+pub(crate) fn run(upstream: SocketAddr) -> Fallible<()> {
+    LocalRuntime::new()?.block_on(serve(upstream))
+}
+
+async fn serve(upstream: SocketAddr) -> Fallible<()> {
+    let clock = Clock::system();
+    let signer = Signer::from_pkcs8(Purpose::AccessToken, &generate(Purpose::AccessToken)?)?;
+    let installed = installed()?;
+    let member = member()?;
+    let token = AccessToken {
+        issuer: ISSUER,
+        audience: ISSUER,
+        application: &installed.application.id,
+        principal: &member.principal.key,
+        subject: "c3ViamVjdC1vZi1hbGljZS1hdC1hY21lLTAwMDAwMDE",
+        scopes: &installed.grant.scopes,
+        revision: installed.grant.revision,
+        family: &"family-1".parse()?,
+        seconds: 3600,
+    };
+    let token = token.sign(&signer, clock.seconds())?.token;
+    let jwks = format!("{{\"keys\":[{}]}}", signer.public().to_json());
+    let folder = tempfile::tempdir()?;
+    let running =
+        start(upstream, Memory { installed, member, jwks }, &folder.path().join("records.jsonl"), clock)
+            .await?;
+    (running.refresh_keys())().await?;
+    running.lease().renew(boot_milliseconds());
+    role::ready(running.address(), token.expose())?;
+    // What a follower does while nothing changes.
+    loop {
+        tokio::time::sleep(running.lease().length() / 3).await;
+        running.lease().renew(boot_milliseconds());
+        (running.cut())().await;
+    }
+}
+
+async fn start(upstream: SocketAddr, origin: Memory, records: &Path, clock: Clock) -> Fallible<Running> {
+    let mut settings = settings::Sidecar::parse(Path::new("deploy/sidecar.toml"), ROUTES)?;
+    ISSUER.clone_into(&mut settings.issuer);
+    for cloud in settings.upstreams.values_mut() {
+        cloud.url = Url::parse(&format!("http://{upstream}"))?;
+    }
+    let setup = Setup {
+        settings,
+        bound: BoundWorkers::new(ListenerSettings::new((Ipv4Addr::LOCALHOST, 0).into()))?,
+        name: "bench".parse()?,
+        origin: Arc::new(origin),
+        policies: Current::fixed(Policies::embedded()?),
+        clock,
+        keep: Box::new(JsonLines::new(File::create(records)?, records.display().to_string())),
+    };
+    Ok(start::start(setup).await?)
+}
+
+fn member() -> Fallible<Member> {
+    let key = PrincipalKey {
+        account: "1000000000000001".parse()?,
+        kind: PrincipalKind::User,
+        id: "2000000000000011".parse()?,
+    };
+    let principal = Principal {
+        key,
+        login: "alice@acme".to_owned(),
+        display_name: "Alice".to_owned(),
+        enabled: true,
+        full_access: false,
+        groups: vec!["finance".parse()?],
+    };
+    Ok(Member { principal, assigned: true, consented: None, ended: Vec::new() })
+}
+
+fn installed() -> Fallible<Installed> {
+    let application = Application {
+        id: "4611686018427387904".parse()?,
+        name: "report-hub".to_owned(),
+        display_name: "Report Hub".to_owned(),
+        description: String::new(),
+        publisher: "9000000000000009".parse()?,
+        publisher_name: String::new(),
+        contact: String::new(),
+        official: false,
+        kind: ApplicationType::WebApp,
+        redirect_uris: Vec::new(),
+        required: "openid profile /acs/oss".parse()?,
+        optional: "/acs/ecs".parse()?,
+        access_token_seconds: 3600,
+        refresh_token_seconds: 7200,
+        enabled: true,
+        created_at: Timestamp::UNIX_EPOCH,
+    };
+    let key = GrantKey { account: "1000000000000001".parse()?, application: application.id.clone() };
+    let grant = Grant {
+        key,
+        revision: Revision(3),
+        since: Revision(1),
+        state: GrantState::Active,
+        scopes: application.required.clone(),
+        declined: "/acs/ecs".parse()?,
+        authorized_at: Timestamp::UNIX_EPOCH,
+        authorized_by: member()?.principal.key,
+        authorized_by_login: "admin@acme".to_owned(),
+        assignment: AssignmentMode::All,
+        expires_at: None,
+    };
+    Ok(Installed { grant, application })
+}
+
+const ISSUER: &str = "http://127.0.0.1:8081";
+const ROUTES: &str = include_str!("../../../deploy/sidecar.toml");

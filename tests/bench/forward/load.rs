@@ -1,0 +1,145 @@
+//! The load: connections that each ask again as soon as they have their answer.
+//!
+//! Written on bare sockets, so that it takes as little as it can of the core that it shares with the upstream.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::runtime::LocalRuntime;
+use tokio::task::JoinSet;
+
+use super::Fallible;
+use super::role::Running;
+
+pub(crate) struct Load {
+    runtime: LocalRuntime,
+    request: Vec<u8>,
+}
+
+/// What was seen of one round.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// Microseconds of each answer, in order.
+    pub(crate) latencies: Vec<u32>,
+    pub(crate) length: Duration,
+    /// The proxy's time on its core meanwhile.
+    pub(crate) on_core: Duration,
+}
+
+/// What the connections of one round have in common.
+#[derive(Default)]
+struct Round {
+    counting: Cell<bool>,
+    over: Cell<bool>,
+    latencies: RefCell<Vec<u32>>,
+}
+
+impl Load {
+    pub(crate) fn new(token: &str) -> Fallible<Self> {
+        let request = format!(
+            "GET /oss/reports/2026.csv HTTP/1.1\r\nhost: cloud.example\r\nuser-agent: bench\r\naccept: */*\r\nauthorization: Bearer {token}\r\n\r\n"
+        );
+        Ok(Self { runtime: LocalRuntime::new()?, request: request.into_bytes() })
+    }
+
+    /// One round.
+    pub(crate) fn run(&self, running: &Running, length: Duration) -> Fallible<Seen> {
+        self.runtime.block_on(async {
+            let round = Rc::new(Round::default());
+            let mut connections = JoinSet::new();
+            for _ in 0..CONNECTIONS {
+                let (round, request) = (Rc::clone(&round), self.request.clone());
+                connections.spawn_local(ask(running.address(), request, round));
+            }
+            tokio::time::sleep(WARM_UP).await;
+            let (began, before) = (Instant::now(), running.on_core()?);
+            round.counting.set(true);
+            tokio::time::sleep(length).await;
+            round.counting.set(false);
+            let (length, on_core) = (began.elapsed(), running.on_core()? - before);
+            round.over.set(true);
+            while let Some(ended) = connections.join_next().await {
+                ended??;
+            }
+            let mut latencies = round.latencies.take();
+            latencies.sort_unstable();
+            Ok(Seen { latencies, length, on_core })
+        })
+    }
+}
+
+/// One connection.
+async fn ask(address: SocketAddr, request: Vec<u8>, round: Rc<Round>) -> std::io::Result<()> {
+    let mut tcp = TcpStream::connect(address).await?;
+    tcp.set_nodelay(true)?;
+    let mut buffer = vec![0; 16 * 1024];
+    while !round.over.get() {
+        let asked = Instant::now();
+        tcp.write_all(&request).await?;
+        let mut filled = 0;
+        loop {
+            let read = tcp.read(buffer.get_mut(filled..).unwrap_or_default()).await?;
+            filled += read;
+            match whole(buffer.get(..filled).unwrap_or_default()) {
+                Whole::Yes => break,
+                Whole::NotYet if read > 0 => {}
+                Whole::NotYet => return Err(unexpected("the connection ended")),
+                Whole::Refused => {
+                    let text = String::from_utf8_lossy(buffer.get(..filled).unwrap_or_default()).into_owned();
+                    return Err(unexpected(&text));
+                }
+            }
+        }
+        if round.counting.get() {
+            let took = u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX);
+            round.latencies.borrow_mut().push(took);
+        }
+    }
+    Ok(())
+}
+
+enum Whole {
+    Yes,
+    NotYet,
+    Refused,
+}
+
+fn whole(bytes: &[u8]) -> Whole {
+    if bytes.len() >= OK.len() && !bytes.starts_with(OK) {
+        return Whole::Refused;
+    }
+    let head = memchr::memmem::find(bytes, b"\r\n\r\n").map(|end| end + 4);
+    if head.is_some_and(|head| bytes.len() >= head + 1024) { Whole::Yes } else { Whole::NotYet }
+}
+
+fn unexpected(what: &str) -> std::io::Error {
+    std::io::Error::other(format!("not the answer that was expected: {what}"))
+}
+
+impl Seen {
+    pub(crate) fn answers(&self) -> usize {
+        self.latencies.len()
+    }
+
+    pub(crate) fn per_second(&self) -> f64 {
+        self.answers() as f64 / self.length.as_secs_f64()
+    }
+
+    /// Microseconds of the proxy's core for one answer.
+    pub(crate) fn cost(&self) -> f64 {
+        self.on_core.as_secs_f64() * 1e6 / self.answers() as f64
+    }
+
+    /// The latency in microseconds that so many thousandths of all answers had at most.
+    pub(crate) fn latency(&self, thousandths: usize) -> f64 {
+        self.latencies.get(self.answers() * thousandths / 1000).map_or(f64::NAN, |took| f64::from(*took))
+    }
+}
+
+const CONNECTIONS: usize = 32;
+const WARM_UP: Duration = Duration::from_millis(200);
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
