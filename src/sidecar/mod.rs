@@ -24,6 +24,7 @@ use std::task::Poll;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Request, Response};
+use hyper::body::Body as _;
 
 use crate::config::sidecar::Limits;
 use crate::grants::{Grants, Standing};
@@ -202,6 +203,7 @@ impl Worker {
             method: canonical.method(),
             query: canonical.query(),
             headers: &head.headers,
+            has_body: !body.is_end_stream(),
             parameters: &parameters,
         };
         match route.adapter.read(&asking).map_err(Refusal::NotUnderstood)? {

@@ -39,8 +39,10 @@ pub(super) struct Head<'a> {
     pub(super) method: &'a Method,
     /// Its path, as it will be forwarded: still percent-encoded.
     pub(super) query: Option<&'a str>,
-    /// Its headers, as they came.
+    /// Its headers, cleaned: what framed the body is not among them any more.
     pub(super) headers: &'a HeaderMap,
+    /// Whether a body follows, however it is framed.
+    pub(super) has_body: bool,
     /// The path's parameters by the route's template, decoded.
     pub(super) parameters: &'a Parameters,
 }

@@ -113,7 +113,8 @@ mod tests {
         let parameters = Parameters(
             parameters.iter().map(|(name, value)| (Arc::from(*name), (*value).to_owned())).collect(),
         );
-        rest.read(&Head { method, query: None, headers: &HeaderMap::new(), parameters: &parameters })
+        let headers = HeaderMap::new();
+        rest.read(&Head { method, query: None, headers: &headers, has_body: false, parameters: &parameters })
     }
 
     #[test]
