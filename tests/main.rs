@@ -31,6 +31,7 @@ mod limits;
 mod oauth;
 mod restart;
 mod streaming;
+mod tls;
 
 // What its three kinds of people work with.
 mod browser;

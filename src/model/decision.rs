@@ -61,7 +61,8 @@ pub struct Decision {
     /// The scopes one of which would have allowed it, for a denial that a scope can mend.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
-    /// Where the grant came from: `near`, `shared`, `origin`, or `memo` when the decision was remembered.
+    /// Where the grant came from: `held` beside the token, `near`, `origin`; or `memo` when the decision itself was
+    /// remembered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<String>,
     /// The W3C trace id, in or made here.

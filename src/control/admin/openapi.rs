@@ -74,7 +74,7 @@ struct Api;
 /// A refusal (RFC 9457). Programs go by `code`.
 #[derive(Serialize, ToSchema)]
 struct ProblemDetails {
-    /// Always `about:blank`.
+    /// `urn:consentry:problem:` and the code.
     #[serde(rename = "type")]
     kind: String,
     /// The status in words.
