@@ -40,6 +40,11 @@ impl Lease {
         self.ends.load(Ordering::Acquire)
     }
 
+    /// Ends it now.
+    pub fn expire(&self) {
+        self.ends.store(0, Ordering::Release);
+    }
+
     /// An answer has come to a question that was sent at `sent` (in [`boot_milliseconds`]).
     pub fn renew(&self, sent: u64) {
         let length = u64::try_from(self.length.as_millis()).unwrap_or(0);

@@ -13,6 +13,8 @@ mod record;
 mod refuse;
 mod route;
 pub mod start;
+#[cfg(test)]
+mod tests;
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
