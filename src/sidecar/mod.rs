@@ -126,19 +126,15 @@ impl Worker {
         ledger.routed(&route.template);
         let (mut head, canonical) = self.admit(head, candidate, route)?;
 
-        // What it asks for.
-        let (asked, body) = self.read(route, &canonical, &head, body).await?;
-        ledger.lap(Phase::Read);
-
-        // Who asks.
-        let known = sidecar.tokens.identify(&head.headers, route.adapter.takes_acs_bearer())?;
+        // What it asks for, and who asks.
+        let identify = || sidecar.tokens.identify(&head.headers, route.adapter.takes_acs_bearer());
+        let (asked, known, body) = self.read(route, &canonical, &head, body, identify, ledger).await?;
         let caller = Arc::clone(&known.caller);
         let call = asked.by(&caller.principal.account);
         ledger.identified(&caller);
         ledger.called(&call);
         seen.known = Some(Arc::clone(&known));
         headers::strip_credentials(&mut head.headers, &canonical);
-        ledger.lap(Phase::Identify);
 
         // What the account has granted.
         let (standing, tier) =
@@ -191,14 +187,17 @@ impl Worker {
         Ok((head, canonical))
     }
 
-    /// What is asked for; the body is read only where nothing else says it.
+    /// What is asked for, and by whom. The body is read only where nothing else says it, and only for a caller who
+    /// is known: nobody else can make a sidecar hold one.
     async fn read(
         &self,
         route: &Route,
         canonical: &Canonical,
         head: &Parts,
         body: Inbound,
-    ) -> Result<(Asked, Inbound), Refusal> {
+        identify: impl FnOnce() -> Result<Arc<Known>, Refusal>,
+        ledger: &mut Ledger,
+    ) -> Result<(Asked, Arc<Known>, Inbound), Refusal> {
         let not_text = NotUnderstood::Malformed { what: "a part of the path", expected: "text once decoded" };
         let parameters = route.parameters(canonical.path()).map_err(|_| Refusal::NotUnderstood(not_text))?;
         let asking = Head {
@@ -208,12 +207,17 @@ impl Worker {
             has_body: !body.is_end_stream(),
             parameters: &parameters,
         };
-        match route.adapter.read(&asking).map_err(Refusal::NotUnderstood)? {
-            Reading::Asked(asked) => Ok((asked, body)),
+        let reading = route.adapter.read(&asking).map_err(Refusal::NotUnderstood)?;
+        ledger.lap(Phase::Read);
+        let known = identify()?;
+        ledger.lap(Phase::Identify);
+        match reading {
+            Reading::Asked(asked) => Ok((asked, known, body)),
             Reading::NeedsBody => {
                 let bytes = body.read(self.sidecar.limits.body_to_decide).await.map_err(Refusal::Body)?;
                 let asked = route.adapter.read_with_body(&asking, &bytes).map_err(Refusal::NotUnderstood)?;
-                Ok((asked, Inbound::from(bytes)))
+                ledger.lap(Phase::Read);
+                Ok((asked, known, Inbound::from(bytes)))
             }
         }
     }

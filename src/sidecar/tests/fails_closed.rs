@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 
 use super::world::{SILENCE, World, eventually, upstream};
+use crate::model::change::Subject;
 use crate::model::decision::Outcome;
 use crate::model::grant::GrantState;
 use crate::model::id::Revision;
-use crate::store::Subject;
 
 const FINE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
