@@ -159,7 +159,6 @@ impl Grants {
 
     /// Answers whether what rests on `standing` must end: it was ended, or the lease has run out, of which nobody need
     /// tell. Once true, it stays true.
-    #[must_use]
     pub fn ending(&self, standing: &Arc<Standing>) -> impl Fn() -> bool + 'static {
         let (lease, standing) = (Arc::clone(&self.lease), Arc::clone(standing));
         move || {
