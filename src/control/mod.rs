@@ -228,16 +228,13 @@ impl Control {
     }
 
     /// Waits until every sidecar with a lease has heard of what was committed so far, so that an answer is not
-    /// overtaken by the next call. A sidecar that does not answer is not waited for longer than a moment: its
-    /// lease ends by itself.
+    /// overtaken by the next call. A sidecar that does not answer is waited for until its lease ends, and no longer.
     ///
     /// # Errors
     /// The store's own.
     pub async fn heard_everywhere(&self) -> Result<(), StoreError> {
         let newest = self.store.newest().await?;
-        let everywhere = self.acknowledgements.everywhere(newest, self.acknowledgements.streams_cut());
-        // Too late for some sidecar: what was committed stands, and it stops with its lease.
-        let _ = tokio::time::timeout(LONGEST_WAIT, everywhere).await;
+        self.acknowledgements.everywhere(newest, self.acknowledgements.streams_cut()).await;
         Ok(())
     }
 
@@ -267,7 +264,6 @@ fn on_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
     Problem::internal("a handler panicked", &text).into_response()
 }
 
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Forms and JSON of a few kilobytes.
 const WHOLE_BODY: Duration = Duration::from_secs(10);
 

@@ -300,12 +300,7 @@ fn upstream(error: &ForwardError) -> Answer {
         ForwardError::Request(why) => return broken_body(*why).ending(Outcome::Failed),
         ForwardError::Cut => {
             let why = "what the call rested on has changed while it was under way";
-            return Answer::new(
-                StatusCode::FORBIDDEN,
-                "not_installed",
-                why,
-                "Try again to see what holds now.",
-            );
+            return unavailable(why);
         }
         ForwardError::Unreachable(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
         ForwardError::BrokenHead(_) => (StatusCode::BAD_GATEWAY, "upstream_broken"),

@@ -93,6 +93,10 @@ fn check_segments(path: &str) -> Result<Option<Odd>, Malformed> {
             }
             odd = Some(Odd::Dots);
         }
+        // `b;x` is one bucket to policy and another to a server that drops such parameters (RFC 3986 section 3.3).
+        if segment.contains(';') {
+            return Err(Malformed::PathParameter);
+        }
     }
     Ok(odd)
 }

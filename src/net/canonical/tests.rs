@@ -85,6 +85,7 @@ fn targets_that_can_be_read_in_two_ways_are_refused_even_where_a_route_normalise
         ("/a?x=\u{fc}", Malformed::TargetCharacter),
         ("/a{b}", Malformed::TargetCharacter),
         ("/a^b", Malformed::TargetCharacter),
+        ("/b;a=1/x", Malformed::PathParameter),
         ("*", Malformed::TargetForm),
     ];
     for (target, reason) in refused {
