@@ -19,7 +19,7 @@ mod tests;
 use std::sync::{Arc, Weak};
 
 pub use near::Near;
-pub use standing::{Held, Standing};
+pub use standing::{Held, Named, Standing};
 
 use parking_lot::Mutex;
 

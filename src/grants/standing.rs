@@ -21,6 +21,17 @@ pub struct Standing {
     compiled: Arc<CompiledGrant>,
     seal: Seal,
     ended: AtomicBool,
+    named: Named,
+}
+
+/// A standing's parts as records name them: written out once, since each call's record carries them.
+pub struct Named {
+    /// The grant, `account/application`.
+    pub grant: Arc<str>,
+    /// The principal, `kind/id`.
+    pub principal: Arc<str>,
+    /// The scopes that count: those of the token that the grant holds.
+    pub scopes: Arc<str>,
 }
 
 impl Standing {
@@ -31,13 +42,20 @@ impl Standing {
         caller: &Caller,
         seal: Seal,
     ) -> Self {
+        let session = Arc::new(compiled.session(member, &caller.scopes));
+        let named = Named {
+            grant: Arc::from(installed.grant.key.to_string()),
+            principal: Arc::from(format!("{}/{}", caller.principal.kind, caller.principal.id)),
+            scopes: Arc::from(session.scopes().to_string()),
+        };
         Self {
             installed: Arc::clone(installed),
             login: Arc::from(member.principal.login.as_str()),
-            session: Arc::new(compiled.session(member, &caller.scopes)),
+            session,
             compiled: Arc::clone(compiled),
             seal,
             ended: AtomicBool::new(false),
+            named,
         }
     }
 
@@ -45,6 +63,12 @@ impl Standing {
     #[must_use]
     pub fn installed(&self) -> &Installed {
         &self.installed
+    }
+
+    /// Its parts as records name them.
+    #[must_use]
+    pub fn named(&self) -> &Named {
+        &self.named
     }
 
     /// The principal's login, for the assumed identity.

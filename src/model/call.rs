@@ -32,6 +32,12 @@ impl Action {
     }
 }
 
+impl From<Action> for Arc<str> {
+    fn from(action: Action) -> Self {
+        action.0
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -1,13 +1,16 @@
 //! The decision record: what became of one call, whatever its end. One shape for every outcome
 //! (`schemas/decision.json`), written by the sidecar, read by administrators.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::id::DecisionId;
 
-/// One call's record. What was not known when the call ended is absent.
+/// One call's record. What was not known when the call ended is absent. Texts that many records share are shared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Decision {
     /// Its id, which the answer carried in `x-consentry-decision`.
@@ -17,54 +20,65 @@ pub struct Decision {
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// The sidecar that took it.
-    pub sidecar: String,
+    #[schema(value_type = String)]
+    pub sidecar: Arc<str>,
     /// How it ended.
     pub outcome: Outcome,
     /// The stable code of a refusal: `insufficient_scope`, `not_installed`, …; `ok` for what was forwarded.
-    pub code: String,
+    #[schema(value_type = String)]
+    pub code: Cow<'static, str>,
     /// The status that the application saw.
     pub status: u16,
     /// The route's path template.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub route: Option<Arc<str>>,
     /// The request's method.
     pub method: String,
     /// The request's path, without its query.
     pub path: String,
     /// The caller's account.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub account: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub account: Option<Arc<str>>,
     /// The application (`client_id`).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub application: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub application: Option<Arc<str>>,
     /// The principal, `kind/id`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub principal: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub principal: Option<Arc<str>>,
     /// The action, `service:Operation`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub action: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub action: Option<Arc<str>>,
     /// The resource's full name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
     /// The grant, `account/application`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub grant: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub grant: Option<Arc<str>>,
     /// The grant's revision.
     #[serde(rename = "grant.revision", skip_serializing_if = "Option::is_none")]
     pub grant_revision: Option<u64>,
     /// The scopes that counted: those of the token that the grant still holds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub scopes: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub scopes: Option<Arc<str>>,
     /// The policies that decided, by id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub policy: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub policy: Vec<Arc<str>>,
     /// The scopes one of which would have allowed it, for a denial that a scope can mend.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
     /// Where the grant came from: `held` beside the token, `near`, `origin`; or `memo` when the decision itself was
     /// remembered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub cache: Option<Cow<'static, str>>,
     /// The W3C trace id, in or made here.
     pub trace: String,
     /// Microseconds by phase.

@@ -95,16 +95,24 @@ impl Metrics {
         );
     }
 
-    /// Counts one call.
-    pub fn count(&self, decision: &Decision) {
-        let labels = CallLabels { outcome: decision.outcome.as_str(), code: decision.code.clone() };
-        self.calls.get_or_create(&labels).inc();
-        let took = &decision.took;
-        self.duration.observe(seconds(took.total));
-        let own = [took.read, took.identify, took.find, took.decide, took.assume].iter().sum();
-        self.before_upstream.observe(seconds(own));
-        if let Some(tier) = &decision.cache {
-            self.grants.get_or_create(&TierLabel { tier: tier.clone() }).inc();
+    /// Counts calls. Neighbours that ended alike are looked up together.
+    pub fn count(&self, decisions: &[Decision]) {
+        let alike = |one: &Decision, next: &Decision| one.outcome == next.outcome && one.code == next.code;
+        for alike in decisions.chunk_by(alike) {
+            let Some(first) = alike.first() else { continue };
+            let labels =
+                CallLabels { outcome: first.outcome.as_str(), code: first.code.clone().into_owned() };
+            self.calls.get_or_create(&labels).inc_by(count(alike));
+        }
+        for alike in decisions.chunk_by(|one, next| one.cache == next.cache) {
+            if let Some(tier) = alike.first().and_then(|first| first.cache.as_deref()) {
+                self.grants.get_or_create(&TierLabel { tier: tier.to_owned() }).inc_by(count(alike));
+            }
+        }
+        for Decision { took, .. } in decisions {
+            self.duration.observe(seconds(took.total));
+            let own = [took.read, took.identify, took.find, took.decide, took.assume].iter().sum();
+            self.before_upstream.observe(seconds(own));
         }
     }
 
@@ -130,6 +138,10 @@ impl Metrics {
             Err(_) => String::new(),
         }
     }
+}
+
+fn count(alike: &[Decision]) -> u64 {
+    u64::try_from(alike.len()).unwrap_or(u64::MAX)
 }
 
 fn seconds(microseconds: u32) -> f64 {

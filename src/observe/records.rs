@@ -158,7 +158,7 @@ fn write_until_closed<E: Entry>(waiting: &Waiting<E>, metrics: &Metrics, mut kee
         let closed = gather(waiting, &mut taken);
         let count = taken.len();
         let batch: Vec<Decision> = taken.drain(..).map(Entry::into_decision).collect();
-        batch.iter().for_each(|decision| metrics.count(decision));
+        metrics.count(&batch);
         for part in batch.chunks(BATCH) {
             keep_at_last(waiting, keep.as_mut(), part);
         }

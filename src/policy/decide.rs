@@ -71,6 +71,12 @@ impl Permit {
         &self.policies
     }
 
+    /// The same, to keep.
+    #[must_use]
+    pub fn shared_policies(&self) -> Arc<[Arc<str>]> {
+        Arc::clone(&self.policies)
+    }
+
     /// Whether it was decided before for the same session, action and resource.
     #[must_use]
     pub fn remembered(&self) -> bool {

@@ -72,6 +72,12 @@ impl Denial {
         &self.policies
     }
 
+    /// The same, to keep.
+    #[must_use]
+    pub fn shared_policies(&self) -> Arc<[Arc<str>]> {
+        Arc::clone(&self.policies)
+    }
+
     /// The stable word for applications and records.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -46,7 +46,7 @@ pub fn explain(record: &Decision, installed: Option<&Installed>, policies: &Poli
     let mut because: Vec<Because> = record
         .policy
         .iter()
-        .map(|id| Because { id: id.clone(), says: says(id, record, installed, policies) })
+        .map(|id| Because { id: id.to_string(), says: says(id, record, installed, policies) })
         .collect();
     if let Some(scopes) = giving(record, policies) {
         because.push(Because { id: "scope".to_owned(), says: scopes });
@@ -62,7 +62,8 @@ pub fn explain(record: &Decision, installed: Option<&Installed>, policies: &Poli
 }
 
 fn headline(record: &Decision, installed: Option<&Installed>) -> String {
-    let mut text = record.action.clone().unwrap_or_else(|| format!("{} {}", record.method, record.path));
+    let unread = || format!("{} {}", record.method, record.path);
+    let mut text = record.action.as_deref().map_or_else(unread, str::to_owned);
     if let Some(resource) = &record.resource {
         text.push_str(&format!(" on {resource}"));
     }
@@ -144,7 +145,7 @@ fn next(record: &Decision, installed: Option<&Installed>) -> String {
         Outcome::Denied | Outcome::Refused => {}
     }
     let needed: ScopeSet = record.missing.iter().filter_map(|scope| scope.parse().ok()).collect();
-    match (record.code.as_str(), installed) {
+    match (&*record.code, installed) {
         ("insufficient_scope", Some(installed)) => denial::MissingScope::of(needed, installed).next_step(),
         ("not_installed" | "insufficient_scope", _) => {
             "An administrator of the account has to authorize the application.".to_owned()

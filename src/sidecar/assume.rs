@@ -1,20 +1,20 @@
 //! The assumed identity: what the upstream receives in place of the application's credential.
 //!
-//! An assertion is signed once for a caller's standing and route and used again while it lives, so that a warm call
+//! An assertion is signed once for a token's standing and route and used again while it lives, so that a warm call
 //! signs nothing; where the route binds, each call has its own.
 
 use std::sync::Arc;
 
 use http::HeaderValue;
-use moka::sync::Cache;
+use parking_lot::RwLock;
 
+use super::identify::Known;
 use super::refuse::Refusal;
 use super::route::Route;
 use crate::config::route::Assume;
 use crate::grants::Standing;
 use crate::model::caller::Caller;
 use crate::model::scope::ScopeSet;
-use crate::model::time::Clock;
 use crate::policy::Permit;
 use crate::token::assertion::{AssertionSigner, Assumed, Binding};
 
@@ -27,55 +27,71 @@ pub(super) struct Identity {
 /// Where identities are made.
 pub(super) struct Identities {
     signer: AssertionSigner,
-    ready: Cache<Key, Ready>,
-    clock: Clock,
 }
 
-/// A standing is told by its address: it is held by the value, so no other can come to stand there.
-type Key = (usize, usize);
+/// The assertions that one token's calls may carry again, by the route's place in the table.
+#[derive(Default)]
+pub(super) struct Prepared(RwLock<Vec<Option<Ready>>>);
 
-#[derive(Clone)]
 struct Ready {
-    _standing: Arc<Standing>,
+    /// What it was signed on. Any other standing has an assertion of its own.
+    standing: Arc<Standing>,
     authorization: HeaderValue,
     use_until: i64,
 }
 
-impl Identities {
-    pub(super) fn new(signer: AssertionSigner, clock: Clock, capacity: u64) -> Self {
-        Self { signer, ready: Cache::new(capacity), clock }
+impl Prepared {
+    fn get(&self, route: &Route, standing: &Arc<Standing>, now: i64) -> Option<HeaderValue> {
+        let prepared = self.0.read();
+        let ready = prepared.get(route.index)?.as_ref()?;
+        let good = Arc::ptr_eq(&ready.standing, standing) && now < ready.use_until;
+        good.then(|| ready.authorization.clone())
     }
 
-    /// The identity for one permitted call.
+    fn put(&self, route: &Route, ready: Ready) {
+        let mut prepared = self.0.write();
+        if prepared.len() <= route.index {
+            prepared.resize_with(route.index + 1, || None);
+        }
+        if let Some(place) = prepared.get_mut(route.index) {
+            *place = Some(ready);
+        }
+    }
+}
+
+impl Identities {
+    pub(super) fn new(signer: AssertionSigner) -> Self {
+        Self { signer }
+    }
+
+    /// The identity for one permitted call. `now` in seconds since 1970.
     pub(super) fn assume(
         &self,
         permit: &Permit,
-        caller: &Caller,
+        known: &Known,
         standing: &Arc<Standing>,
         route: &Route,
         request: (&str, &str),
+        now: i64,
     ) -> Result<Identity, Refusal> {
         match route.assume {
             Assume::None => return Ok(Identity { authorization: None }),
             Assume::Assertion => {}
         }
-        let now = self.clock.seconds();
-        let scopes = permit.scopes();
+        let (caller, scopes) = (&known.caller, permit.scopes());
         if route.bind {
             let (method, path) = request;
             let binding = Binding { method, path, body: None };
             let (authorization, _) = self.sign(caller, standing, scopes, route, Some(binding), now)?;
             return Ok(Identity { authorization: Some(authorization) });
         }
-        let key = (Arc::as_ptr(standing).addr(), route.index);
-        if let Some(ready) = self.ready.get(&key).filter(|ready| now < ready.use_until) {
-            return Ok(Identity { authorization: Some(ready.authorization) });
+        if let Some(authorization) = known.prepared.get(route, standing, now) {
+            return Ok(Identity { authorization: Some(authorization) });
         }
         let (authorization, expires_at) = self.sign(caller, standing, scopes, route, None, now)?;
         let use_until = expires_at.saturating_sub(SPARE_SECONDS);
-        let ready =
-            Ready { _standing: Arc::clone(standing), authorization: authorization.clone(), use_until };
-        self.ready.insert(key, ready);
+        let ready = Ready { standing: Arc::clone(standing), authorization: authorization.clone(), use_until };
+        known.prepared.put(route, ready);
         Ok(Identity { authorization: Some(authorization) })
     }
 

@@ -4,6 +4,7 @@
 //! token is remembered by its whole text; its end is looked at again each time, and a change of the signing keys
 //! forgets them all.
 
+use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +12,7 @@ use arc_swap::ArcSwap;
 use http::{HeaderMap, header};
 use moka::sync::Cache;
 
+use super::assume::Prepared;
 use super::refuse::Refusal;
 use crate::grants::Held;
 use crate::grants::origin::{Origin, OriginError};
@@ -18,18 +20,20 @@ use crate::model::caller::Caller;
 use crate::model::time::Clock;
 use crate::token::verify::{KeySet, TokenRefused, verify_access_token};
 
-/// A caller whose token is good, with its last standing beside it.
+/// A caller whose token is good, with its last standing and its identities beside it.
 pub(super) struct Known {
     /// Who calls.
     pub(super) caller: Arc<Caller>,
     /// Its last standing.
     pub(super) held: Held,
+    /// What upstreams have been shown of it.
+    pub(super) prepared: Prepared,
     keys: u64,
 }
 
 /// The tokens' gate.
 pub(super) struct Tokens {
-    known: Cache<Box<str>, Arc<Known>>,
+    known: Cache<Box<str>, Arc<Known>, BySignature>,
     keys: ArcSwap<KeySet>,
     generation: AtomicU64,
     origin: Arc<dyn Origin>,
@@ -48,7 +52,7 @@ impl Tokens {
         capacity: u64,
     ) -> Self {
         Self {
-            known: Cache::new(capacity),
+            known: Cache::builder().max_capacity(capacity).build_with_hasher(BySignature::default()),
             keys: ArcSwap::default(),
             generation: AtomicU64::new(0),
             origin,
@@ -81,6 +85,10 @@ impl Tokens {
         if let Some(known) = self.known.get(token).filter(|known| known.keys == generation) {
             return if now < known.caller.expires_at { Ok(known) } else { Err(Refusal::TokenExpired) };
         }
+        // What is remembered was looked at when it came first.
+        if !is_shaped(token) {
+            return Err(Refusal::TokenInvalid("the credential is not a bearer token".to_owned()));
+        }
         if !self.has_keys() {
             return Err(Refusal::Unavailable(
                 "this sidecar has no keys yet to verify tokens with".to_owned(),
@@ -97,9 +105,36 @@ impl Tokens {
         if now >= caller.expires_at {
             return Err(Refusal::TokenExpired);
         }
-        let known = Arc::new(Known { caller: Arc::new(caller), held: Held::default(), keys: generation });
+        let (caller, held, prepared) = (Arc::new(caller), Held::default(), Prepared::default());
+        let known = Arc::new(Known { caller, held, prepared, keys: generation });
         self.known.insert(Box::from(token), Arc::clone(&known));
         Ok(known)
+    }
+}
+
+/// Hashes a token by its end alone. Only verified tokens are remembered, so that this is the end of a signature,
+/// which nobody can choose; tokens are still compared whole.
+#[derive(Clone, Default)]
+struct BySignature(RandomState);
+
+struct End(DefaultHasher);
+
+impl BuildHasher for BySignature {
+    type Hasher = End;
+
+    fn build_hasher(&self) -> End {
+        End(self.0.build_hasher())
+    }
+}
+
+impl Hasher for End {
+    fn write(&mut self, bytes: &[u8]) {
+        let end = bytes.len().saturating_sub(END);
+        self.0.write(bytes.get(end..).unwrap_or_default());
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.finish()
     }
 }
 
@@ -109,9 +144,9 @@ fn within(audience: &str, public_url: &str) -> bool {
     audience.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The one bearer token of the request.
+/// The one bearer token of the request. Its characters have not been looked at.
 fn bearer(headers: &HeaderMap, acs: bool) -> Result<&str, Refusal> {
-    let standard = single(headers, header::AUTHORIZATION.as_str())?.map(|value| {
+    let standard = single(headers, header::AUTHORIZATION)?.map(|value| {
         let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
         if scheme.eq_ignore_ascii_case("bearer") {
             Ok(token.trim_matches(' '))
@@ -120,26 +155,27 @@ fn bearer(headers: &HeaderMap, acs: bool) -> Result<&str, Refusal> {
         }
     });
     let own = if acs { single(headers, "x-acs-bearer-token")? } else { None };
-    let token = match (standard.transpose()?, own) {
+    match (standard.transpose()?, own) {
         (Some(a), Some(b)) if a != b => {
-            return Err(Refusal::TokenInvalid("the request carries two different tokens".to_owned()));
+            Err(Refusal::TokenInvalid("the request carries two different tokens".to_owned()))
         }
-        (Some(token), _) | (None, Some(token)) => token,
-        (None, None) => return Err(Refusal::NoCredential),
-    };
+        (Some(token), _) | (None, Some(token)) => Ok(token),
+        (None, None) => Err(Refusal::NoCredential),
+    }
+}
+
+/// Whether the text can be a bearer token (RFC 6750 §2.1, `b64token`).
+fn is_shaped(token: &str) -> bool {
     let shaped = |byte: u8| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
     };
-    if token.is_empty() || !token.bytes().all(shaped) {
-        return Err(Refusal::TokenInvalid("the credential is not a bearer token".to_owned()));
-    }
-    Ok(token)
+    !token.is_empty() && token.bytes().all(shaped)
 }
 
-fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
+fn single(headers: &HeaderMap, name: impl header::AsHeaderName) -> Result<Option<&str>, Refusal> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
-    match (values.next(), value.to_str()) {
+    match (values.next(), std::str::from_utf8(value.as_bytes())) {
         (None, Ok(text)) => Ok(Some(text)),
         (Some(_), _) | (None, Err(_)) => {
             Err(Refusal::TokenInvalid("the credential is given twice, or is no text".to_owned()))
@@ -149,6 +185,9 @@ fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Ref
 
 /// By how much this machine's clock and the issuer's may differ, for a token that is "not valid yet".
 const SKEW_SECONDS: i64 = 30;
+
+/// 192 bits of a signature in base64url.
+const END: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -169,6 +208,7 @@ mod tests {
         assert_eq!(bearer(&headers(&[("x-acs-bearer-token", "t")]), true).ok(), Some("t"));
         let both = headers(&[("authorization", "Bearer t"), ("x-acs-bearer-token", "t")]);
         assert_eq!(bearer(&both, true).ok(), Some("t"));
+        assert!(is_shaped("a.b-c"));
     }
 
     #[test]
@@ -182,7 +222,9 @@ mod tests {
             (vec![("authorization", "Bearer a"), ("authorization", "Bearer a")], false),
             (vec![("authorization", "Bearer a"), ("x-acs-bearer-token", "b")], true),
         ] {
-            assert!(bearer(&headers(&pairs), acs).is_err(), "{pairs:?}");
+            let headers = headers(&pairs);
+            let token = bearer(&headers, acs);
+            assert!(token.is_err() || token.is_ok_and(|token| !is_shaped(token)), "{pairs:?}");
         }
     }
 

@@ -160,7 +160,8 @@ impl Worker {
 
         // What the upstream will see of the caller.
         let request = (canonical.method().as_str(), canonical.path());
-        let identity = sidecar.identities.assume(&permit, &caller, &standing, route, request)?;
+        let now = around.time.as_second();
+        let identity = sidecar.identities.assume(&permit, &known, &standing, route, request, now)?;
         ledger.lap(Phase::Assume);
 
         let outgoing = forward::request(&canonical, head, body, &identity, ledger);

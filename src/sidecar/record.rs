@@ -39,12 +39,12 @@ pub(super) struct Entry {
     status: StatusCode,
     route: Option<Arc<str>>,
     method: Method,
-    target: Option<PathAndQuery>,
+    path: String,
     caller: Option<Arc<Caller>>,
     standing: Option<Arc<Standing>>,
     tier: Option<Tier>,
     call: Option<Call>,
-    policies: Vec<Arc<str>>,
+    policies: Arc<[Arc<str>]>,
     remembered: bool,
     missing: ScopeSet,
     trace: Trace,
@@ -82,12 +82,13 @@ impl Ledger {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             route: None,
             method: head.method.clone(),
-            target: head.uri.path_and_query().cloned(),
+            // A copy: a record outlives its call, and must not keep the connection's read buffer with it.
+            path: head.uri.path_and_query().map_or("*", PathAndQuery::path).to_owned(),
             caller: None,
             standing: None,
             tier: None,
             call: None,
-            policies: Vec::new(),
+            policies: Arc::default(),
             remembered: false,
             missing: ScopeSet::new(),
             trace: Trace::of(&head.headers, ids),
@@ -127,14 +128,14 @@ impl Ledger {
 
     pub(super) fn permitted(&mut self, permit: &Permit) {
         self.with(|entry| {
-            entry.policies = permit.policies().to_vec();
+            entry.policies = permit.shared_policies();
             entry.remembered = permit.remembered();
         });
     }
 
     pub(super) fn denied(&mut self, denial: &Denial) {
         self.with(|entry| {
-            entry.policies = denial.policies().to_vec();
+            entry.policies = denial.shared_policies();
             entry.missing = denial.missing().map(|missing| missing.needed.clone()).unwrap_or_default();
         });
     }
@@ -192,29 +193,32 @@ impl Drop for Ledger {
 impl records::Entry for Entry {
     fn into_decision(self) -> Decision {
         let caller = self.caller.as_deref();
-        let grant = self.standing.as_deref().map(|standing| &standing.installed().grant);
-        let scopes = caller.zip(grant).map(|(caller, grant)| caller.scopes.meet(&grant.scopes));
+        let standing = self.standing.as_deref();
+        let named = standing.map(Standing::named);
+        let principal = |caller: &Caller| format!("{}/{}", caller.principal.kind, caller.principal.id).into();
+        let call = self.call;
+        let cache = |tier: Tier| if self.remembered { "memo" } else { tier.as_str() };
         Decision {
             id: DecisionId::of(&self.id),
             at: self.at,
-            sidecar: self.sidecar.to_string(),
+            sidecar: self.sidecar,
             outcome: self.outcome,
-            code: self.code.to_owned(),
+            code: self.code.into(),
             status: self.status.as_u16(),
-            route: self.route.map(|route| route.to_string()),
+            route: self.route,
             method: self.method.to_string(),
-            path: self.target.map_or_else(|| "*".to_owned(), |target| target.path().to_owned()),
-            account: caller.map(|caller| caller.principal.account.to_string()),
-            application: caller.map(|caller| caller.application.to_string()),
-            principal: caller.map(|caller| format!("{}/{}", caller.principal.kind, caller.principal.id)),
-            action: self.call.as_ref().map(|call| call.action.to_string()),
-            resource: self.call.as_ref().map(Call::resource_name),
-            grant: grant.map(|grant| grant.key.to_string()),
-            grant_revision: grant.map(|grant| grant.revision.0),
-            scopes: scopes.map(|scopes| scopes.to_string()),
-            policy: self.policies.iter().map(ToString::to_string).collect(),
+            path: self.path,
+            account: caller.map(|caller| caller.principal.account.clone().into()),
+            application: caller.map(|caller| caller.application.clone().into()),
+            principal: named.map(|named| Arc::clone(&named.principal)).or_else(|| caller.map(principal)),
+            resource: call.as_ref().map(Call::resource_name),
+            action: call.map(|call| call.action.into()),
+            grant: named.map(|named| Arc::clone(&named.grant)),
+            grant_revision: standing.map(|standing| standing.installed().grant.revision.0),
+            scopes: named.map(|named| Arc::clone(&named.scopes)),
+            policy: self.policies.to_vec(),
             missing: self.missing.iter().map(ToString::to_string).collect(),
-            cache: self.tier.map(|tier| if self.remembered { "memo" } else { tier.as_str() }.to_owned()),
+            cache: self.tier.map(|tier| cache(tier).into()),
             trace: self.trace.id(),
             took: self.took,
         }
@@ -276,13 +280,27 @@ impl Trace {
     }
 
     fn id(&self) -> String {
-        format!("{:032x}", self.id)
+        let mut text = [0; 32];
+        write_hex(&mut text, &self.id.to_be_bytes());
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     fn onward(&self) -> HeaderValue {
-        let text = format!("00-{:032x}-{:016x}-{:02x}", self.id, self.span, self.flags);
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        let parts = [(3, &self.id.to_be_bytes()[..]), (36, &self.span.to_be_bytes()), (53, &[self.flags])];
+        for (at, bytes) in parts {
+            write_hex(text.get_mut(at..).unwrap_or_default(), bytes);
+        }
         // Hex digits and dashes are a header value; were they ever not, an empty one is no trace.
-        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
+        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+/// Writes `bytes` in lower-case hexadecimal digits to the beginning of `text`.
+fn write_hex(text: &mut [u8], bytes: &[u8]) {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
 }
 
@@ -312,6 +330,7 @@ mod tests {
         let onward = onward.to_str().unwrap();
         assert!(onward.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && onward.ends_with("-01"));
         assert_ne!(onward, came);
+        assert_eq!(Trace::of(&headers, &Ids::new(7)).id(), "4bf92f3577b34da6a3ce929d0e0e4736");
     }
 
     #[test]

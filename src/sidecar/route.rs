@@ -1,5 +1,6 @@
 //! Routes, compiled from the settings: which one takes a path, and the path's parameters.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::config::route::{Assume, PathTemplate, Route as Settings, Segment};
@@ -13,7 +14,6 @@ pub(super) struct Route {
     /// Its template, for records.
     pub(super) template: Arc<str>,
     segments: Vec<Segment>,
-    names: Vec<Arc<str>>,
     /// How its requests are read.
     pub(super) adapter: Box<dyn Adapter>,
     /// Where its calls go.
@@ -60,16 +60,11 @@ impl Routes {
 impl Route {
     fn new(index: usize, settings: &Settings) -> Result<Self, String> {
         let template: &PathTemplate = settings.path.get_ref();
-        let names = template.segments().iter().map(|segment| match segment {
-            Segment::Literal(_) => Arc::from(""),
-            Segment::One(name) | Segment::Rest(name) => Arc::from(name.as_str()),
-        });
         let upstream: Arc<str> = Arc::from(settings.upstream.get_ref().as_str());
         Ok(Self {
             index,
             template: Arc::from(template.to_string()),
             segments: template.segments().to_vec(),
-            names: names.collect(),
             adapter: adapter::for_route(settings.reading()?),
             assume: settings.assume,
             audience: settings.audience.as_deref().map_or_else(|| Arc::clone(&upstream), Arc::from),
@@ -97,16 +92,17 @@ impl Route {
     }
 
     /// The path's parameters, decoded.
-    pub(super) fn parameters(&self, path: &str) -> Result<Parameters, NotText> {
+    pub(super) fn parameters<'a>(&'a self, path: &'a str) -> Result<Parameters<'a>, NotText> {
         let mut rest = path.strip_prefix('/').unwrap_or(path);
-        let mut parameters = Vec::new();
-        for (segment, name) in self.segments.iter().zip(&self.names) {
+        let mut parameters = Vec::with_capacity(self.segments.len());
+        for segment in &self.segments {
             let (part, behind) = match segment {
                 Segment::Rest(_) => (rest, ""),
                 Segment::Literal(_) | Segment::One(_) => rest.split_once('/').unwrap_or((rest, "")),
             };
-            if !name.is_empty() {
-                parameters.push((Arc::clone(name), decode(part)?));
+            match segment {
+                Segment::Literal(_) => {}
+                Segment::One(name) | Segment::Rest(name) => parameters.push((name.as_str(), decode(part)?)),
             }
             rest = behind;
         }
@@ -121,9 +117,9 @@ fn reads(part: &str, text: &str) -> bool {
 
 /// Resolves the escapes, once. The canonicaliser has refused escapes of slashes, NUL and the escape sign itself,
 /// so what policy reads here is what an upstream can read there.
-fn decode(part: &str) -> Result<String, NotText> {
+fn decode(part: &str) -> Result<Cow<'_, str>, NotText> {
     if !part.contains('%') {
-        return Ok(part.to_owned());
+        return Ok(Cow::Borrowed(part));
     }
     let mut bytes = Vec::with_capacity(part.len());
     let mut rest = part.bytes();
@@ -140,7 +136,8 @@ fn decode(part: &str) -> Result<String, NotText> {
             bytes.push(byte);
         }
     }
-    String::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control)).ok_or(NotText)
+    let text = String::from_utf8(bytes).map_err(|_| NotText)?;
+    if text.chars().any(char::is_control) { Err(NotText) } else { Ok(Cow::Owned(text)) }
 }
 
 #[cfg(test)]

@@ -130,11 +130,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         routes: Routes::new(&settings.routes).map_err(StartError::Settings)?,
         tokens,
         grants: Arc::clone(&grants),
-        identities: Identities::new(
-            AssertionSigner::new(signer, settings.issuer.as_str())?,
-            clock.clone(),
-            settings.limits.tokens,
-        ),
+        identities: Identities::new(AssertionSigner::new(signer, settings.issuer.as_str())?),
         records,
         metrics,
         clock: clock.clone(),

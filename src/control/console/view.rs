@@ -124,9 +124,9 @@ pub struct CallRow {
 
 impl From<&Decision> for CallRow {
     fn from(decision: &Decision) -> Self {
-        let action = decision.action.clone().unwrap_or_else(|| decision.method.clone());
+        let action = decision.action.as_deref().unwrap_or(&decision.method);
         let resource = decision.resource.as_ref().unwrap_or(&decision.path);
-        let mut reason = if decision.code == "ok" { String::new() } else { decision.code.clone() };
+        let mut reason = if decision.code == "ok" { String::new() } else { decision.code.to_string() };
         if !decision.missing.is_empty() {
             reason = format!("{reason}: needs {}", decision.missing.join(" or "));
         } else if !decision.policy.is_empty() && !reason.is_empty() {
@@ -138,7 +138,7 @@ impl From<&Decision> for CallRow {
             outcome: decision.outcome.as_str(),
             reason,
             principal: Label::new(decision.principal.as_deref().unwrap_or("unknown")),
-            action: Label::new(&action),
+            action: Label::new(action),
             resource: Label::long(resource),
         }
     }

@@ -219,23 +219,23 @@ fn an_explanation_names_the_guardrail_the_scope_and_the_next_step() {
     let mut record = Decision {
         id: "d1".parse().unwrap(),
         at: Timestamp::UNIX_EPOCH,
-        sidecar: "s1".to_owned(),
+        sidecar: "s1".into(),
         outcome: Outcome::Denied,
-        code: "insufficient_scope".to_owned(),
+        code: "insufficient_scope".into(),
         status: 403,
         route: None,
-        method: "GET".to_owned(),
-        path: "/ecs/".to_owned(),
-        account: Some(ACME.to_owned()),
-        application: Some(HUB.to_owned()),
-        principal: Some("user/2000000000000011".to_owned()),
-        action: Some("ecs:StartInstance".to_owned()),
+        method: "GET".into(),
+        path: "/ecs/".into(),
+        account: Some(ACME.into()),
+        application: Some(HUB.into()),
+        principal: Some("user/2000000000000011".into()),
+        action: Some("ecs:StartInstance".into()),
         resource: Some(format!("acs:ecs:*:{ACME}:i-1")),
-        grant: Some(format!("{ACME}/{HUB}")),
+        grant: Some(format!("{ACME}/{HUB}").into()),
         grant_revision: Some(3),
-        scopes: Some("openid /acs/ecs:read".to_owned()),
-        policy: vec![format!("grant:{ACME}/{HUB}:ceiling")],
-        missing: vec!["/acs/ecs:write".to_owned()],
+        scopes: Some("openid /acs/ecs:read".into()),
+        policy: vec![format!("grant:{ACME}/{HUB}:ceiling").into()],
+        missing: vec!["/acs/ecs:write".into()],
         cache: None,
         trace: String::new(),
         took: Took::default(),
@@ -245,8 +245,8 @@ fn an_explanation_names_the_guardrail_the_scope_and_the_next_step() {
     assert!(lacking.contains("ecs:StartInstance needs /acs/ecs:write; the call had"), "{lacking}");
     assert!(lacking.contains("Next: An administrator of the account can authorize"), "{lacking}");
     assert!(!lacking.contains("has changed since"));
-    record.code = "access_denied".to_owned();
-    record.policy = vec!["domains.no-domain-deletion".to_owned()];
+    record.code = "access_denied".into();
+    record.policy = vec!["domains.no-domain-deletion".into()];
     record.grant_revision = Some(2);
     let guarded = crate::policy::explain::explain(&record, Some(&facts), &shipped());
     assert!(guarded.because[0].says.starts_with("Guardrail: A whole domain"));

@@ -10,6 +10,7 @@
 mod acs;
 mod rest;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -44,16 +45,16 @@ pub(super) struct Head<'a> {
     /// Whether a body follows, however it is framed.
     pub(super) has_body: bool,
     /// The path's parameters by the route's template, decoded.
-    pub(super) parameters: &'a Parameters,
+    pub(super) parameters: &'a Parameters<'a>,
 }
 
 /// Path parameters by name, percent-decoded.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Parameters(pub(super) Vec<(Arc<str>, String)>);
+pub(super) struct Parameters<'a>(pub(super) Vec<(&'a str, Cow<'a, str>)>);
 
-impl Parameters {
+impl Parameters<'_> {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| **known == *name).map(|(_, value)| value.as_str())
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
     }
 }
 

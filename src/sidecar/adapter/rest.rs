@@ -90,8 +90,8 @@ impl Template {
     }
 
     /// A parameter that is not there is left empty; the settings were checked for that.
-    fn fill(&self, parameters: &Parameters) -> String {
-        self.0.iter().fold(String::new(), |mut filled, piece| {
+    fn fill(&self, parameters: &Parameters<'_>) -> String {
+        self.0.iter().fold(String::with_capacity(64), |mut filled, piece| {
             filled.push_str(match piece {
                 Piece::Text(text) => text,
                 Piece::Parameter(name) => parameters.get(name).unwrap_or_default(),
@@ -110,9 +110,8 @@ mod tests {
     fn read(method: &Method, parameters: &[(&str, &str)]) -> Result<Reading, NotUnderstood> {
         let actions = BTreeMap::from([("GET".to_owned(), "oss:GetObject".to_owned())]);
         let rest = Rest::new(&actions, "{bucket}/{object}", Some("{account}"));
-        let parameters = Parameters(
-            parameters.iter().map(|(name, value)| (Arc::from(*name), (*value).to_owned())).collect(),
-        );
+        let parameters =
+            Parameters(parameters.iter().map(|(name, value)| (*name, (*value).into())).collect());
         let headers = HeaderMap::new();
         rest.read(&Head { method, query: None, headers: &headers, has_body: false, parameters: &parameters })
     }

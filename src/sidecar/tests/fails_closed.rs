@@ -131,6 +131,6 @@ async fn an_upstream_that_is_not_there_breaks_off_or_stays_silent_is_told_apart(
         let world = World::before(address).await;
         world.call().await.refused(status, code);
         let record = world.last_record().await;
-        assert_eq!((record.outcome, record.code.as_str()), (Outcome::Failed, code));
+        assert_eq!((record.outcome, &*record.code), (Outcome::Failed, code));
     }
 }

@@ -9,25 +9,25 @@ pub(super) fn decision(number: u32, application: &str, outcome: Outcome) -> Deci
     Decision {
         id: format!("01900000-0000-7000-8000-{number:012}").parse().unwrap(),
         at: at(i64::from(number)),
-        sidecar: "edge-1".to_owned(),
+        sidecar: "edge-1".into(),
         outcome,
-        code: "ok".to_owned(),
+        code: "ok".into(),
         status: 200,
-        route: Some("/oss/{bucket}".to_owned()),
-        method: "GET".to_owned(),
-        path: "/oss/reports".to_owned(),
-        account: Some(ACME.to_owned()),
-        application: Some(application.to_owned()),
-        principal: Some("user/u-alice".to_owned()),
-        action: Some("oss:ListObjects".to_owned()),
+        route: Some("/oss/{bucket}".into()),
+        method: "GET".into(),
+        path: "/oss/reports".into(),
+        account: Some(ACME.into()),
+        application: Some(application.into()),
+        principal: Some("user/u-alice".into()),
+        action: Some("oss:ListObjects".into()),
         resource: None,
-        grant: Some(format!("{ACME}/{application}")),
+        grant: Some(format!("{ACME}/{application}").into()),
         grant_revision: Some(1),
         scopes: None,
-        policy: vec!["grant".to_owned()],
+        policy: vec!["grant".into()],
         missing: Vec::new(),
         cache: None,
-        trace: "0af7651916cd43dd8448eb211c80319c".to_owned(),
+        trace: "0af7651916cd43dd8448eb211c80319c".into(),
         took: Took::default(),
     }
 }
@@ -58,7 +58,7 @@ pub(super) async fn decisions_are_answered_newest_first_and_filtered(world: &Wor
 pub(super) async fn a_decision_is_kept_once_and_shown_to_its_account_only(world: &World) {
     let first = decision(1, "report-hub", Outcome::Forwarded);
     let mut second = first.clone();
-    second.code = "rewritten".to_owned();
+    second.code = "rewritten".into();
     world.store.keep_decisions(std::slice::from_ref(&first)).await.unwrap();
     world.store.keep_decisions(&[second, decision(2, "report-hub", Outcome::Failed)]).await.unwrap();
     assert_eq!(world.store.decision(&account(ACME), &first.id).await.unwrap().unwrap(), first);
