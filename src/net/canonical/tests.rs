@@ -38,7 +38,7 @@ fn usual_targets_pass_unchanged() {
         "/.well-known/x",
         "/...",
         "/a%20b/%C3%BC.txt",
-        "/a;v=1/b",
+        "/a%3Bv=1/b",
         "/a:b@c!$&'()*+,=~_-",
         "/100%25",
         "/a?x=1&y=%2F%2e%2e/..//&z={a}|[b]",
