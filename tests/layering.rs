@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cli", ALL),
     ("main", ALL),
     ("lib", ALL),
+    ("docs", &[]),
 ];
 const ALL: &[&str] = &[
     "model", "config", "observe", "policy", "token", "store", "grants", "net", "sidecar", "control", "demo",

@@ -204,3 +204,16 @@ const TARGETS: &[&str] = &[
     "*",
     "oss/reports",
 ];
+
+#[tokio::test]
+async fn the_body_of_a_caller_who_is_not_known_is_not_waited_for() {
+    let world = World::start().await;
+    let mut raw = Raw::connect(&world.sidecar).await;
+    raw.write(
+        "POST /ecs/ HTTP/1.1\r\nhost: cloud.test\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+         content-length: 1000000\r\n\r\nAction=",
+    )
+    .await;
+    let answer = raw.answer().await;
+    assert_eq!(answer.status, 401, "{}", answer.body);
+}

@@ -26,10 +26,12 @@ mod bad_input;
 mod coverage;
 mod drain;
 mod fail_closed;
+mod keys;
 mod limits;
 mod oauth;
 mod restart;
 mod streaming;
+mod tls;
 
 // What its three kinds of people work with.
 mod browser;

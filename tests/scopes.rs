@@ -1,5 +1,6 @@
 //! A call is allowed within the granted scopes, and refused beyond them with the next step.
 
+use crate::support::raw::Raw;
 use crate::support::{Person, Tokens, World};
 
 #[tokio::test]
@@ -89,5 +90,29 @@ async fn it_allows_a_resource_of_the_callers_account_and_refuses_one_of_another(
     read("acme").send().await.expect(200);
     let (before, _) = world.seen().await;
     read("globex").send().await.expect_problem(403, "access_denied");
+    assert_eq!(world.seen().await.0, before, "nothing reached the upstream");
+}
+
+#[tokio::test]
+async fn it_refuses_a_second_operation_in_a_form_however_the_form_is_framed() {
+    let world = World::start().await;
+    let tokens = world.install("report-hub", "admin@acme", &["/acs/ecs:read"]).await;
+    let (before, _) = world.seen().await;
+    let form = "Action=DeleteInstance&InstanceId=i-1";
+    for framing in [
+        format!("content-length: {}\r\n\r\n{form}", form.len()),
+        format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n{form}\r\n0\r\n\r\n", form.len()),
+    ] {
+        let mut raw = Raw::connect(&world.sidecar).await;
+        raw.write(format!(
+            "POST /ecs/ HTTP/1.1\r\nhost: cloud.test\r\nauthorization: Bearer {}\r\n\
+             x-acs-action: DescribeInstances\r\ncontent-type: application/x-www-form-urlencoded\r\n{framing}",
+            tokens.access
+        ))
+        .await;
+        let answer = raw.answer().await;
+        assert_eq!(answer.status, 400, "{framing}: {}", answer.body);
+        assert!(answer.body.contains("action_ambiguous"), "{}", answer.body);
+    }
     assert_eq!(world.seen().await.0, before, "nothing reached the upstream");
 }

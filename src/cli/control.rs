@@ -47,7 +47,7 @@ async fn serve(settings: settings::Control) -> Result<(), Failure> {
     let control = Role::start(Setup {
         issuer: settings.issuer,
         resources: settings.resources,
-        store,
+        store: Arc::clone(&store),
         policies,
         acknowledgements: Arc::new(Acknowledgements::default()),
         sealer: sealing::sealer(key_file)?,
@@ -63,6 +63,7 @@ async fn serve(settings: settings::Control) -> Result<(), Failure> {
         () = end.come() => {}
     }
     served.drain(DRAIN).await;
+    store.close().await;
     Ok(())
 }
 

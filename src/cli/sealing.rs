@@ -36,7 +36,9 @@ fn key_file(path: &Path) -> Result<Secret, Failure> {
                 file.write_all(secret.expose().as_bytes())?;
                 file.sync_all()?;
                 fs::rename(&part, path)?;
-                path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+                // A bare file name stands in the working directory.
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
             };
             write().map_err(|error| failed("written", error))?;
             Ok(secret)

@@ -7,6 +7,7 @@
 //! To add an endpoint: one file, and one route line in [`Control::router`] or the folder's `routes`.
 
 pub mod admin;
+mod arrival;
 pub mod browser;
 pub mod console;
 mod form;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -38,6 +40,7 @@ use crate::store::{Shared, StoreError};
 use crate::token::issue::Subjects;
 use crate::token::password::Passwords;
 use crate::token::seal::Sealer;
+use arrival::Arrival;
 use browser::throttle::Throttle;
 pub use browser::throttle::ThrottleSettings;
 use issuer::Issuer;
@@ -168,6 +171,10 @@ impl Control {
             .fallback(async || Problem::not_found())
             .method_not_allowed_fallback(async || Problem::wrong_method())
             .layer(DefaultBodyLimit::max(self.settings.body_limit))
+            .layer(from_fn_with_state(
+                Arrival { limit: self.settings.body_limit, within: WHOLE_BODY },
+                arrival::whole,
+            ))
             .layer(CatchPanicLayer::custom(on_panic))
             .with_state(Arc::clone(self))
     }
@@ -221,16 +228,13 @@ impl Control {
     }
 
     /// Waits until every sidecar with a lease has heard of what was committed so far, so that an answer is not
-    /// overtaken by the next call. A sidecar that does not answer is not waited for longer than a moment: its
-    /// lease ends by itself.
+    /// overtaken by the next call. A sidecar that does not answer is waited for until its lease ends, and no longer.
     ///
     /// # Errors
     /// The store's own.
     pub async fn heard_everywhere(&self) -> Result<(), StoreError> {
         let newest = self.store.newest().await?;
-        let everywhere = self.acknowledgements.everywhere(newest, self.acknowledgements.streams_cut());
-        // Too late for some sidecar: what was committed stands, and it stops with its lease.
-        let _ = tokio::time::timeout(LONGEST_WAIT, everywhere).await;
+        self.acknowledgements.everywhere(newest, self.acknowledgements.streams_cut()).await;
         Ok(())
     }
 
@@ -260,7 +264,8 @@ fn on_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
     Problem::internal("a handler panicked", &text).into_response()
 }
 
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Forms and JSON of a few kilobytes.
+const WHOLE_BODY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -15,7 +15,7 @@ use crate::store::{InstallRefused, StoreError};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: String,
     title: &'static str,
     #[serde(serialize_with = "status_number")]
     status: StatusCode,
@@ -33,7 +33,14 @@ impl Problem {
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Refused");
-        Self { kind: "about:blank", title, status, code, detail: detail.into(), next: String::new() }
+        Self {
+            kind: format!("urn:consentry:problem:{code}"),
+            title,
+            status,
+            code,
+            detail: detail.into(),
+            next: String::new(),
+        }
     }
 
     /// The same, with what the reader can do next.

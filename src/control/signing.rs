@@ -158,6 +158,8 @@ pub async fn rotate_keys(
     notice: i64,
     now: Timestamp,
 ) -> Result<(), StartError> {
+    // A key that is sealed under another secret than its predecessors could not be opened with them.
+    drop(Ring::load(store, sealer, now).await?);
     let active_from = later(now, notice);
     for purpose in PURPOSES {
         let key = make(sealer, purpose, active_from)?;

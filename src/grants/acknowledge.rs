@@ -64,7 +64,8 @@ impl Acknowledgements {
     pub fn confirm(&self, sidecar: &SidecarId, reached: Seq, streams_cut: u64, lease_ends: u64) {
         let mut followers = self.followers.lock();
         let follower = followers.entry(sidecar.clone()).or_default();
-        follower.reached = follower.reached.max(reached);
+        // As it says, also when that is less than before: a log that was put back is followed from its own end.
+        follower.reached = reached;
         follower.lease_ends = follower.lease_ends.max(lease_ends);
         follower.streams_cut = follower.streams_cut.max(streams_cut);
         drop(followers);
@@ -168,6 +169,19 @@ mod tests {
         all.confirm(&id("silent"), Seq(1), 0, boot_milliseconds());
         let receipt = all.everywhere(Seq(2), 0).await;
         assert!(receipt.sidecars.iter().all(|s| s.stopped_by.is_some() && s.confirmed_ms.is_none()));
+    }
+
+    #[tokio::test]
+    async fn a_sidecar_that_follows_a_log_that_was_put_back_has_not_heard_of_what_comes_next() {
+        let all = Acknowledgements::default();
+        let far = boot_milliseconds() + 60_000;
+        all.confirm(&id("a"), Seq(7), 0, far);
+        all.confirm(&id("a"), Seq(3), 0, far);
+        let receipt = all.everywhere(Seq(4), 0);
+        tokio::pin!(receipt);
+        assert!(futures_now(&mut receipt).await.is_none());
+        all.confirm(&id("a"), Seq(4), 0, far);
+        assert!(receipt.await.sidecars.iter().all(|sidecar| sidecar.confirmed_ms.is_some()));
     }
 
     async fn futures_now<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {

@@ -15,9 +15,10 @@ use super::acknowledge::Acknowledgements;
 use super::lease::Lease;
 use super::origin::OriginError;
 use super::slots::SlotClock;
+use crate::model::change::{Change, Subject};
 use crate::model::id::{Seq, SidecarId};
 use crate::model::time::boot_milliseconds;
-use crate::store::{Change, Shared, Subject};
+use crate::store::Shared;
 
 /// What a follower does with what it hears.
 pub struct Follower {
@@ -52,7 +53,8 @@ impl Follower {
         let beat = self.lease.length() / BEATS_A_LEASE;
         loop {
             woken.mark_unchanged();
-            match tokio::time::timeout(self.lease.length(), self.catch_up(&mut applied)).await {
+            // No longer than the lease: when it ends unrenewed, what rests on it ends then and not later.
+            match tokio::time::timeout(self.lease.patience(), self.catch_up(&mut applied)).await {
                 Ok(Ok(())) => {
                     ready.send_if_modified(|ready| !std::mem::replace(ready, true));
                 }
@@ -85,9 +87,11 @@ impl Follower {
             None => self.forget_everything().await?,
         }
         *applied = Some(newest);
-        self.lease.renew(sent);
         let streams_cut = (self.cut)().await;
-        self.acknowledgements.confirm(&self.sidecar, newest, streams_cut, self.lease.ends());
+        // First told, then used: nobody who waits for this sidecar may believe its lease over while it runs.
+        let until = self.lease.would_end(sent).max(self.lease.ends());
+        self.acknowledgements.confirm(&self.sidecar, newest, streams_cut, until);
+        self.lease.renew(sent);
         Ok(())
     }
 

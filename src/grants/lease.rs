@@ -40,10 +40,32 @@ impl Lease {
         self.ends.load(Ordering::Acquire)
     }
 
+    /// When it would end if it were renewed by an answer to a question that was sent at `sent`, both in
+    /// [`boot_milliseconds`].
+    #[must_use]
+    pub fn would_end(&self, sent: u64) -> u64 {
+        let length = u64::try_from(self.length.as_millis()).unwrap_or(0);
+        sent.saturating_add(length)
+    }
+
+    /// How long it still runs; its whole length when it does not.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        match self.ends().saturating_sub(boot_milliseconds()) {
+            0 => self.length,
+            left => Duration::from_millis(left),
+        }
+    }
+
     /// An answer has come to a question that was sent at `sent` (in [`boot_milliseconds`]).
     pub fn renew(&self, sent: u64) {
-        let length = u64::try_from(self.length.as_millis()).unwrap_or(0);
-        self.ends.fetch_max(sent.saturating_add(length), Ordering::AcqRel);
+        self.ends.fetch_max(self.would_end(sent), Ordering::AcqRel);
+    }
+
+    /// As if its time were over.
+    #[cfg(test)]
+    pub(crate) fn expire(&self) {
+        self.ends.store(0, Ordering::Release);
     }
 }
 
@@ -56,6 +78,14 @@ mod tests {
         let lease = Lease::new(Duration::from_secs(5));
         lease.renew(boot_milliseconds());
         assert!(lease.holds());
+    }
+
+    #[test]
+    fn an_answer_is_waited_for_as_long_as_the_lease_runs_and_no_longer() {
+        let lease = Lease::new(Duration::from_secs(60));
+        assert_eq!(lease.patience(), lease.length());
+        lease.renew(boot_milliseconds().saturating_sub(50_000));
+        assert!(lease.holds() && lease.patience() <= Duration::from_secs(10));
     }
 
     #[test]

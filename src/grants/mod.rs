@@ -13,6 +13,8 @@ mod near;
 pub mod origin;
 pub mod slots;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Weak};
 
@@ -136,11 +138,12 @@ impl Grants {
         Err(NoStanding::Unavailable("the grant is changing faster than it can be read".to_owned()))
     }
 
-    /// Whether a standing may (still) be counted on: nothing that it rests on has changed, the lease runs, the
-    /// policies are the current ones, and the grant has not come to its own end.
+    /// Whether a standing may (still) be counted on: it has not been ended, nothing that it rests on has changed, the
+    /// lease runs, the policies are the current ones, and the grant has not come to its own end.
     #[must_use]
     pub fn still(&self, standing: &Standing) -> bool {
         self.lease.holds()
+            && !standing.has_ended()
             && self.slots.unchanged(standing.seal())
             && self.policies.is(standing.policies())
             && standing.ends_at().is_none_or(|end| self.clock.now() < end)
@@ -161,6 +164,18 @@ impl Grants {
             None => false,
         });
         ended
+    }
+
+    /// Answers whether what rests on `standing` must end: it was ended, or the lease has run out, of which nobody need
+    /// tell. Once true, it stays true.
+    pub fn ending(&self, standing: &Arc<Standing>) -> impl Fn() -> bool + 'static {
+        let (lease, standing) = (Arc::clone(&self.lease), Arc::clone(standing));
+        move || {
+            if !lease.holds() {
+                standing.end();
+            }
+            standing.has_ended()
+        }
     }
 
     fn note(&self, standing: &Arc<Standing>) {

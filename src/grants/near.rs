@@ -15,11 +15,11 @@ use super::flight::Flights;
 use super::origin::{Origin, OriginError};
 use super::slots::{SUBJECTS, Seal, SlotClock};
 use crate::model::account::PrincipalKey;
+use crate::model::change::Subject;
 use crate::model::grant::Installed;
 use crate::model::id::GrantKey;
 use crate::model::member::Member;
 use crate::policy::{CompiledGrant, Policies};
-use crate::store::Subject;
 
 /// The cache.
 pub struct Near {

@@ -8,7 +8,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::store::Subject;
+use crate::model::change::Subject;
 
 /// The clock. One for a sidecar.
 #[derive(Debug)]

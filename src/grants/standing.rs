@@ -20,7 +20,7 @@ pub struct Standing {
     session: Arc<Session>,
     compiled: Arc<CompiledGrant>,
     seal: Seal,
-    ended: Arc<AtomicBool>,
+    ended: AtomicBool,
     named: Named,
 }
 
@@ -54,7 +54,7 @@ impl Standing {
             session,
             compiled: Arc::clone(compiled),
             seal,
-            ended: Arc::default(),
+            ended: AtomicBool::new(false),
             named,
         }
     }
@@ -89,10 +89,10 @@ impl Standing {
         self.compiled.version()
     }
 
-    /// Becomes true once this standing no longer holds and what rests on it must end.
+    /// Whether it no longer holds, so that what rests on it must end. It never holds again.
     #[must_use]
-    pub fn ended(&self) -> &Arc<AtomicBool> {
-        &self.ended
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     pub(super) fn end(&self) {

@@ -8,6 +8,7 @@ pub mod account;
 pub mod application;
 pub mod call;
 pub mod caller;
+pub mod change;
 pub mod decision;
 pub mod grant;
 pub mod id;

@@ -131,6 +131,13 @@ impl ScopeSet {
         Self(self.0.difference(&other.0).cloned().collect())
     }
 
+    /// What of this set the other one does not cover: `{/acs/ecs, /acs/ecs:read}` beyond `{/acs/ecs:read}` is
+    /// `{/acs/ecs}`.
+    #[must_use]
+    pub fn beyond(&self, other: &Self) -> Self {
+        self.0.iter().filter(|scope| !other.covers(scope)).cloned().collect()
+    }
+
     /// The scopes that both sets allow, the narrower spelling of each: `{/acs/ecs}` and `{/acs/ecs:read}` meet in
     /// `{/acs/ecs:read}`. Never wider than either.
     #[must_use]
@@ -191,6 +198,12 @@ mod tests {
     fn sets_meet_in_the_narrower_scope() {
         assert_eq!(set("openid /acs/ecs").meet(&set("/acs/ecs:read profile")), set("/acs/ecs:read"));
         assert_eq!(set("/acs/ecs:read").meet(&set("/acs/ecs:write")), ScopeSet::new());
+    }
+
+    #[test]
+    fn what_a_whole_covers_is_not_beyond_it() {
+        assert_eq!(set("/acs/ecs /acs/ecs:read").beyond(&set("/acs/ecs:read")), set("/acs/ecs"));
+        assert_eq!(set("/acs/ecs /acs/ecs:read").beyond(&set("/acs/ecs")), ScopeSet::new());
     }
 
     #[test]

@@ -208,7 +208,8 @@ fn is_dropped_from_request(name: &str) -> bool {
         Some(b'f') => name == "forwarded",
         Some(b'h') => name == "http2-settings",
         Some(b'k') => name == "keep-alive",
-        Some(b'p') => name.starts_with("proxy-"),
+        // CGI makes `Proxy` the variable that says through whom to go out (httpoxy).
+        Some(b'p') => name == "proxy" || name.starts_with("proxy-"),
         Some(b't') => name == "te" || name == "transfer-encoding",
         Some(b'u') => name == "upgrade",
         Some(b'x') => name.starts_with(OURS) || name.starts_with("x-forwarded") || REWRITING.contains(&name),
@@ -341,6 +342,7 @@ mod tests {
             ("te", "gzip"),
             ("expect", "100-continue"),
             ("proxy-authorization", "x"),
+            ("proxy", "http://evil.test"),
             ("proxy-connection", "x"),
             ("http2-settings", "x"),
             ("forwarded", "for=1"),

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Two layers by construction: permits are generated from grants ([`generate`]), authors' guardrails can only forbid.
-//! A users' own rights are the upstream's to enforce.
+//! A user's own rights are the upstream's to enforce.
 
 pub mod cases;
 pub mod catalogue;

@@ -78,6 +78,10 @@ impl Session {
     }
 
     pub(super) fn remember(&self, call: &Call, verdict: &Verdict) {
+        // Names come from outside and may be as long as a target: what is kept for a session must stay small.
+        if call.resource.name.len() > LONGEST_REMEMBERED {
+            return;
+        }
         let mut remembered = self.remembered.write();
         if remembered.len() >= REMEMBERED {
             remembered.clear();
@@ -158,3 +162,6 @@ fn application_entity(installed: &Installed, name: EntityUid) -> Option<Entity> 
 
 /// Decisions remembered by one session. Past it the memory starts again.
 const REMEMBERED: usize = 1024;
+
+/// The longest resource name that is remembered, in bytes.
+const LONGEST_REMEMBERED: usize = 256;

@@ -68,6 +68,12 @@ impl Status {
         }
     }
 
+    /// Whether decision records are being kept.
+    #[must_use]
+    pub fn records_healthy(&self) -> bool {
+        self.sidecar.records.healthy()
+    }
+
     /// From now on `/readyz` says that the sidecar is ending.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
@@ -78,7 +84,7 @@ impl Status {
             (self.draining.load(Ordering::SeqCst), "draining: it is about to end"),
             (!self.lease.holds(), "no_lease: the control plane has not been heard from for too long"),
             (!self.sidecar.tokens.has_keys(), "no_keys: the issuer's keys have not been read yet"),
-            (!self.sidecar.records.healthy(), "records_failing: decision records cannot be kept"),
+            (!self.records_healthy(), "records_failing: decision records cannot be kept"),
         ]
         .into_iter()
         .filter_map(|(is, reason)| is.then_some(reason))

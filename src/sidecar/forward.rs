@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -64,8 +63,7 @@ impl Upstreams {
                 "the grant has changed while the call was under way".to_owned(),
             ));
         }
-        let ended = Arc::clone(standing.ended());
-        let cut = Cut::when(move || ended.load(Ordering::Acquire));
+        let cut = Cut::when(grants.ending(standing));
         let response = upstream.send(request, exchange, Some(&cut)).await.map_err(Refusal::Upstream);
         drop(permit);
         response

@@ -1,7 +1,7 @@
 //! PEP: the sidecar. One request comes in; it is forwarded with the user's assumed identity, or refused.
 //!
-//! The whole life of a call stands in [`Worker::pass`], each step's output the next step's input. A step that fails
-//! ends in a [`Refusal`]; there is no other way out, and every way out leaves a record.
+//! The whole life of a call stands in `Worker::pass`, each step's output the next step's input. A step that fails
+//! ends in a `Refusal`; there is no other way out, and every way out leaves a record.
 
 mod adapter;
 pub mod admin;
@@ -13,6 +13,8 @@ mod record;
 mod refuse;
 mod route;
 pub mod start;
+#[cfg(test)]
+mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -23,6 +25,7 @@ use std::task::{Context, Poll};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Request, Response};
+use hyper::body::Body as _;
 
 use crate::config::sidecar::Limits;
 use crate::grants::{Grants, Standing};
@@ -122,19 +125,15 @@ impl Worker {
         ledger.routed(&route.template);
         let (mut head, canonical) = self.admit(head, candidate, route)?;
 
-        // What it asks for.
-        let (asked, body) = self.read(route, &canonical, &head, body).await?;
-        ledger.lap(Phase::Read);
-
-        // Who asks.
-        let known = sidecar.tokens.identify(&head.headers, route.adapter.takes_acs_bearer())?;
+        // What it asks for, and who asks.
+        let identify = || sidecar.tokens.identify(&head.headers, route.adapter.takes_acs_bearer());
+        let (asked, known, body) = self.read(route, &canonical, &head, body, identify, ledger).await?;
         let caller = Arc::clone(&known.caller);
         let call = asked.by(&caller.principal.account);
         ledger.identified(&caller);
         ledger.called(&call);
         seen.known = Some(Arc::clone(&known));
         headers::strip_credentials(&mut head.headers, &canonical);
-        ledger.lap(Phase::Identify);
 
         // What the account has granted.
         let (standing, tier) =
@@ -188,30 +187,39 @@ impl Worker {
         Ok((head, canonical))
     }
 
-    /// What is asked for; the body is read only where nothing else says it.
+    /// What is asked for, and by whom. The body is read only where nothing else says it, and only for a caller who
+    /// is known: nobody else can make a sidecar hold one.
     async fn read(
         &self,
         route: &Route,
         canonical: &Canonical,
         head: &Parts,
         body: Inbound,
-    ) -> Result<(Asked, Inbound), Refusal> {
+        identify: impl FnOnce() -> Result<Arc<Known>, Refusal>,
+        ledger: &mut Ledger,
+    ) -> Result<(Asked, Arc<Known>, Inbound), Refusal> {
         let not_text = NotUnderstood::Malformed { what: "a part of the path", expected: "text once decoded" };
         let parameters = route.parameters(canonical.path()).map_err(|_| Refusal::NotUnderstood(not_text))?;
         let asking = Head {
             method: canonical.method(),
             query: canonical.query(),
             headers: &head.headers,
+            has_body: !body.is_end_stream(),
             parameters: &parameters,
         };
-        match route.adapter.read(&asking).map_err(Refusal::NotUnderstood)? {
-            Reading::Asked(asked) => Ok((asked, body)),
+        let reading = route.adapter.read(&asking).map_err(Refusal::NotUnderstood)?;
+        ledger.lap(Phase::Read);
+        let known = identify()?;
+        ledger.lap(Phase::Identify);
+        match reading {
+            Reading::Asked(asked) => Ok((asked, known, body)),
             Reading::NeedsBody => {
                 // Boxed, as what is not on every call's way: the size of this future is copied with each call.
                 let reading = Box::pin(body.read(self.sidecar.limits.body_to_decide));
                 let bytes = reading.await.map_err(Refusal::Body)?;
                 let asked = route.adapter.read_with_body(&asking, &bytes).map_err(Refusal::NotUnderstood)?;
-                Ok((asked, Inbound::from(bytes)))
+                ledger.lap(Phase::Read);
+                Ok((asked, known, Inbound::from(bytes)))
             }
         }
     }

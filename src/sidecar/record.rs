@@ -160,7 +160,8 @@ impl Ledger {
                 Phase::Assume => &mut laps.assume,
                 Phase::Forward => &mut laps.forward,
             };
-            *lap = took;
+            // A phase can come back: a body is read once its caller is known.
+            *lap = lap.saturating_add(took);
         });
     }
 

@@ -243,21 +243,23 @@ fn token_refused(place: &Place<'_>, why: &str, next: &str) -> Answer {
 
 fn no_standing(why: &NoStanding, place: &Place<'_>) -> Answer {
     let detail = why.to_string();
-    let page = || application_page(place);
-    let forbidden =
-        |code, next: &str| Answer::new(StatusCode::FORBIDDEN, code, detail.clone(), next).on(page());
+    let refused = |code, next: &str| Answer::new(StatusCode::FORBIDDEN, code, detail.clone(), next);
     match why {
-        NoStanding::NotInstalled => forbidden(
+        NoStanding::NotInstalled => refused(
             "not_installed",
-            "Send an administrator of the account through the application's log-in: authorizing there installs it.",
-        ),
+            "An administrator of the account can authorize the application on the page named here.",
+        )
+        .on(install_page(place)),
+        NoStanding::Expired => refused(
+            "not_installed",
+            "An administrator of the account can authorize the application again on the page named here.",
+        )
+        .on(install_page(place)),
         NoStanding::Suspended => {
-            forbidden("access_denied", "Ask an administrator of the account to resume it.")
+            refused("access_denied", "Ask an administrator of the account to resume it.")
+                .on(application_page(place))
         }
-        NoStanding::Disabled => forbidden("access_denied", "Ask the application's publisher."),
-        NoStanding::Expired => {
-            forbidden("not_installed", "Ask an administrator of the account to authorize it again.")
-        }
+        NoStanding::Disabled => refused("access_denied", "Ask the application's publisher."),
         NoStanding::TokenEnded => token_refused(place, &detail, "Log in to the application again."),
         NoStanding::Unavailable(_) => unavailable(&detail),
     }
@@ -298,12 +300,7 @@ fn upstream(error: &ForwardError) -> Answer {
         ForwardError::Request(why) => return broken_body(*why).ending(Outcome::Failed),
         ForwardError::Cut => {
             let why = "what the call rested on has changed while it was under way";
-            return Answer::new(
-                StatusCode::FORBIDDEN,
-                "not_installed",
-                why,
-                "Try again to see what holds now.",
-            );
+            return unavailable(why);
         }
         ForwardError::Unreachable(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
         ForwardError::BrokenHead(_) => (StatusCode::BAD_GATEWAY, "upstream_broken"),
@@ -320,6 +317,15 @@ fn application_page(place: &Place<'_>) -> String {
     place
         .application
         .map_or_else(|| format!("{issuer}/console"), |id| format!("{issuer}/console/applications/{id}"))
+}
+
+/// Where an administrator authorizes an application without coming from it.
+fn install_page(place: &Place<'_>) -> String {
+    let issuer = place.issuer;
+    place.application.map_or_else(
+        || format!("{issuer}/console"),
+        |id| format!("{issuer}/oauth2/v1/install?client_id={id}"),
+    )
 }
 
 const TRY_AGAIN: &str = "Try again in a moment.";

@@ -82,7 +82,7 @@ impl Route {
         for segment in &self.segments {
             let Some(part) = parts.next() else { return false };
             match segment {
-                Segment::Literal(text) if text != part => return false,
+                Segment::Literal(text) if !reads(part, text) => return false,
                 Segment::One(_) if part.is_empty() => return false,
                 Segment::Rest(_) => return !part.is_empty() || parts.next().is_some(),
                 Segment::Literal(_) | Segment::One(_) => {}
@@ -108,6 +108,11 @@ impl Route {
         }
         Ok(Parameters(parameters))
     }
+}
+
+/// Whether a part of a path reads as `text`: escapes do not lead to another route than what they stand for.
+fn reads(part: &str, text: &str) -> bool {
+    part == text || (part.contains('%') && decode(part).is_ok_and(|decoded| decoded == text))
 }
 
 /// Resolves the escapes, once. The canonicaliser has refused escapes of slashes, NUL and the escape sign itself,
@@ -154,6 +159,11 @@ mod tests {
         assert_eq!((parameters.get("bucket"), parameters.get("object")), (Some("b"), Some("a/c dü")));
         assert!(segments("/ecs/").fits("/ecs/"));
         assert!(segments("/oss/{bucket}").fits("/oss/b"));
+    }
+
+    #[test]
+    fn escapes_lead_to_the_route_of_what_they_stand_for() {
+        assert!(segments("/oss/{bucket}").fits("/%6fss/b") && !segments("/oss/{bucket}").fits("/%6fsx/b"));
     }
 
     #[test]

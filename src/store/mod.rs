@@ -23,6 +23,8 @@ mod contract;
 use std::path::Path;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 pub use applications::{Applications, Secret};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
 pub use feed::{Change, Feed, Subject};
@@ -33,9 +35,13 @@ pub use sessions::{BrowserSession, PendingConsent, Sessions};
 pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Tokens};
 
 /// Everything that a control plane keeps.
+#[async_trait]
 pub trait Store:
     Applications + Directory + Feed + Grants + Keys + Records + Sessions + Tokens + Send + Sync + 'static
 {
+    /// Ends the use of the store: what is under way finishes, and its files are left whole. What asks it afterwards
+    /// is told that it is unavailable.
+    async fn close(&self);
 }
 
 /// Any store, shared.

@@ -10,6 +10,7 @@ pub(crate) mod person;
 pub(crate) mod raw;
 pub(crate) mod script;
 pub(crate) mod sources;
+pub(crate) mod standalone;
 pub(crate) mod story;
 pub(crate) mod world;
 

@@ -228,6 +228,7 @@ CREATE TABLE decisions (
 ) STRICT;
 CREATE INDEX decisions_by_account ON decisions (account, id DESC);
 CREATE INDEX decisions_by_application ON decisions (account, application, id DESC);
+CREATE INDEX decisions_by_arrival ON decisions (account, place DESC);
 
 CREATE TABLE audit (
     place   INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -41,6 +41,7 @@ pub(super) struct World {
     stop: CancellationToken,
     follower: JoinHandle<()>,
     tending: JoinHandle<()>,
+    store: store::Shared,
     _policies: Option<Watcher>,
     _claim: data::Claim,
 }
@@ -98,7 +99,7 @@ impl World {
         });
         let stop = CancellationToken::new();
         let follower = follow(&sidecar, &common, &stop).await?;
-        let (_policies, _claim) = (watcher, claim);
+        let (store, _policies, _claim) = (common.store, watcher, claim);
         Ok(Self {
             ready,
             remark,
@@ -109,6 +110,7 @@ impl World {
             stop,
             follower,
             tending,
+            store,
             _policies,
             _claim,
         })
@@ -132,6 +134,7 @@ impl World {
         // A follower that panicked has said so.
         let _ = self.follower.await;
         tokio::join!(self.control.drain(SHORT), self.upstream.drain(SHORT), self.admin.drain(SHORT));
+        self.store.close().await;
     }
 }
 

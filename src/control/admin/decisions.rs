@@ -21,7 +21,6 @@ use crate::store::DecisionFilter;
 #[derive(Serialize, ToSchema)]
 pub(super) struct Decisions {
     /// The records; `schemas/decision.json` describes one.
-    #[schema(value_type = Vec<Object>)]
     decisions: Vec<Decision>,
     /// Give it as `before` to get the next page; null when this is the last.
     next: Option<String>,
@@ -31,7 +30,6 @@ pub(super) struct Decisions {
 #[derive(Serialize, ToSchema)]
 pub(super) struct ExplainedDecision {
     /// The record; `schemas/decision.json` describes it.
-    #[schema(value_type = Object)]
     decision: Decision,
     /// What happened, by which authorization and policies, and what would mend a refusal.
     #[schema(value_type = Object)]

@@ -4,7 +4,7 @@
 //! problems with a stable code, a sentence and the next step. An account sees its own things only; what belongs to
 //! another answers like what does not exist. The console does through the functions of this folder what it does.
 //!
-//! To add an endpoint: one file with its function and its `utoipa::path`, one line in [`routes`], one in `openapi`.
+//! To add an endpoint: one file with its function and its `utoipa::path`, one line in `routes`, one in `openapi`.
 
 pub(in crate::control) mod applications;
 pub(in crate::control) mod assignments;

@@ -105,7 +105,7 @@ pub(in crate::control) async fn install(
             .next("To change its scopes, delete it first."));
     }
     let scopes = application.required.union(&chosen);
-    let declined = application.offered().iter().filter(|scope| !scopes.covers(scope)).cloned().collect();
+    let declined = application.offered().beyond(&scopes);
     let install = Install { key, scopes, declined, by: by.actor(), seen: None };
     let change = Change::begin(control, true);
     let (grant, seq) = control.store().install(&install, control.clock().now()).await?;

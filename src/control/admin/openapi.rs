@@ -74,7 +74,7 @@ struct Api;
 /// A refusal (RFC 9457). Programs go by `code`.
 #[derive(Serialize, ToSchema)]
 struct ProblemDetails {
-    /// Always `about:blank`.
+    /// `urn:consentry:problem:` and the code.
     #[serde(rename = "type")]
     kind: String,
     /// The status in words.
@@ -148,7 +148,7 @@ mod tests {
 
     /// With `BLESS=1` in the environment the file is rewritten, and the change is read in the diff.
     #[test]
-    fn the_description_is_the_one_that_is_published() {
+    fn the_published_description_stays_as_it_is() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/control.openapi.json");
         let found = format!("{}\n", super::document());
         if std::env::var_os("BLESS").is_some() {

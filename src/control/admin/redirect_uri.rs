@@ -2,6 +2,7 @@
 
 use url::{Host, Url};
 
+use crate::control::page::is_name;
 use crate::model::application::ApplicationType;
 
 /// Checks an address that is to be registered.
@@ -23,6 +24,9 @@ pub(super) fn check(text: &str, kind: ApplicationType) -> Result<(), String> {
     }
     if text.contains(['*', '\\']) {
         return no("must not hold `*` or `\\`: it is compared to the letter");
+    }
+    if url.domain().is_some_and(|name| !is_name(name)) {
+        return no("has a host with characters that no name has");
     }
     match url.scheme() {
         "https" if url.has_host() => Ok(()),
@@ -88,6 +92,8 @@ mod tests {
             "https://a.example/cb#f",
             "https://u:p@a.example/",
             "https://*.a.example/",
+            "https://a.example;sandbox/cb",
+            "https://a.example,b.example/cb",
             "javascript:alert(1)",
             "data:text/html,x",
             "https://a.example/ b",

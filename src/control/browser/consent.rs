@@ -145,8 +145,12 @@ async fn carry_out(
     match question {
         Question::Account { seen, required, optional } => {
             check_chosen(chosen, &required.union(&optional))?;
+            // The store adds what is required now: nobody may have read less than they authorize.
+            if !application.required.beyond(&required.union(chosen)).is_empty() {
+                return Err(spent().into());
+            }
             let scopes = required.union(chosen);
-            let declined = optional.without(&scopes);
+            let declined = optional.beyond(&scopes);
             grant(control, person, application, Choice { scopes, declined, seen, uses_it }).await
         }
         Question::Person { scopes } => {

@@ -146,9 +146,23 @@ async fn verified(
             subject: principal.login.clone(),
             detail: serde_json::json!({ "address": address }).to_string(),
         };
-        control.store().keep_audit(&event).await?;
+        if proven {
+            control.store().keep_audit(&event).await?;
+        } else {
+            keep_aside(control, event);
+        }
     }
     Ok(principal.filter(|_| proven))
+}
+
+/// Keeps a failure without being waited for: only logins that exist have one, and a disk's time would tell which.
+fn keep_aside(control: &Control, event: AuditEvent) {
+    let store = Arc::clone(control.store());
+    tokio::spawn(async move {
+        if let Err(error) = store.keep_audit(&event).await {
+            tracing::error!(%error, "a failed login could not be audited");
+        }
+    });
 }
 
 /// Logs in: a new session in the place of whatever was there before, so that a planted cookie is worth nothing.

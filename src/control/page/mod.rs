@@ -176,10 +176,17 @@ impl FormTarget {
         let url = Url::parse(redirect_uri).ok()?;
         let scheme = url.scheme();
         Some(Self(match (scheme, url.host()) {
+            ("http" | "https", Some(Host::Domain(name))) if !is_name(name) => return None,
             ("http" | "https", Some(Host::Domain(_) | Host::Ipv4(_))) => url.origin().ascii_serialization(),
             _ => format!("{scheme}:"),
         }))
     }
+}
+
+/// Whether a host is a plain name. What browsers take besides (`;` for one) would say something else in a policy.
+#[must_use]
+pub fn is_name(host: &str) -> bool {
+    host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
 }
 
 fn content_security_policy(target: Option<&FormTarget>) -> HeaderValue {

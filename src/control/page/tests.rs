@@ -26,7 +26,9 @@ fn a_form_may_lead_to_the_redirect_uri_only() {
     );
     assert!(policy("meeting://authorize/").contains("form-action 'self' meeting:;"));
     assert!(policy("http://[::1]:9/cb").contains("form-action 'self' http:;"));
-    assert!(policy("not an address").contains("form-action 'self';"));
+    for no_target in ["not an address", "https://a.example;sandbox/cb", "https://a.example,b.example/cb"] {
+        assert!(policy(no_target).contains("form-action 'self';"), "{no_target}");
+    }
 }
 
 #[test]

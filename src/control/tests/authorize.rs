@@ -275,6 +275,23 @@ async fn tokens_die_with_the_person_and_the_application() {
 }
 
 #[tokio::test]
+async fn what_became_required_after_the_page_was_shown_is_not_authorized_by_it() {
+    let world = World::new().await;
+    let admin = Browser::of(&world, "admin@acme").await;
+    let page = admin.ask("report-hub", &[]).await.expect(200);
+    let (store, now) = (world.control.store(), world.control.clock().now());
+    let mut application = store.application(&"report-hub".parse().unwrap()).await.unwrap().unwrap();
+    application.required = application.offered().union(&"/acs/alidns".parse().unwrap());
+    application.optional = crate::model::scope::ScopeSet::new();
+    store.change_application(&application, &world.actor("admin@globex").await, now).await.unwrap();
+    admin.decide(&page, &[("decision", "authorize")]).await.expect(409);
+    let key = GrantKey { account: account(ACME), application: application.id };
+    assert!(store.installed(&key).await.unwrap().is_none());
+    let page = admin.ask("report-hub", &[]).await.expect(200);
+    admin.decide(&page, &[("decision", "authorize")]).await.expect(303);
+}
+
+#[tokio::test]
 async fn what_was_signed_before_a_rotation_stays_good_after_it() {
     let world = World::new().await;
     world.with_secret("report-hub").await;

@@ -18,7 +18,6 @@ use crate::model::account::{Account, Principal, PrincipalKey, PrincipalKind};
 use crate::model::application::{Application, ApplicationType};
 use crate::model::grant::Grant;
 use crate::model::id::{AccountId, GrantKey};
-use crate::model::scope::ScopeSet;
 use crate::model::time::Clock;
 use crate::policy::Policies;
 use crate::policy::reload::Current;
@@ -127,7 +126,7 @@ impl World {
     pub(crate) async fn install(&self, application: &str, optional: &str) -> Grant {
         let found = self.control.store().application(&application.parse().unwrap()).await.unwrap().unwrap();
         let scopes = found.required.union(&optional.parse().unwrap());
-        let declined: ScopeSet = found.offered().iter().filter(|one| !scopes.covers(one)).cloned().collect();
+        let declined = found.offered().beyond(&scopes);
         let key = GrantKey { account: account(ACME), application: found.id };
         let install = Install { key, scopes, declined, by: self.actor("admin@acme").await, seen: None };
         self.control.store().install(&install, self.control.clock().now()).await.unwrap().0

@@ -32,6 +32,12 @@ pub enum Malformed {
          that can be read in two ways"
     )]
     AmbiguousEscape,
+    /// The path contains a raw semicolon.
+    #[error(
+        "the path contains a semicolon, which some servers take for the end of a name: send it as %3B if it \
+         belongs to the name"
+    )]
+    PathParameter,
     /// The path contains a `.` or `..` segment.
     #[error("the path contains a dot segment")]
     DotSegment,
@@ -75,6 +81,7 @@ impl Malformed {
             Self::TargetCharacter => "target_character",
             Self::BadEscape => "target_escape",
             Self::AmbiguousEscape => "target_ambiguous",
+            Self::PathParameter => "target_parameter",
             Self::DotSegment => "target_dot_segment",
             Self::EmptySegment => "target_empty_segment",
             Self::NoHost => "host_missing",
@@ -100,6 +107,7 @@ impl Malformed {
             | Self::TargetCharacter
             | Self::BadEscape
             | Self::AmbiguousEscape
+            | Self::PathParameter
             | Self::DotSegment
             | Self::EmptySegment
             | Self::NoHost

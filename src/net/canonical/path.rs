@@ -1,7 +1,7 @@
 //! The spelling of a path and a query (RFC 3986 sections 2.1, 3.3, 3.4 and 5.2.4).
 //!
-//! One table look-up per byte for the usual path; only a path with an escape, a dot at the beginning of a
-//! segment or two slashes in a row is looked at again.
+//! One table look-up per byte for the usual path; only a path with an escape, a semicolon, a dot at the
+//! beginning of a segment or two slashes in a row is looked at again.
 
 use std::borrow::Cow;
 
@@ -67,7 +67,7 @@ fn is_plain(path: &[u8]) -> Result<bool, Malformed> {
     if all & REFUSED != 0 {
         return Err(Malformed::TargetCharacter);
     }
-    Ok(all & PERCENT == 0 && after_slash & (SLASH | DOT) == 0)
+    Ok(all & (PERCENT | SEMICOLON) == 0 && after_slash & (SLASH | DOT) == 0)
 }
 
 fn check_segments(path: &str) -> Result<Option<Odd>, Malformed> {
@@ -92,6 +92,10 @@ fn check_segments(path: &str) -> Result<Option<Odd>, Malformed> {
                 return Err(Malformed::AmbiguousEscape);
             }
             odd = Some(Odd::Dots);
+        }
+        // `b;x` is one bucket to policy and another to a server that drops such parameters (RFC 3986 section 3.3).
+        if segment.contains(';') {
+            return Err(Malformed::PathParameter);
         }
     }
     Ok(odd)
@@ -178,6 +182,7 @@ const SLASH: u8 = 1;
 const DOT: u8 = 2;
 const PERCENT: u8 = 4;
 const REFUSED: u8 = 8;
+const SEMICOLON: u8 = 16;
 
 /// RFC 3986 section 3.3: `pchar` and the slash. Everything else must be percent-encoded.
 static PATH: [u8; 256] = {
@@ -188,7 +193,8 @@ static PATH: [u8; 256] = {
         {
             classes[byte as usize] = match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => 0,
-                b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => 0,
+                b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' => 0,
+                b';' => SEMICOLON,
                 b':' | b'@' => 0,
                 b'/' => SLASH,
                 b'.' => DOT,

@@ -38,7 +38,7 @@ fn usual_targets_pass_unchanged() {
         "/.well-known/x",
         "/...",
         "/a%20b/%C3%BC.txt",
-        "/a;v=1/b",
+        "/a%3Bv=1/b",
         "/a:b@c!$&'()*+,=~_-",
         "/100%25",
         "/a?x=1&y=%2F%2e%2e/..//&z={a}|[b]",
@@ -85,6 +85,7 @@ fn targets_that_can_be_read_in_two_ways_are_refused_even_where_a_route_normalise
         ("/a?x=\u{fc}", Malformed::TargetCharacter),
         ("/a{b}", Malformed::TargetCharacter),
         ("/a^b", Malformed::TargetCharacter),
+        ("/b;a=1/x", Malformed::PathParameter),
         ("*", Malformed::TargetForm),
     ];
     for (target, reason) in refused {

@@ -2,6 +2,9 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -180,14 +183,22 @@ async fn serve<S, B>(
             Stream::Accepted(Box::new(tls))
         }
     };
+    let begun = Arc::new(AtomicBool::new(false));
+    let begins = Arc::clone(&begun);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        begins.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(peer);
         service.call(request)
     });
     let builder = builder(settings.head_timeout);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    // What goes wrong with a connection concerns only its peer, who notices.
-    let _ = watcher.watch(connection.into_owned()).await;
+    let mut connection = pin!(watcher.watch(connection.into_owned()));
+    // The first bytes say which HTTP is spoken, and for those the library would wait for ever.
+    let first = tokio::time::timeout(settings.head_timeout, connection.as_mut()).await;
+    if first.is_err() && begun.load(Ordering::Relaxed) {
+        // What goes wrong with a connection concerns only its peer, who notices.
+        let _ = connection.await;
+    }
 }
 
 fn builder(head_timeout: Duration) -> auto::Builder<TokioExecutor> {

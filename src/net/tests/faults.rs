@@ -3,11 +3,16 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::Response;
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::world::{Proxy, Tuning, echo, upstream};
 use crate::net::body::Answer;
-use crate::net::listener::{Abandoned, ListenError, ListenerSettings, Worker, Workers};
+use crate::net::listener::{Abandoned, ListenError, ListenerSettings, Shared, Worker, Workers};
 
 /// What may never reach an upstream.
 const REFUSED: &[&str] = &[
@@ -199,6 +204,22 @@ async fn a_caller_who_is_slow_or_silent_loses_the_connection() {
     let mut client = proxy.connect().await;
     assert_eq!(client.get("/").await.0, 200);
     assert_eq!(client.rest().await, "", "an idle connection is closed");
+}
+
+#[tokio::test]
+async fn a_caller_of_a_shared_listener_who_is_silent_loses_the_connection() {
+    let hello = service_fn(async |_: Request<Incoming>| {
+        Ok::<_, std::convert::Infallible>(Response::new(http_body_util::Empty::<Bytes>::new()))
+    });
+    let mut settings = ListenerSettings::new(([127, 0, 0, 1], 0).into());
+    settings.head_timeout = Duration::from_millis(20);
+    let shared = Shared::start(settings, hello).await.unwrap();
+    for begun in ["", "P", "GET / HTTP/1.1\r\nHost: a\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let mut tcp = TcpStream::connect(shared.address()).await.unwrap();
+        tcp.write_all(begun.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let _ = tcp.read_to_end(&mut rest).await;
+    }
 }
 
 #[tokio::test]

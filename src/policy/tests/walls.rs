@@ -123,6 +123,9 @@ fn a_decision_is_remembered_for_the_same_action_and_resource_only() {
     assert!(remembered("oss:GetObject", "a/b"));
     assert!(!remembered("oss:GetObject", "a/c"));
     assert!(!remembered("oss:PutObject", "a/b"));
+    // A caller chooses names: long ones would fill the memory.
+    let long = "a/".repeat(1000);
+    assert!(!remembered("oss:GetObject", &long) && !remembered("oss:GetObject", &long));
     let mut elsewhere = call("oss:GetObject", "a/b");
     elsewhere.resource.account = "1000000000000002".parse().unwrap();
     assert!(decide(&session, &elsewhere, &around()).is_err());

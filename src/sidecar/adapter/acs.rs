@@ -47,10 +47,13 @@ impl Adapter for Acs {
                 allowed: "GET, POST".to_owned(),
             });
         }
-        if is_form(head.headers) {
-            return Ok(Reading::NeedsBody);
+        if !head.has_body {
+            return self.asked(head, None).map(Reading::Asked);
         }
-        self.asked(head, None).map(Reading::Asked)
+        match form(head.headers)? {
+            Form::No => self.asked(head, None).map(Reading::Asked),
+            Form::Perhaps => Ok(Reading::NeedsBody),
+        }
     }
 
     fn read_with_body(&self, head: &Head<'_>, body: &Bytes) -> Result<Asked, NotUnderstood> {
@@ -62,17 +65,42 @@ impl Adapter for Acs {
     }
 }
 
-/// Whether the upstream could take the body for a form. In doubt, yes: then it is read.
-fn is_form(headers: &HeaderMap) -> bool {
-    let has_body = headers.contains_key(header::TRANSFER_ENCODING)
-        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
-    let other = headers
-        .get_all(header::CONTENT_TYPE)
-        .iter()
-        .all(|value| value.to_str().is_ok_and(|text| !text.to_ascii_lowercase().contains("form-urlencoded")));
-    let named = headers.contains_key(header::CONTENT_TYPE);
-    has_body && !(named && other)
+/// Whether the upstream could find parameters in a body.
+enum Form {
+    /// It is said to be something else.
+    No,
+    /// It is a form, or nothing says what it is: then it is read.
+    Perhaps,
 }
+
+/// What the body is, by its head. A body that an upstream could take for a form and that is not read here letter by
+/// letter (parts, another alphabet, compressed) could name an operation that was not decided on: it is refused.
+fn form(headers: &HeaderMap) -> Result<Form, NotUnderstood> {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let Some(named) = types.next() else { return unencoded(headers) };
+    if types.next().is_some() {
+        return Err(NotUnderstood::Ambiguous("the type of the body"));
+    }
+    let text = named.to_str().map_err(|_| BODY_TYPE)?.to_ascii_lowercase();
+    if text.contains("multipart") {
+        return Err(BODY_TYPE);
+    }
+    if !text.contains("form-urlencoded") {
+        return Ok(Form::No);
+    }
+    let charsets = text.split(';').skip(1).map(str::trim).filter(|part| part.starts_with("charset"));
+    let plain = |part: &str| part == "charset=utf-8" || part == "charset=\"utf-8\"";
+    if charsets.into_iter().all(plain) { unencoded(headers) } else { Err(BODY_TYPE) }
+}
+
+fn unencoded(headers: &HeaderMap) -> Result<Form, NotUnderstood> {
+    if headers.contains_key(header::CONTENT_ENCODING) { Err(BODY_TYPE) } else { Ok(Form::Perhaps) }
+}
+
+const BODY_TYPE: NotUnderstood = NotUnderstood::Malformed {
+    what: "the body's type",
+    expected: "JSON, bytes, or a plain urlencoded form in UTF-8",
+};
 
 fn single_header(headers: &HeaderMap) -> Result<Option<String>, NotUnderstood> {
     let mut values = headers.get_all("x-acs-action").iter();
@@ -86,15 +114,23 @@ fn single_header(headers: &HeaderMap) -> Result<Option<String>, NotUnderstood> {
     Ok(Some(text.to_owned()))
 }
 
-/// The one `Action` parameter. Names are compared in any letter case, since some upstreams do.
+/// The one `Action` parameter. Names are compared in any letter case and without blanks around them, and a
+/// semicolon ends a parameter too, since some upstreams read so.
 fn single_parameter(form: &[u8]) -> Result<Option<String>, NotUnderstood> {
-    let mut values =
-        url::form_urlencoded::parse(form).filter(|(name, _)| name.eq_ignore_ascii_case("action"));
-    let Some((_, value)) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
+    let mut values = url::form_urlencoded::parse(form).filter(|(name, _)| is_action(name));
+    let value = values.next().map(|(_, value)| value.into_owned());
+    let twice = values.next().is_some();
+    let pieces = form.split(|byte| matches!(byte, b'&' | b';'));
+    let names = pieces.filter_map(|piece| url::form_urlencoded::parse(piece).next());
+    let named = names.filter(|(name, _)| is_action(name)).count();
+    if twice || named > usize::from(value.is_some()) {
         return Err(NotUnderstood::Ambiguous("the operation"));
     }
-    Ok(Some(value.into_owned()))
+    Ok(value)
+}
+
+fn is_action(name: &str) -> bool {
+    name.trim_matches(|c: char| c.is_whitespace() || c.is_control()).eq_ignore_ascii_case("action")
 }
 
 #[cfg(test)]
@@ -109,17 +145,27 @@ mod tests {
         query: Option<&str>,
         form: Option<&str>,
     ) -> Result<String, NotUnderstood> {
+        read_typed(header, query, form, &[("content-type", "application/x-www-form-urlencoded")])
+    }
+
+    /// As after cleaning: nothing in the headers says how the body is framed.
+    fn read_typed(
+        header: Option<&'static str>,
+        query: Option<&str>,
+        form: Option<&str>,
+        about_body: &[(&'static str, &'static str)],
+    ) -> Result<String, NotUnderstood> {
         let mut headers = HeaderMap::new();
         if let Some(header) = header {
             headers.insert("x-acs-action", HeaderValue::from_static(header));
         }
-        if let Some(form) = form {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(form.len()));
-            headers
-                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        for (name, value) in about_body.iter().filter(|_| form.is_some()) {
+            headers.append(*name, HeaderValue::from_static(value));
         }
         let (acs, parameters) = (Acs::new("ecs"), Parameters::default());
-        let head = Head { method: &Method::POST, query, headers: &headers, parameters: &parameters };
+        let has_body = form.is_some();
+        let head =
+            Head { method: &Method::POST, query, headers: &headers, has_body, parameters: &parameters };
         let asked = match acs.read(&head)? {
             Reading::Asked(asked) => asked,
             Reading::NeedsBody => acs.read_with_body(&head, &Bytes::from(form.unwrap_or("").to_owned()))?,
@@ -147,6 +193,9 @@ mod tests {
             (Some("DescribeInstances"), Some("action=DeleteInstance"), None),
             (None, Some("Action=DescribeInstances&Action=DeleteInstance"), None),
             (Some("DescribeInstances"), Some("%41ction=DeleteInstance"), None),
+            (Some("DescribeInstances"), Some("x=1;Action=DeleteInstance"), None),
+            (Some("DescribeInstances"), Some("+Action=DeleteInstance"), None),
+            (None, Some("Action=DescribeInstances;Action=DeleteInstance"), None),
         ] {
             assert_eq!(read(header, query, form), Err(NotUnderstood::Ambiguous("the operation")));
         }
@@ -157,5 +206,36 @@ mod tests {
         assert_eq!(read(None, Some("Version=1"), None), Err(NotUnderstood::NoOperation));
         assert!(matches!(read(Some("Describe Instances"), None, None), Err(NotUnderstood::Malformed { .. })));
         assert!(matches!(read(Some(""), None, None), Err(NotUnderstood::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_body_that_is_no_form_is_left_alone() {
+        for about in [
+            &[("content-type", "application/json")][..],
+            &[("content-type", "application/octet-stream"), ("content-encoding", "gzip")],
+        ] {
+            let body = Some("{\"Action\":\"x\"}");
+            assert_eq!(
+                read_typed(Some("DescribeInstances"), None, body, about).unwrap(),
+                "ecs:DescribeInstances"
+            );
+        }
+        let about = [("content-type", "application/x-www-form-urlencoded; charset=UTF-8")];
+        let read = read_typed(None, None, Some("Action=DescribeInstances"), &about);
+        assert_eq!(read.unwrap(), "ecs:DescribeInstances");
+    }
+
+    #[test]
+    fn a_form_that_another_reader_could_read_otherwise_is_refused() {
+        for about in [
+            &[("content-type", "application/x-www-form-urlencoded; charset=ibm037")][..],
+            &[("content-type", "application/x-www-form-urlencoded"), ("content-encoding", "gzip")],
+            &[("content-encoding", "gzip")],
+            &[("content-type", "multipart/form-data; boundary=x")],
+            &[("content-type", "application/json"), ("content-type", "application/x-www-form-urlencoded")],
+        ] {
+            let read = read_typed(Some("DescribeInstances"), None, Some("whatever"), about);
+            assert!(read.is_err(), "{about:?}");
+        }
     }
 }

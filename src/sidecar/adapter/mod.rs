@@ -4,8 +4,8 @@
 //! [`Asked`]. An adapter reads and never decides; what it cannot read with certainty it does not understand, and the
 //! call is refused.
 //!
-//! To add a protocol: a file here that implements [`Adapter`], a line in [`for_route`], and cases under
-//! `tests/cases/adapter/<name>`.
+//! To add a protocol: a file here that implements [`Adapter`], a line in [`for_route`], and a pair of tests for each
+//! thing that it understands: where it is said once, and where it is said twice.
 
 mod acs;
 mod rest;
@@ -38,10 +38,12 @@ pub(super) trait Adapter: Send + Sync {
 pub(super) struct Head<'a> {
     /// Its method.
     pub(super) method: &'a Method,
-    /// Its path, as it will be forwarded: still percent-encoded.
+    /// Its query, as it will be forwarded: still percent-encoded.
     pub(super) query: Option<&'a str>,
-    /// Its headers, as they came.
+    /// Its headers, cleaned: what framed the body is not among them any more.
     pub(super) headers: &'a HeaderMap,
+    /// Whether a body follows, however it is framed.
+    pub(super) has_body: bool,
     /// The path's parameters by the route's template, decoded.
     pub(super) parameters: &'a Parameters<'a>,
 }

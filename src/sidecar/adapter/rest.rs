@@ -112,7 +112,8 @@ mod tests {
         let rest = Rest::new(&actions, "{bucket}/{object}", Some("{account}"));
         let parameters =
             Parameters(parameters.iter().map(|(name, value)| (*name, (*value).into())).collect());
-        rest.read(&Head { method, query: None, headers: &HeaderMap::new(), parameters: &parameters })
+        let headers = HeaderMap::new();
+        rest.read(&Head { method, query: None, headers: &headers, has_body: false, parameters: &parameters })
     }
 
     #[test]

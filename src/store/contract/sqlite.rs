@@ -175,7 +175,7 @@ async fn a_transaction_that_sqlite_ended_by_itself_does_not_spoil_the_next() {
 #[tokio::test]
 async fn only_the_newest_decisions_are_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { decisions_kept: 3, ..Settings::default() };
+    let settings = Settings { decisions_kept: 3, trimmed_every: 1, ..Settings::default() };
     let store = Sqlite::open(&folder.path().join("store.db"), settings).await.unwrap();
     for number in 1..=5 {
         store.keep_decisions(&[decision(number, "report-hub", Outcome::Denied)]).await.unwrap();

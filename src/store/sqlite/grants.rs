@@ -285,7 +285,7 @@ async fn authorized(
         return Err(InstallRefused::NotOffered(scope.to_string()));
     }
     let scopes = install.scopes.union(&application.required);
-    let declined = application.optional.without(&scopes);
+    let declined = application.optional.beyond(&scopes);
     let declined = install.declined.iter().filter(|scope| declined.contains(scope)).cloned().collect();
     let present = find(writing, key).await?;
     let replaced = present.as_ref().filter(|grant| grant.state != GrantState::Revoked);

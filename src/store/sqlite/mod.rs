@@ -21,8 +21,10 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection, SqlitePool};
 use tokio::sync::watch;
@@ -40,21 +42,32 @@ pub(super) struct Sqlite {
     place: Arc<str>,
     woken: watch::Sender<Seq>,
     decisions_kept: u64,
+    trimmed_every: u64,
+    /// Batches of decision records that were kept, to tell when to trim.
+    batches: AtomicU64,
 }
 
-impl Store for Sqlite {}
+#[async_trait]
+impl Store for Sqlite {
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
 
 /// What only tests change.
 pub(super) struct Settings {
     /// How long to wait for another process that holds the file.
     pub(super) patience: Duration,
-    /// How many decision records are kept: the newest.
+    /// How many decision records of an account are kept: the newest.
     pub(super) decisions_kept: u64,
+    /// After how many batches of them older ones are looked for.
+    pub(super) trimmed_every: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { patience: Duration::from_secs(5), decisions_kept: 1_000_000 }
+        Self { patience: Duration::from_secs(5), decisions_kept: 100_000, trimmed_every: 64 }
     }
 }
 
@@ -95,6 +108,8 @@ impl Sqlite {
             place,
             woken: watch::Sender::new(Seq(0)),
             decisions_kept: settings.decisions_kept,
+            trimmed_every: settings.trimmed_every.max(1),
+            batches: AtomicU64::new(0),
         };
         let newest = store.reading().await?.newest().await?;
         store.woken.send_replace(newest);

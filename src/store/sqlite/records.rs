@@ -1,6 +1,7 @@
 //! Decision records and the audit in SQLite.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -21,9 +22,9 @@ impl Records for Sqlite {
             insert(&mut writing, batch).await?;
         }
         note_uses(&mut writing, decisions).await?;
-        let kept = i64::try_from(self.decisions_kept).unwrap_or(i64::MAX);
-        let forget = sql("DELETE FROM decisions WHERE place <= (SELECT max(place) FROM decisions) - $1");
-        writing.run(forget.bind(kept)).await?;
+        if self.batches.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.trimmed_every) {
+            forget_oldest(&mut writing, decisions, self.decisions_kept).await?;
+        }
         writing.commit().await
     }
 
@@ -85,6 +86,21 @@ impl Records for Sqlite {
             })
             .collect()
     }
+}
+
+/// Keeps the newest of each account that the batch is about. Calls that nobody is known to have made count as an
+/// account of their own, so that they push out nobody's records but their like.
+async fn forget_oldest(writing: &mut Writing, decisions: &[Decision], kept: u64) -> Result<(), StoreError> {
+    let kept = i64::try_from(kept).unwrap_or(i64::MAX);
+    let accounts: BTreeSet<Option<&str>> =
+        decisions.iter().map(|decision| decision.account.as_deref()).collect();
+    for account in accounts {
+        let forget =
+            sql("DELETE FROM decisions WHERE account IS $1 AND place <= (SELECT place FROM decisions \
+             WHERE account IS $1 ORDER BY place DESC LIMIT 1 OFFSET $2)");
+        writing.run(forget.bind(account).bind(kept)).await?;
+    }
+    Ok(())
 }
 
 async fn insert(writing: &mut Writing, batch: &[Decision]) -> Result<(), StoreError> {

@@ -1,0 +1,27 @@
+//! Guides, each a page or two: how it works, and how to add to it. Their examples are compiled and run as tests.
+//!
+//! Begin with [`request`] and [`failing_closed`]; [`words`] says what the nouns mean elsewhere.
+
+#[doc = include_str!("request.md")]
+pub mod request {}
+
+#[doc = include_str!("failing_closed.md")]
+pub mod failing_closed {}
+
+#[doc = include_str!("grants.md")]
+pub mod grants {}
+
+#[doc = include_str!("writing_policies.md")]
+pub mod writing_policies {}
+
+#[doc = include_str!("adding_an_adapter.md")]
+pub mod adding_an_adapter {}
+
+#[doc = include_str!("adding_an_endpoint.md")]
+pub mod adding_an_endpoint {}
+
+#[doc = include_str!("adding_a_store.md")]
+pub mod adding_a_store {}
+
+#[doc = include_str!("words.md")]
+pub mod words {}

@@ -1,0 +1,136 @@
+//! Standings over the life of a lease, and a follower whose sidecar or store hangs.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, from_value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::acknowledge::Acknowledgements;
+use super::follow::Follower;
+use super::lease::Lease;
+use super::origin::{Origin, OriginError, OwnKey};
+use super::slots::SlotClock;
+use super::{Grants, Held, NoStanding, Tier};
+use crate::model::account::PrincipalKey;
+use crate::model::caller::Caller;
+use crate::model::grant::Installed;
+use crate::model::id::GrantKey;
+use crate::model::member::Member;
+use crate::model::time::{Clock, boot_milliseconds};
+use crate::policy::Policies;
+use crate::policy::reload::Current;
+use crate::store;
+
+/// One grant and one member, always there.
+struct Always;
+
+#[async_trait]
+impl Origin for Always {
+    async fn installed(&self, _: &GrantKey) -> Result<Option<Installed>, OriginError> {
+        Ok(Some(from_value(json!({ "grant": grant(), "application": application() })).unwrap()))
+    }
+
+    async fn member(&self, _: &GrantKey, _: &PrincipalKey) -> Result<Option<Member>, OriginError> {
+        let principal = json!({ "key": key(), "login": "alice@acme", "display_name": "Alice", "enabled": true,
+            "full_access": false, "groups": [] });
+        let member = json!({ "principal": principal, "assigned": true, "consented": null, "ended": [] });
+        Ok(Some(from_value(member).unwrap()))
+    }
+
+    async fn keys(&self) -> Result<String, OriginError> {
+        Ok(r#"{"keys":[]}"#.to_owned())
+    }
+
+    async fn publish_key(&self, _: &OwnKey) -> Result<(), OriginError> {
+        Ok(())
+    }
+}
+
+fn key() -> Value {
+    json!({ "account": "1", "kind": "user", "id": "11" })
+}
+
+fn grant() -> Value {
+    json!({ "key": { "account": "1", "application": "4" }, "revision": 1, "since": 1, "state": "active",
+        "scopes": ["/acs/oss"], "declined": [], "authorized_at": "2026-01-01T00:00:00Z", "authorized_by": key(),
+        "authorized_by_login": "alice@acme", "assignment": "all", "expires_at": null })
+}
+
+fn application() -> Value {
+    json!({ "id": "4", "name": "hub", "display_name": "Hub", "description": "", "publisher": "2",
+        "publisher_name": "hub", "contact": "", "official": false, "kind": "WebApp", "redirect_uris": [],
+        "required": ["/acs/oss"], "optional": [], "access_token_seconds": 3600, "refresh_token_seconds": 7200,
+        "enabled": true, "created_at": "2026-01-01T00:00:00Z" })
+}
+
+fn caller() -> Arc<Caller> {
+    let caller = json!({ "application": "4", "principal": key(), "subject": "s", "scopes": ["/acs/oss"], "revision": 1,
+        "family": "f", "expires_at": 4_000_000_000_i64 });
+    Arc::new(from_value(caller).unwrap())
+}
+
+fn grants(lease: &Arc<Lease>) -> Grants {
+    let policies = Current::fixed(Policies::embedded().unwrap());
+    Grants::new(Arc::new(Always), Arc::default(), Arc::clone(lease), policies, Clock::system(), 10)
+}
+
+#[tokio::test]
+async fn a_standing_that_ended_with_the_lease_is_followed_by_a_new_one_when_the_lease_runs_again() {
+    let lease = Arc::new(Lease::new(Duration::from_secs(60)));
+    let (grants, caller, held) = (grants(&lease), caller(), Held::default());
+    lease.renew(boot_milliseconds());
+    let (first, _) = grants.find(&caller, &held).await.unwrap();
+    let ending = grants.ending(&first);
+    assert!(grants.still(&first) && !ending());
+    lease.expire();
+    assert!(matches!(grants.find(&caller, &held).await, Err(NoStanding::Unavailable(_))));
+    assert!(grants.end_stale());
+    lease.renew(boot_milliseconds());
+    assert!(!grants.still(&first), "what was cut does not come back");
+    let (second, tier) = grants.find(&caller, &held).await.unwrap();
+    assert!(grants.still(&second) && !grants.ending(&second)());
+    assert_ne!(tier, Tier::Held);
+}
+
+#[tokio::test]
+async fn what_rests_on_a_standing_ends_with_the_lease_though_nobody_tells() {
+    let lease = Arc::new(Lease::new(Duration::from_secs(60)));
+    let grants = grants(&lease);
+    lease.renew(boot_milliseconds());
+    let (standing, _) = grants.find(&caller(), &Held::default()).await.unwrap();
+    let ending = grants.ending(&standing);
+    assert!(!ending());
+    lease.expire();
+    assert!(ending());
+    lease.renew(boot_milliseconds());
+    assert!(ending(), "an answer once given stays");
+}
+
+#[tokio::test]
+async fn a_lease_is_not_used_before_those_who_wait_for_this_sidecar_know_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store::open(&folder.path().join("store.db").display().to_string()).await.unwrap();
+    let lease = Arc::new(Lease::new(Duration::from_secs(60)));
+    let (cutting, mut is_cutting) = watch::channel(false);
+    let follower = Follower {
+        sidecar: "one".parse().unwrap(),
+        store,
+        slots: Arc::<SlotClock>::default(),
+        lease: Arc::clone(&lease),
+        acknowledgements: Arc::<Acknowledgements>::default(),
+        refresh_keys: Arc::new(|| Box::pin(async { Ok(()) })),
+        // A worker that does not answer: nothing is known to be cut.
+        cut: Arc::new(move || {
+            cutting.send_replace(true);
+            Box::pin(pending())
+        }),
+    };
+    let following = tokio::spawn(follower.run(watch::channel(false).0, CancellationToken::new()));
+    is_cutting.wait_for(|cutting| *cutting).await.unwrap();
+    assert!(!lease.holds());
+    following.abort();
+}
