@@ -112,6 +112,15 @@ impl Grants {
         if let Some(standing) = held.get().filter(|standing| self.still(standing)) {
             return Ok((standing, Tier::Held));
         }
+        // Boxed, so that the future of a call that finds its standing here stays small.
+        Box::pin(self.find_anew(caller, held)).await
+    }
+
+    async fn find_anew(
+        &self,
+        caller: &Arc<Caller>,
+        held: &Held,
+    ) -> Result<(Arc<Standing>, Tier), NoStanding> {
         for _ in 0..ATTEMPTS {
             if !self.lease.holds() {
                 return Err(NoStanding::Unavailable(

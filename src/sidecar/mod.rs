@@ -16,12 +16,11 @@ pub mod start;
 #[cfg(test)]
 mod tests;
 
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -215,7 +214,9 @@ impl Worker {
         match reading {
             Reading::Asked(asked) => Ok((asked, known, body)),
             Reading::NeedsBody => {
-                let bytes = body.read(self.sidecar.limits.body_to_decide).await.map_err(Refusal::Body)?;
+                // Boxed, as what is not on every call's way: the size of this future is copied with each call.
+                let reading = Box::pin(body.read(self.sidecar.limits.body_to_decide));
+                let bytes = reading.await.map_err(Refusal::Body)?;
                 let asked = route.adapter.read_with_body(&asking, &bytes).map_err(Refusal::NotUnderstood)?;
                 ledger.lap(Phase::Read);
                 Ok((asked, known, Inbound::from(bytes)))
@@ -265,20 +266,23 @@ impl Seen {
 }
 
 /// What net calls for each request of one worker.
-type Serve = Box<dyn Fn(Request<Inbound>, Exchange) -> Serving>;
-type Serving = Pin<Box<dyn Future<Output = Result<Response<Answer>, Abandoned>>>>;
+type Serve = Box<dyn Fn(Request<Inbound>, Exchange) -> Guarded>;
 
-/// Answers requests with `worker`. A panic ends its call as a refusal, and nothing else.
+/// Answers requests with `worker`.
 fn serve(worker: Rc<Worker>) -> Serve {
-    Box::new(move |request, exchange| {
-        let worker = Rc::clone(&worker);
-        Box::pin(async move {
-            let mut handling = pin!(worker.handle(request, exchange));
-            let guarded = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx))) {
-                Ok(polled) => polled.map(Ok),
-                Err(_) => Poll::Ready(Err(Abandoned)),
-            });
-            guarded.await
-        })
-    })
+    Box::new(move |request, exchange| Guarded(Box::pin(Rc::clone(&worker).handle(request, exchange))))
+}
+
+/// One call. A panic ends it without an answer, and ends nothing else.
+struct Guarded(Pin<Box<dyn Future<Output = Response<Answer>>>>);
+
+impl Future for Guarded {
+    type Output = Result<Response<Answer>, Abandoned>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(_) => Poll::Ready(Err(Abandoned)),
+        }
+    }
 }
