@@ -54,6 +54,17 @@ pub(super) enum Verdict {
     Cut,
 }
 
+/// Why everything that waits is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sweep {
+    /// A tick has passed.
+    Tick,
+    /// What was cut is to be told.
+    Tell,
+    /// What was told and is still there waits for a peer that does not read: its connection is closed.
+    Close,
+}
+
 /// Everything that waits on this thread.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -68,6 +79,8 @@ pub(super) struct Watch {
     /// The last connection has left.
     left: tokio::sync::Notify,
     bell: tokio::sync::Notify,
+    /// Streams that were cut since the last [`Watch::sever`].
+    cut: Cell<usize>,
     pub(super) limits: Limits,
 }
 
@@ -85,6 +98,8 @@ struct Waiting {
     cut: Option<Cut>,
     link: Option<Rc<Link>>,
     verdict: Verdict,
+    /// The tick in which it was told that it is cut.
+    cut_at: u32,
     /// Counted as an open stream: one entry per exchange is.
     counted: bool,
 }
@@ -125,6 +140,7 @@ impl Watch {
             draining: Cell::new(false),
             left: tokio::sync::Notify::new(),
             bell: tokio::sync::Notify::new(),
+            cut: Cell::new(0),
             limits,
         })
     }
@@ -166,7 +182,7 @@ impl Watch {
         loop {
             tokio::time::sleep(self.tick).await;
             self.now.set(self.now.get().wrapping_add(1));
-            self.sweep_waiting(true);
+            self.sweep_waiting(Sweep::Tick);
             self.sweep_links();
             if self.waiting.borrow().is_empty() && self.links.borrow().is_empty() {
                 self.parked.set(true);
@@ -177,7 +193,7 @@ impl Watch {
 
     /// Wakes what was cut and waits until it is gone. Returns how many streams that were.
     pub(super) async fn sever(&self) -> usize {
-        let cut = self.sweep_waiting(false);
+        self.sweep_waiting(Sweep::Tell);
         // Each stream ends when its task runs next. All are on this thread, where a yield lets a few dozen run.
         let rounds = self.waiting.borrow().rows.len() / A_FEW_DOZEN + ROUNDS;
         for round in 1..=ROUNDS * rounds {
@@ -187,31 +203,37 @@ impl Watch {
             tokio::task::yield_now().await;
             if round % rounds == 0 {
                 // What is still there waits for a peer that does not read: close its connection.
-                self.sweep_waiting(false);
+                self.sweep_waiting(Sweep::Close);
             }
         }
-        cut
+        self.cut.take()
     }
 
     fn is_cutting(&self) -> bool {
         self.waiting.borrow_mut().iter_mut().any(|waiting| waiting.verdict == Verdict::Cut)
     }
 
-    /// Judges everything that waits; returns how many streams were newly cut.
-    fn sweep_waiting(&self, with_deadlines: bool) -> usize {
+    /// Judges everything that waits, and counts what is newly cut.
+    fn sweep_waiting(&self, sweep: Sweep) {
         let now = self.now.get();
-        let mut cut = 0;
         for waiting in self.waiting.borrow_mut().iter_mut() {
             let fired = waiting.cut.as_ref().is_some_and(Cut::is_fired);
-            let late = with_deadlines && is_past(now, waiting.deadline);
+            let late = sweep == Sweep::Tick && is_past(now, waiting.deadline);
+            let overdue = match sweep {
+                // One tick may follow the cut at once: a whole one has to pass.
+                Sweep::Tick => now.wrapping_sub(waiting.cut_at) >= 2,
+                Sweep::Tell => false,
+                Sweep::Close => true,
+            };
             match (waiting.verdict, fired) {
                 (Verdict::Wait | Verdict::Late, true) => {
-                    waiting.verdict = Verdict::Cut;
-                    cut += usize::from(waiting.counted);
+                    (waiting.verdict, waiting.cut_at) = (Verdict::Cut, now);
+                    self.cut.set(self.cut.get() + usize::from(waiting.counted));
                 }
                 (Verdict::Wait, false) if late => waiting.verdict = Verdict::Late,
                 (Verdict::Wait, false) => continue,
-                (Verdict::Late, false) if !with_deadlines => continue,
+                (Verdict::Late, false) if sweep != Sweep::Tick => continue,
+                (Verdict::Cut, true | false) if !overdue => {}
                 (Verdict::Late, false) | (Verdict::Cut, true | false) => {
                     if let Some(link) = &waiting.link {
                         link.order(Order::Close);
@@ -220,7 +242,6 @@ impl Watch {
             }
             waiting.waker.wake_by_ref();
         }
-        cut
     }
 
     fn sweep_links(&self) {
@@ -287,6 +308,7 @@ impl Slot {
             cut: patience.cut.cloned(),
             link: patience.link.cloned(),
             verdict: Verdict::Wait,
+            cut_at: 0,
             counted: patience.counted,
         };
         self.key = Some(table.insert(waiting));
