@@ -98,12 +98,6 @@ impl Near {
         let entry = self.member_flights.join(&both, self.slots.generation(&subjects), read).await?;
         Ok((entry.member.clone(), Tier::Origin))
     }
-
-    /// How many grants and members are kept, for the metrics.
-    #[must_use]
-    pub fn sizes(&self) -> (u64, u64) {
-        (self.grants.entry_count(), self.members.entry_count())
-    }
 }
 
 impl NearGrant {

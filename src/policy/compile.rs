@@ -67,13 +67,6 @@ impl CompiledGrant {
         self.policies.version()
     }
 
-    /// About how many bytes it holds, for a cache that counts them.
-    #[must_use]
-    pub fn weight(&self) -> u32 {
-        let slices = self.narrower.read().len().saturating_add(1);
-        u32::try_from(slices.saturating_mul(SLICE_BYTES)).unwrap_or(u32::MAX)
-    }
-
     /// What `member` may do through the application with a token that carries `token_scopes`.
     #[must_use]
     pub fn session(self: &Arc<Self>, member: &Member, token_scopes: &ScopeSet) -> Session {
@@ -194,6 +187,3 @@ fn names(constraint: &ActionConstraint, action: &Action, catalogue: &Catalogue) 
 
 /// More distinct narrowings than this of one grant are compiled again.
 const NARROWER_SLICES: usize = 16;
-
-/// Measured: a permit, a ceiling and a handful of shared guardrails.
-const SLICE_BYTES: usize = 16 * 1024;

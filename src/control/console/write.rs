@@ -29,10 +29,7 @@ pub(super) async fn suspend(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Turned> {
-    let back = application_page(&client_id);
-    let (visit, _) = posted(&control, &headers, &body, ConsoleAction::Suspend, &back).await?;
-    state::set(&control, &visit.by, &client_id, GrantState::Suspended, true).await?;
-    Ok(onward(&control, &back))
+    turn(&control, &client_id, &headers, &body, (ConsoleAction::Suspend, GrantState::Suspended)).await
 }
 
 /// `POST …/resume`
@@ -42,10 +39,21 @@ pub(super) async fn resume(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Turned> {
-    let back = application_page(&client_id);
-    let (visit, _) = posted(&control, &headers, &body, ConsoleAction::Resume, &back).await?;
-    state::set(&control, &visit.by, &client_id, GrantState::Active, true).await?;
-    Ok(onward(&control, &back))
+    turn(&control, &client_id, &headers, &body, (ConsoleAction::Resume, GrantState::Active)).await
+}
+
+/// Brings a grant into another state, where the person may, and shows the application again.
+async fn turn(
+    control: &Control,
+    client_id: &str,
+    headers: &HeaderMap,
+    body: &Bytes,
+    (action, wanted): (ConsoleAction, GrantState),
+) -> Result<Response, Turned> {
+    let back = application_page(client_id);
+    let (visit, _) = posted(control, headers, body, action, &back).await?;
+    state::set(control, &visit.by, client_id, wanted, true).await?;
+    Ok(onward(control, &back))
 }
 
 /// `POST …/delete`: answers with the receipt, once that is true everywhere.
