@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::StoreError;
-pub use crate::model::change::{Change, Subject};
+pub use crate::model::change::{Change, Epoch, Subject};
 use crate::model::id::Seq;
 
 /// The change log.

@@ -35,6 +35,7 @@ fn change(row: &Row) -> Result<Change, StoreError> {
         "member" => Subject::Member(row.grant_key()?, row.principal_key()?),
         "application" => Subject::Application(row.parse("application")?),
         "keys" => Subject::Keys,
+        "policies" => Subject::Policies,
         word => return Err(row.unreadable("subject", format!("no change is about a {word:?}"))),
     };
     Ok(Change { seq: Seq(row.number("seq")?), subject })

@@ -87,6 +87,7 @@ impl Writing {
             Subject::Member(grant, key) => ("member", Some(grant), None, Some(key)),
             Subject::Application(id) => ("application", None, Some(id), None),
             Subject::Keys => ("keys", None, None, None),
+            Subject::Policies => ("policies", None, None, None),
         };
         let account = grant.map(|key| &key.account).or(principal.map(|key| &key.account));
         let application = application.or(grant.map(|key| &key.application));
