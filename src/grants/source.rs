@@ -66,6 +66,12 @@ impl Source {
         &self.epoch
     }
 
+    /// For how long an answer lets a sidecar count on what it knows.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
     /// How many streams each sidecar has cut so far; take it before a change to count what the change cut.
     #[must_use]
     pub fn cut_so_far(&self) -> CutBefore {

@@ -5,6 +5,7 @@
 //! there is news or a beat has passed; and others, such as the shared tier, tell it ([`Told`]). Whatever does not fit
 //! to what is known, a gap, another life of the store, is not guessed at: everything cached is given up.
 
+pub mod messages;
 pub mod news;
 
 use std::pin::Pin;
