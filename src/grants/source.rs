@@ -212,11 +212,11 @@ impl ChangeLog for Source {
 
     async fn leave(&self, sidecar: &SidecarId) {
         self.presumed.lock().remove(sidecar);
-        if self.apart {
-            if let Err(error) = self.store.left(sidecar).await {
-                tracing::warn!(%error, %sidecar, "it could not be noted that a sidecar has left; it is waited for");
-                return;
-            }
+        if self.apart
+            && let Err(error) = self.store.left(sidecar).await
+        {
+            tracing::warn!(%error, %sidecar, "it could not be noted that a sidecar has left; it is waited for");
+            return;
         }
         self.acknowledgements.leave(sidecar);
     }

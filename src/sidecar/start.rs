@@ -216,6 +216,12 @@ impl Running {
         follower.run(stop)
     }
 
+    /// Struck by a follower.
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> &Arc<SlotClock> {
+        &self.slots
+    }
+
     /// How it stands with the control plane.
     #[must_use]
     pub fn following(&self) -> watch::Receiver<Following> {
