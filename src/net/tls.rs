@@ -63,7 +63,9 @@ pub struct ServerTls {
 pub struct PeerCertificate(Arc<CertificateDer<'static>>);
 
 impl PeerCertificate {
-    pub(in crate::net) fn of(stream: &tokio_rustls::server::TlsStream<tokio::net::TcpStream>) -> Option<Self> {
+    pub(in crate::net) fn of(
+        stream: &tokio_rustls::server::TlsStream<tokio::net::TcpStream>,
+    ) -> Option<Self> {
         let shown = stream.get_ref().1.peer_certificates()?.first()?;
         Some(Self(Arc::new(shown.clone().into_owned())))
     }
@@ -134,10 +136,7 @@ pub fn client_config(authority: Option<&Path>, http2: bool) -> Result<Arc<Client
 ///
 /// # Errors
 /// As [`client_config`], and [`TlsError::Unusable`].
-pub fn client_with(
-    authority: Option<&Path>,
-    own: Option<(&Path, &Path)>,
-) -> Result<ClientConfig, TlsError> {
+pub fn client_with(authority: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     let from = match authority {
         Some(path) => {
@@ -161,6 +160,16 @@ pub fn client_with(
     let (chain, secret) = (certificates(certificate)?, secret(key)?);
     let unusable = |source| TlsError::Unusable { path: certificate.into(), source };
     config.with_client_auth_cert(chain, secret).map_err(unusable)
+}
+
+/// The client side that trusts nobody, for a client that speaks in the clear only.
+///
+/// # Errors
+/// [`TlsError::Unusable`].
+pub fn client_in_the_clear() -> Result<ClientConfig, TlsError> {
+    let config = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let config = config.map_err(|source| TlsError::Unusable { path: PathBuf::new(), source })?;
+    Ok(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
 fn server_config(

@@ -184,7 +184,10 @@ mod tests {
     fn a_proof_is_refused_when_it_is_old_anothers_or_by_another_key() {
         let (web, other) = (prover("web-1"), prover("web-2"));
         let proof = web.proof(1000).unwrap();
-        assert_eq!(verify_proof(web.public(), &id("web-1"), proof.expose(), 1090), Err(TokenRefused::Expired));
+        assert_eq!(
+            verify_proof(web.public(), &id("web-1"), proof.expose(), 1090),
+            Err(TokenRefused::Expired)
+        );
         assert!(verify_proof(web.public(), &id("web-2"), proof.expose(), 1000).is_err());
         assert!(verify_proof(other.public(), &id("web-1"), proof.expose(), 1000).is_err());
         let foreign = r#"{"iss":"web-1","sub":"web-1","ins":"web-2.00000000","aud":"consentry-internal","iat":1000,"exp":1060}"#;
@@ -197,7 +200,8 @@ mod tests {
     fn only_a_key_for_proofs_makes_them_and_it_signs_nothing_else() {
         for purpose in [Purpose::AccessToken, Purpose::Assertion] {
             let key = signer(purpose);
-            let claims = serde_json::json!({"iss":"a","sub":"a","ins":"a.00000000","aud":AUDIENCE,"iat":1,"exp":2});
+            let claims =
+                serde_json::json!({"iss":"a","sub":"a","ins":"a.00000000","aud":AUDIENCE,"iat":1,"exp":2});
             let token = key.sign(&claims).unwrap();
             assert!(verify_proof(key.public(), &id("a"), &token, 1).is_err());
             assert!(Prover::new(id("a"), key).is_err());

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 
 use super::{Body, bearer, unproven};
 use crate::control::{Control, Problem, Reply};
@@ -56,11 +56,15 @@ async fn answer(
             status: None,
         };
         match control.store().enrol(&sidecar, hash.as_ref(), now).await {
-            Ok(true) => tracing::info!(sidecar = %asked.name, version = %asked.version, "a sidecar was enrolled"),
+            Ok(true) => {
+                tracing::info!(sidecar = %asked.name, version = %asked.version, "a sidecar was enrolled")
+            }
             Ok(false) if hash.is_some() => {
                 return Err(refused(asked, "the token is wrong, for another name, expired, or used already"));
             }
-            Ok(false) => return Err(refused(asked, "its enrolment was revoked; a certificate does not undo that")),
+            Ok(false) => {
+                return Err(refused(asked, "its enrolment was revoked; a certificate does not undo that"));
+            }
             Err(StoreError::Conflict(why)) => return Err(refused(asked, &why)),
             Err(error) => return Err(error.into()),
         }

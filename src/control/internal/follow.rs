@@ -22,7 +22,9 @@ pub(super) async fn follow(
     let source = control.source();
     let news = match tokio::time::timeout(source.lease(), source.follow(&report)).await {
         Ok(news) => news.map_err(not_now)?,
-        Err(_) => return Err(not_now(FollowError::Unreachable("the store did not answer in time".to_owned()))),
+        Err(_) => {
+            return Err(not_now(FollowError::Unreachable("the store did not answer in time".to_owned())));
+        }
     };
     // It may have been revoked while it waited, and this answer would be a lease.
     let enrolled = control.store().enrolled(&proven.sidecar).await?;

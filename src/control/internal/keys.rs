@@ -51,7 +51,8 @@ pub(super) async fn publish(
         let detail = "This is no public key for assumed identities.";
         return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail));
     };
-    let lasting = |own: &SidecarKey| own.kid == key.kid() && own.published_until > later(now, PROLONGED_BEFORE);
+    let lasting =
+        |own: &SidecarKey| own.kid == key.kid() && own.published_until > later(now, PROLONGED_BEFORE);
     if !own(&control, &proven.sidecar).await?.iter().any(lasting) {
         let key = SidecarKey {
             kid: key.kid().to_owned(),

@@ -134,7 +134,10 @@ fn bearer(headers: &HeaderMap) -> Reply<&str> {
         (Some(_), Some(_)) | (None, _) => None,
     };
     let token = value.and_then(|value| value.split_once(' ')).and_then(|(scheme, token)| {
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' ')).filter(|token| !token.is_empty())
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| token.trim_matches(' '))
+            .filter(|token| !token.is_empty())
     });
     token.ok_or_else(|| no_proof("there is no bearer token"))
 }

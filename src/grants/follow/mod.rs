@@ -206,6 +206,7 @@ impl Follower {
                 .filter(|(_, at)| *at >= since)
                 .map(|(path, _)| (*path).to_owned())
                 .collect(),
+            wait_ms: milliseconds(self.beat()),
         }
     }
 
@@ -227,12 +228,16 @@ impl Follower {
     }
 
     async fn note_trouble(&self, error: FollowError, streams_cut: &mut u64) {
+        let told = self.state.borrow().trouble.as_ref() == Some(&error);
         match &error {
-            FollowError::Unreachable(why) => {
+            FollowError::Unreachable(why) if !told => {
                 tracing::warn!(%why, "the control plane cannot be followed; the lease is not renewed by it");
             }
+            FollowError::Unreachable(_) => {}
             FollowError::Refused(why) => {
-                tracing::error!(%why, "the control plane refuses this sidecar; it serves nothing");
+                if !told {
+                    tracing::error!(%why, "the control plane refuses this sidecar; it serves nothing");
+                }
                 self.lease.give_up();
                 self.slots.strike_all();
             }

@@ -121,7 +121,9 @@ impl Sidecars for Sqlite {
 
     async fn presumed(&self) -> Result<Vec<(SidecarId, SignedDuration)>, StoreError> {
         let rows = self.rows(sql(PRESUMED)).await?;
-        rows.iter().map(|row| Ok((row.parse("instance")?, SignedDuration::from_micros(row.get("runs")?)))).collect()
+        rows.iter()
+            .map(|row| Ok((row.parse("instance")?, SignedDuration::from_micros(row.get("runs")?))))
+            .collect()
     }
 
     async fn announce(&self, _word: &Acknowledged) -> Result<(), StoreError> {
