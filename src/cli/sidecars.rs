@@ -182,9 +182,11 @@ fn told(enrolled: &[Enrolled], processes: &[Instance], now: Timestamp) -> Value 
 fn lines(told: &Value) -> Vec<Vec<String>> {
     let mut lines = Vec::new();
     for sidecar in at(told, "sidecars").as_array().into_iter().flatten() {
-        let enrolled = match at(sidecar, "revoked_at") {
-            Value::Null => word(at(sidecar, "enrolled_at")),
-            revoked => format!("revoked {}", word(revoked)),
+        let revoked = at(sidecar, "revoked_at");
+        let enrolled = if revoked.is_null() {
+            word(at(sidecar, "enrolled_at"))
+        } else {
+            format!("revoked {}", word(revoked))
         };
         let processes = at(sidecar, "processes").as_array().map_or(&[][..], Vec::as_slice);
         // One without a process has nothing to say.
