@@ -1,5 +1,6 @@
 //! `consentry control`: the control plane alone.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use hyper_util::service::TowerToHyperService;
 
 use super::{Failure, policies, print, sealing, signals};
 use crate::config::control as settings;
+use crate::control::health::Health;
 use crate::control::{Control as Role, Settings, Setup, with_peer};
 use crate::grants::acknowledge::Acknowledgements;
 use crate::model::time::Clock;
@@ -40,9 +42,11 @@ async fn serve(settings: settings::Control) -> Result<(), Failure> {
     let mut end = signals::End::new()?;
     let store = store::open(&settings.store).await?;
     let (policies, _watcher) = policies::in_force(settings.policies.as_deref())?;
-    let bound = Bound::new(ListenerSettings::new(settings.listen))
-        .await
-        .map_err(|error| Failure::Unreachable(error.to_string()))?;
+    let bound = bind(settings.listen).await?;
+    let operators = match settings.admin {
+        Some(admin) => Some(bind(admin).await?),
+        None => None,
+    };
     let key_file = settings.key_file.as_deref().unwrap_or(Path::new("consentry.key"));
     let control = Role::start(Setup {
         issuer: settings.issuer,
@@ -57,14 +61,24 @@ async fn serve(settings: settings::Control) -> Result<(), Failure> {
     .await
     .map_err(|error| Failure::Unreachable(error.to_string()))?;
     let served = bound.serve(TowerToHyperService::new(with_peer(control.router())));
+    let health = Health::new(&control);
+    let _operators = operators.map(|bound| health.serve(bound));
     print::narrate(&format!("consentry: control plane on http://{}", served.address()));
+    signals::serving();
     tokio::select! {
         () = control.tend() => {}
         () = end.come() => {}
     }
+    signals::ending();
+    health.drain();
     served.drain(DRAIN).await;
     store.close().await;
     Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<Bound, Failure> {
+    let bound = Bound::new(ListenerSettings::new(address)).await;
+    bound.map_err(|error| Failure::Unreachable(error.to_string()))
 }
 
 const DRAIN: Duration = Duration::from_secs(30);

@@ -6,6 +6,7 @@ pub mod check;
 pub mod control;
 pub mod dev;
 pub mod failure;
+mod health;
 mod keys;
 mod policies;
 pub mod policy;
@@ -40,6 +41,8 @@ enum Command {
     Sidecar(sidecar::Sidecar),
     /// Check a settings file of a sidecar or a control plane, and its policies
     Check(check::Check),
+    /// Ask a running role whether it is well
+    Health(health::Health),
     /// Check, format, test, show and explain policies
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -88,6 +91,7 @@ impl Command {
             Self::Control(control) => control.run().map(|()| ExitCode::SUCCESS),
             Self::Sidecar(sidecar) => sidecar.run().map(|()| ExitCode::SUCCESS),
             Self::Check(check) => check.run().map(|()| ExitCode::SUCCESS),
+            Self::Health(health) => health.run().map(|()| ExitCode::SUCCESS),
             Self::Policy(policy) => policy.run(),
             Self::App(app) => app.run(),
             Self::Keys(keys) => keys.run().map(|()| ExitCode::SUCCESS),

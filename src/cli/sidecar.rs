@@ -64,7 +64,9 @@ async fn serve(settings: settings::Sidecar) -> Result<(), Failure> {
     print::narrate(
         "consentry: this version's sidecar finds its grants only inside `consentry dev`; alone it refuses every call",
     );
+    signals::serving();
     end.come().await;
+    signals::ending();
     running.drain(drain).await;
     Ok(())
 }
