@@ -37,6 +37,7 @@ mod tls;
 mod browser;
 mod cli;
 mod clients;
+mod deploy;
 mod policy_files;
 mod records;
 

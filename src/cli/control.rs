@@ -62,8 +62,11 @@ async fn serve(settings: settings::Control) -> Result<(), Failure> {
     .map_err(|error| Failure::Unreachable(error.to_string()))?;
     let served = bound.serve(TowerToHyperService::new(with_peer(control.router())));
     let health = Health::new(&control);
-    let _operators = operators.map(|bound| health.serve(bound));
+    let operators = operators.map(|bound| health.serve(bound));
     print::narrate(&format!("consentry: control plane on http://{}", served.address()));
+    if let Some(operators) = &operators {
+        print::narrate(&format!("consentry: operators on http://{}", operators.address()));
+    }
     signals::serving();
     tokio::select! {
         () = control.tend() => {}

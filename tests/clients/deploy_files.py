@@ -1,6 +1,6 @@
 """Reads a file of deploy/ from standard input as the tools do that will read it, and prints it as one line of JSON.
 
-kubernetes  rendered objects, each held against the strict schemas of two versions of Kubernetes
+kubernetes  rendered objects of sites with form feeds between them, held against the strict schemas of two versions
 compose     held against the schema of the Compose specification that docker-compose carries
 dockerfile  the instructions of a Dockerfile
 """
@@ -17,11 +17,13 @@ import yaml
 def kubernetes(text):
     import kubernetes_validate
 
-    objects = [found for found in yaml.safe_load_all(text) if found]
-    for found in objects:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    sites = [[found for found in yaml.load_all(site, loader) if found] for site in text.split("\f")]
+    # Sites have most of their objects in common.
+    for found in {json.dumps(found, sort_keys=True): found for site in sites for found in site}.values():
         for version in ("1.33", "1.37"):  # the oldest that deploy/ promises, and the newest that is known here
             kubernetes_validate.validate(found, version, strict=True)
-    return objects
+    return sites
 
 
 def compose(text):
