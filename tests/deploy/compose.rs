@@ -123,6 +123,11 @@ fn secrets_are_made_once_and_are_their_owners() {
 
 #[tokio::test]
 async fn redis_lets_a_sidecar_read_and_nothing_else_and_the_control_plane_write_its_own_keys() {
+    let rules = fs::read_to_string(deploy().join("compose/redis/users.acl")).unwrap();
+    let sidecar = rules.lines().find(|line| line.starts_with("user consentry-sidecar ")).unwrap();
+    // Each of the two keeps it from writing; the server shows only that one of them does.
+    assert!(sidecar.contains(" %R~consentry:* ") && sidecar.matches('~').count() == 1, "{sidecar}");
+    assert!(sidecar.contains(" -@all ") && !sidecar.contains("+@"), "{sidecar}");
     let redis = Redis::start().await;
     let (mut control, mut sidecar) = (redis.user("control"), redis.user("sidecar"));
     // All that a sidecar does there.
