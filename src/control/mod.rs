@@ -12,6 +12,7 @@ pub mod browser;
 pub mod console;
 mod form;
 pub mod health;
+pub mod internal;
 pub mod issuer;
 pub mod oauth;
 pub mod page;
