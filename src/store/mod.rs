@@ -8,6 +8,7 @@
 //! `contract` pass over it.
 
 mod applications;
+mod backend;
 mod directory;
 mod feed;
 mod grants;
@@ -15,6 +16,7 @@ mod keys;
 mod records;
 mod sessions;
 mod sidecars;
+mod sql;
 mod sqlite;
 mod tokens;
 
@@ -23,6 +25,7 @@ mod contract;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -78,14 +81,18 @@ pub async fn open(place: &str) -> Result<Shared, StoreError> {
     if path.is_empty() {
         return Err(StoreError::Unavailable("its path is empty; give sqlite:PATH or a path".to_owned()));
     }
-    Ok(Arc::new(sqlite::Sqlite::open(Path::new(path), sqlite::Settings::default()).await?))
+    let file = sqlite::Sqlite::open(Path::new(path), PATIENCE).await?;
+    Ok(Arc::new(sql::Tables::over(Arc::new(file), sql::Limits::default())))
 }
+
+/// How long to wait for another process that holds the store.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long an access token can live at most, in seconds: for so long a family that ended early is remembered.
 pub const LONGEST_ACCESS_TOKEN: i64 = 10_800;
 
 /// Why the store did not do it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// It could not be reached, or did not answer: nothing is known to have changed. Answer 503.
     #[error("the store is unavailable: {0}")]

@@ -16,6 +16,10 @@ CREATE TABLE sidecars (
     presumed_until INTEGER, -- by the store's own clock
     status         TEXT     -- JSON: what it last said of itself
 ) STRICT;
+
+-- The store's own clock, which presumed leases are counted by.
+CREATE VIEW store_clock AS SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS now;
+
 CREATE INDEX sidecar_keys_by_sidecar ON sidecar_keys (sidecar);
 
 CREATE TABLE log_state (
