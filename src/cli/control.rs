@@ -22,6 +22,9 @@ pub struct Control {
     /// The settings file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Bring the store's schema up to date, then end: for an upgrade, before the new version starts to serve
+    #[arg(long)]
+    migrate_only: bool,
 }
 
 impl Control {
@@ -32,13 +35,24 @@ impl Control {
     pub fn run(self) -> Result<(), Failure> {
         let settings = settings::Control::read(&self.config)?;
         log::start();
+        if self.migrate_only {
+            return super::on_runtime(migrate(settings));
+        }
         super::on_runtime(serve(settings))
     }
 }
 
+/// Opening a store brings its schema up to date.
+async fn migrate(settings: settings::Control) -> Result<(), Failure> {
+    let store = store::open_with(&settings.store, settings.store_password_file.as_deref()).await?;
+    store.close().await;
+    print::narrate("consentry: the store's schema is up to date");
+    Ok(())
+}
+
 async fn serve(settings: settings::Control) -> Result<(), Failure> {
     let mut end = signals::End::new()?;
-    let store = store::open(&settings.store).await?;
+    let store = store::open_with(&settings.store, settings.store_password_file.as_deref()).await?;
     let (policies, _watcher) = policies::in_force(settings.policies.as_deref())?;
     let bound = Bound::new(ListenerSettings::new(settings.listen))
         .await

@@ -13,6 +13,7 @@ pub mod print;
 mod sealing;
 pub mod sidecar;
 pub mod signals;
+mod store;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +48,9 @@ enum Command {
     App(app::App),
     /// List and rotate the issuer's signing keys
     Keys(keys::Keys),
+    /// Copy a store, from SQLite to PostgreSQL or back
+    #[command(subcommand)]
+    Store(store::Store),
     /// Print the completions of a shell
     Completions {
         /// Which shell
@@ -91,6 +95,7 @@ impl Command {
             Self::Policy(policy) => policy.run(),
             Self::App(app) => app.run(),
             Self::Keys(keys) => keys.run().map(|()| ExitCode::SUCCESS),
+            Self::Store(store) => store.run().map(|()| ExitCode::SUCCESS),
             Self::Completions { shell } => completions(shell),
             Self::Man { out } => manual(out.as_deref()),
         }

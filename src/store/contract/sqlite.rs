@@ -134,8 +134,8 @@ async fn a_place_that_cannot_be_a_file_is_refused() {
     assert!(text.contains("a part of that path is a file"), "{text}");
     let (_, text) = refusal(folder.path()).await;
     assert!(text.contains("is a folder; name a file in it"), "{text}");
-    let text = open("postgres://me:secret@db/consentry").await.err().unwrap().to_string();
-    assert!(text.contains("no store of the kind postgres") && !text.contains("secret"), "{text}");
+    let text = open("mysql://me:secret@db/consentry").await.err().unwrap().to_string();
+    assert!(text.contains("no store of the kind mysql") && !text.contains("secret"), "{text}");
     assert!(open("sqlite:").await.is_err());
 }
 
