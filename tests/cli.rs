@@ -69,6 +69,8 @@ const COMMANDS: &[&str] = &[
     "app list",
     "app show",
     "app revoke",
+    "store",
+    "store copy",
     "completions",
     "man",
 ];

@@ -30,6 +30,7 @@ mod keys;
 mod limits;
 mod oauth;
 mod restart;
+mod store;
 mod streaming;
 mod tls;
 

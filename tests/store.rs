@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::process::{Child, Output, Stdio};
 
-use serde_json::Value;
-
 use crate::support::postgres::Database;
 use crate::support::world::{consentry, run};
 use crate::support::{Call, World, eventually};
@@ -100,12 +98,7 @@ impl Node {
         Self { address, process }
     }
 
-    /// The applications installed in acme, as this node answers.
-    async fn installed(&self, world: &World) -> Vec<Value> {
-        let answer = self.api(world, "GET", "/installed").send().await.expect(200).json();
-        answer["applications"].as_array().or(answer.as_array()).unwrap().clone()
-    }
-
+    /// A request to this node's admin API, as an administrator of acme.
     fn api(&self, world: &World, method: &str, path: &str) -> Call {
         let url = format!("{}/api/v1{path}", self.address);
         Call::new(method, url).bearer(&world.account("acme").api_token)
@@ -119,13 +112,45 @@ impl Drop for Node {
     }
 }
 
+#[tokio::test]
+async fn two_control_planes_on_one_postgresql_see_each_others_changes() {
+    let mut world = World::start().await;
+    world.install("report-hub", "admin@acme", &[]).await;
+    assert!(world.terminate().await.success());
+    let database = Database::new();
+    let url = database.url();
+    copied(&sqlite(&world.data().join("consentry.db")), &url);
+    let (one, other) = tokio::join!(Node::start(&world, &url, "one"), Node::start(&world, &url, "other"));
+    let path = format!("/applications/{}", world.seed("report-hub").client_id);
+    for node in [&one, &other] {
+        node.api(&world, "GET", &path).send().await.expect(200);
+    }
+    one.api(&world, "DELETE", &path).send().await.expect(200);
+    for node in [&one, &other] {
+        node.api(&world, "GET", &path).send().await.expect(404);
+    }
+}
+
+#[tokio::test]
+async fn two_control_planes_that_start_at_once_on_an_empty_postgresql_both_come_up() {
+    let mut world = World::start().await;
+    assert!(world.terminate().await.success());
+    let database = Database::new();
+    let url = database.url();
+    let (one, other) = tokio::join!(Node::start(&world, &url, "one"), Node::start(&world, &url, "other"));
+    assert_ne!(one.address, other.address);
+    assert_eq!(database.tell("SELECT count(DISTINCT purpose) FROM signing_keys").unwrap(), "4");
+}
+
 #[test]
 fn migrating_only_makes_the_schema_and_ends() {
     let database = Database::new();
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("control.toml");
-    let text =
-        format!("listen = \"127.0.0.1:1\"\nissuer = \"http://127.0.0.1:1\"\nstore = \"{}\"\n", database.url());
+    let text = format!(
+        "listen = \"127.0.0.1:1\"\nissuer = \"http://127.0.0.1:1\"\nstore = \"{}\"\n",
+        database.url()
+    );
     std::fs::write(&config, text).unwrap();
     let migrate = || run(&["control", "--migrate-only", "--config", config.to_str().unwrap()]);
     for _ in 0..2 {

@@ -42,7 +42,8 @@ impl Store {
         let Self::Copy { from, to, password_file } = self;
         super::on_runtime(async move {
             let mut progress = Progress::new();
-            let copied = store::copy(&from, &to, password_file.as_deref(), |copied| progress.tell(copied)).await;
+            let copied =
+                store::copy(&from, &to, password_file.as_deref(), |copied| progress.tell(copied)).await;
             progress.bar.finish_and_clear();
             for Copied { table, rows, .. } in copied? {
                 print::data(&format!("{rows:>9}  {table}\n"))?;
@@ -63,7 +64,8 @@ impl Progress {
     fn new() -> Self {
         let bar = ProgressBar::hidden();
         bar.set_style(
-            ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar()),
+            ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
         Self { bar, since: Instant::now() }
     }

@@ -67,11 +67,13 @@ pub(super) enum Value {
 }
 
 /// A statement with its values.
+#[derive(Clone)]
 pub(super) struct Query {
     text: Text,
     values: Vec<Value>,
 }
 
+#[derive(Clone)]
 enum Text {
     Fixed(&'static str),
     Built(String),

@@ -103,9 +103,9 @@ async fn backend(place: &str, password_file: Option<&Path>) -> Result<Arc<dyn Ba
         }
         Some(_) | None => {}
     }
-    let path = file(place).filter(|path| !path.as_os_str().is_empty()).ok_or_else(|| {
-        StoreError::Unavailable("its path is empty; give sqlite:PATH or a path".to_owned())
-    })?;
+    let path = file(place)
+        .filter(|path| !path.as_os_str().is_empty())
+        .ok_or_else(|| StoreError::Unavailable("its path is empty; give sqlite:PATH or a path".to_owned()))?;
     Ok(Arc::new(sqlite::Sqlite::open(path, PATIENCE).await?))
 }
 

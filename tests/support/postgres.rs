@@ -27,9 +27,9 @@ impl Database {
     pub(crate) fn new() -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let cluster = Cluster::join();
-        let name = format!("t{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-        cluster.run("dropdb", &["--if-exists", "--force", &name]);
-        cluster.run("createdb", &[&name]);
+        let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros();
+        let name = format!("t{}_{}_{since}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        cluster.run("createdb", &["--strategy=file_copy", "--template=template0", &name]);
         Self { name, cluster }
     }
 

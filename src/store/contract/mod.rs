@@ -5,6 +5,7 @@
 
 mod directory;
 mod grants;
+mod postgres;
 mod records;
 mod sidecars;
 mod sqlite;
@@ -99,6 +100,9 @@ every_backend! {
         audit_events_are_answered_newest_first,
         a_second_handle_sees_what_was_committed,
         a_change_that_was_cut_short_is_there_whole_or_not_at_all,
+        the_log_has_no_gap_whoever_writes_it,
+        a_refused_change_takes_none_along_that_is_committed_with_it,
+        a_copy_holds_all_and_is_of_another_epoch,
     }
     sidecars {
         an_invitation_enrols_its_name_once,
@@ -116,7 +120,7 @@ every_backend! {
 pub(super) struct World {
     pub(super) store: Shared,
     place: String,
-    _home: Home,
+    home: Home,
 }
 
 /// What goes with the world.
@@ -129,7 +133,7 @@ impl World {
     async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = format!("sqlite:{}", folder.path().join("store.db").display());
-        let world = Self { store: open(&place).await.unwrap(), place, _home: Home::Folder(folder) };
+        let world = Self { store: open(&place).await.unwrap(), place, home: Home::Folder(folder) };
         world.populate().await;
         world
     }
@@ -137,7 +141,7 @@ impl World {
     async fn postgres() -> Self {
         let database = fixture::Database::new();
         let place = database.url();
-        let world = Self { store: open(&place).await.unwrap(), place, _home: Home::Database(database) };
+        let world = Self { store: open(&place).await.unwrap(), place, home: Home::Database(database) };
         world.populate().await;
         world
     }

@@ -50,7 +50,7 @@ impl Postgres {
         let mut first = connect(&options, &place).await?;
         schema::bring_up_to_date(&mut first, &place).await?;
         let readers = PgPoolOptions::new()
-            .max_connections(8)
+            .max_connections(READERS)
             .acquire_timeout(PATIENCE)
             .test_before_acquire(false)
             .after_connect(|connection, _| Box::pin(async move { prepare(connection).await }))
@@ -99,11 +99,21 @@ impl Backend for Postgres {
     }
 
     async fn rows(&self, query: Query) -> Result<Vec<Row>, StoreError> {
-        let held = self.reader().await?;
-        let mut session = InDatabase::new(held, Arc::clone(&self.place), Arc::clone(&self.writer));
-        let rows = session.rows(query).await?;
-        session.release();
-        Ok(rows)
+        let mut tries = 0;
+        loop {
+            let held = self.reader().await?;
+            let mut session = InDatabase::new(held, Arc::clone(&self.place), Arc::clone(&self.writer));
+            let rows = session.rows(query.clone()).await;
+            // After a restart of the database every connection of the pool is found broken, once.
+            if rows.is_err() && session.is_lost() && tries < READERS {
+                tries += 1;
+                continue;
+            }
+            if rows.is_ok() {
+                session.release();
+            }
+            return rows;
+        }
     }
 
     async fn reading(&self) -> Result<Box<dyn Session>, StoreError> {
@@ -221,6 +231,9 @@ async fn prepare(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
 /// Only one change at a time, of all nodes. The lock ends with the transaction.
 const ONE_WRITER: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock(4851293710)";
+
+/// How many questions are asked at a time.
+const READERS: u32 = 8;
 
 /// How long to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -38,11 +38,12 @@ pub(super) struct InDatabase {
     held: Option<Held>,
     place: Arc<str>,
     home: Arc<Mutex<Option<Box<PgConnection>>>>,
+    lost: bool,
 }
 
 impl InDatabase {
     pub(super) fn new(held: Held, place: Arc<str>, home: Arc<Mutex<Option<Box<PgConnection>>>>) -> Self {
-        Self { held: Some(held), place, home }
+        Self { held: Some(held), place, home, lost: false }
     }
 
     /// Gives the connection back: nothing is under way on it.
@@ -51,6 +52,11 @@ impl InDatabase {
             Some(Held::Own(connection)) => *self.home.lock() = Some(connection),
             Some(Held::Pooled(_)) | None => {}
         }
+    }
+
+    /// Whether the connection was found broken: a question may be asked again on another one.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost
     }
 
     fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
@@ -71,7 +77,11 @@ impl Drop for InDatabase {
 impl Session for InDatabase {
     async fn rows(&mut self, query: Query) -> Result<Vec<Row>, StoreError> {
         let place = Arc::clone(&self.place);
-        let rows = within(&place, query.prepared::<Driver>().fetch_all(self.connection()?)).await?;
+        let asked = query.prepared::<Driver>().fetch_all(self.connection()?);
+        let mut lost = false;
+        let rows = within(&place, async { asked.await.inspect_err(|error| lost = is_broken(error)) }).await;
+        self.lost = lost;
+        let rows = rows?;
         Row::taken(&rows, &place).map_err(|error| fault(&place, &error))
     }
 
@@ -95,6 +105,12 @@ impl Session for InDatabase {
         self.release();
         Ok(())
     }
+}
+
+/// The connection has ended: by itself, or because an operator or a shutdown has ended it.
+fn is_broken(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|complaint| complaint.code());
+    matches!(error, sqlx::Error::Io(_)) || code.is_some_and(|code| code == "57P01")
 }
 
 /// What the database answers, unless it takes too long. It gives up sooner by itself, when it lives.
