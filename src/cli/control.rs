@@ -29,6 +29,9 @@ pub struct Control {
     /// Write a JSON file with the addresses once they are served
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+    /// Bring the store's schema up to date, then end: for an upgrade, before the new version starts to serve
+    #[arg(long)]
+    migrate_only: bool,
 }
 
 impl Control {
@@ -39,14 +42,25 @@ impl Control {
     pub fn run(self) -> Result<(), Failure> {
         let settings = settings::Control::read(&self.config)?;
         log::start();
+        if self.migrate_only {
+            return super::on_runtime(migrate(settings));
+        }
         super::on_runtime(serve(settings, self.ready_file))
     }
+}
+
+/// Opening a store brings its schema up to date.
+async fn migrate(settings: settings::Control) -> Result<(), Failure> {
+    let store = store::open_with(&settings.store, settings.store_password_file.as_deref()).await?;
+    store.close().await;
+    print::narrate("consentry: the store's schema is up to date");
+    Ok(())
 }
 
 async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Result<(), Failure> {
     sidecar::withdraw(ready_file.as_deref())?;
     let mut end = signals::End::new()?;
-    let store = store::open(&settings.store).await?;
+    let store = store::open_with(&settings.store, settings.store_password_file.as_deref()).await?;
     let (policies, _watcher) = policies::in_force(settings.policies.as_deref())?;
     let bound = bind(settings.listen).await?;
     let operators = match settings.admin {
