@@ -96,7 +96,14 @@ impl World {
     fn watermark_of(&self, k: u8) -> Watermark {
         let age = if k == self.store.newest { 0 } else { self.store.age[usize::from(k)] };
         let redis = &self.redis;
-        Watermark { present: true, seq: k, epoch: self.store.epoch, run: redis.run, age, behind: redis.behind }
+        Watermark {
+            present: true,
+            seq: k,
+            epoch: self.store.epoch,
+            run: redis.run,
+            age,
+            behind: redis.behind,
+        }
     }
 
     fn failover(&mut self, k: u8, behind: u8) {
@@ -124,4 +131,3 @@ impl World {
         }
     }
 }
-

@@ -1,7 +1,7 @@
 //! States that differ only in what nobody will ever ask are one state.
 
 use super::rules::{Age, Bounds, Fault, LEASE, OLD, PRESUMED_AT_LEAST, Receipt, Rules};
-use super::world::{Look, Poll, Sidecar, Stage, Watermark, World};
+use super::world::{Call, Look, Poll, Sidecar, Stage, Watermark, World};
 
 impl World {
     pub(super) fn forget_what_nobody_asks(&mut self, rules: &Rules, bounds: &Bounds) {
@@ -24,14 +24,20 @@ impl World {
             control.long = [true; 2];
         }
         let oldest = if wrong(Fault::RedisClock) || wrong(Fault::Failover) { OLD } else { LEASE };
+        // Who will never call again does not ask who has a lease, nor who has heard.
+        let again = wrong(Fault::ControlRestart) || wrong(Fault::PutBack) || wrong(Fault::ShorterLease);
+        let again = self.changes_left > 0 || (self.faults_left > 0 && again);
+        if !again && matches!(control.call, Call::None | Call::Waiting) {
+            (control.presumed, control.presumed_now, control.long) = ([0; 2], [false; 2], [true; 2]);
+            if control.call == Call::None {
+                (control.acked, control.known, control.given) = ([0; 2], [false; 2], [0; 2]);
+            }
+        }
         for watermark in [&mut self.redis.watermark, &mut self.redis.publishing] {
             forget_in(watermark, oldest);
         }
         for s in 0..2 {
             self.sidecars[s].forget(rules, bounds, oldest);
-            // What it has acknowledged matters to a call that waits for it.
-            let control = &mut self.control;
-            control.acked[s] = control.acked[s].min(self.store.newest);
         }
         if bounds.sidecars == 2 && self.sidecars[1].order() < self.sidecars[0].order() {
             self.sidecars.swap(0, 1);
@@ -74,7 +80,16 @@ impl Sidecar {
 
     fn order(&self) -> (u8, [u8; 2], u8, u8, u8, u8, bool, u8) {
         let fill = self.fill.stage * 16 + self.fill.grant * 8 + self.fill.record.as_of;
-        (self.applied, self.cache, self.lease, fill, self.poll.age, self.poll.newest, self.synced, self.looked)
+        (
+            self.applied,
+            self.cache,
+            self.lease,
+            fill,
+            self.poll.age,
+            self.poll.newest,
+            self.synced,
+            self.looked,
+        )
     }
 }
 

@@ -4,7 +4,13 @@
 //! R1: after the receipt no sidecar allows on the revoked grant. R2: the receipt comes within a lease and a tick.
 //! R4: no sidecar uses an older revision after a newer one. `kept` searches the protocol and finds nothing wrong;
 //! `mutants` breaks one rule after the other and asserts that this is found, so that each rule is known to be needed.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says how far it went"
+)]
 
 mod faults;
 mod forget;

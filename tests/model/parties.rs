@@ -1,8 +1,6 @@
 //! What each party does when a step is taken: control, the publisher and the sidecar.
 
-use super::rules::{
-    Age, Bounds, LEASE, Lease, OLD, PRESUMED, PRESUMED_AT_LEAST, Rules, WriteBack,
-};
+use super::rules::{Age, Bounds, LEASE, Lease, OLD, PRESUMED, PRESUMED_AT_LEAST, Rules, WriteBack};
 use super::world::{Call, Fill, Look, Poll, Record, Sidecar, Stage, Watermark, World};
 
 impl World {
@@ -30,7 +28,8 @@ impl World {
 
     pub(super) fn end_call(&mut self, call: Call) {
         let control = &mut self.control;
-        (control.call, control.waited, control.waits_for) = (call, 0, [false; 2]);
+        (control.call, control.waited) = (call, 0);
+        (control.waits_for, control.waits_long) = ([false; 2], false);
         if call == Call::None {
             (control.grant, control.seq) = (0, 0);
         }
@@ -51,7 +50,9 @@ impl World {
 
     pub(super) fn poll_is_useful(&self, s: usize) -> bool {
         let sidecar = &self.sidecars[s];
-        sidecar.lease < LEASE || sidecar.applied < self.store.newest || self.control.acked[s] < sidecar.applied
+        sidecar.lease < LEASE
+            || sidecar.applied < self.store.newest
+            || self.control.acked[s] < sidecar.applied
     }
 
     pub(super) fn look_is_useful(&self, s: usize) -> bool {

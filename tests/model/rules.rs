@@ -147,6 +147,8 @@ pub(crate) struct Bounds {
     pub(crate) coarse: bool,
     /// What goes to Redis or comes from it arrives at once.
     pub(crate) near_redis: bool,
+    /// It begins with every sidecar having its lease and every grant; else with sidecars that have just started.
+    pub(crate) warm: bool,
 }
 
 /// What goes wrong.

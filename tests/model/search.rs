@@ -10,6 +10,10 @@ use super::world::World;
 /// What was found.
 pub(crate) struct Found {
     pub(crate) states: usize,
+    /// Every way of so many steps was gone.
+    pub(crate) depth: usize,
+    /// There are no further states.
+    pub(crate) whole: bool,
     pub(crate) violation: Option<Violation>,
 }
 
@@ -19,7 +23,7 @@ pub(crate) struct Violation {
     pub(crate) steps: Vec<Step>,
 }
 
-/// Searches until a violation is found, all is searched, or `most` states are seen.
+/// Searches until a violation is found, all is searched, or `most` states are seen and their depth is done.
 pub(crate) fn search(
     rules: &Rules,
     bounds: &Bounds,
@@ -31,7 +35,8 @@ pub(crate) fn search(
     let mut origins = vec![(0_u32, Step::Tick)];
     let mut frontier = vec![(0_u32, start)];
     let (mut next, mut after) = (Vec::new(), Vec::new());
-    while !frontier.is_empty() {
+    let mut depth = 0;
+    while !frontier.is_empty() && origins.len() < most {
         for (from, world) in &frontier {
             successors(world, rules, bounds, &mut after);
             for (step, world) in &after {
@@ -41,17 +46,17 @@ pub(crate) fn search(
                 let at = u32::try_from(origins.len()).unwrap();
                 origins.push((*from, *step));
                 if let Some(property) = wrong(world) {
-                    let steps = way(&origins, at);
-                    return Found { states: origins.len(), violation: Some(Violation { property, steps }) };
+                    let violation = Some(Violation { property, steps: way(&origins, at) });
+                    return Found { states: origins.len(), depth, whole: false, violation };
                 }
                 next.push((at, *world));
             }
         }
-        assert!(origins.len() <= most, "more than {most} states: narrow the bounds");
+        depth += 1;
         frontier.clear();
         std::mem::swap(&mut frontier, &mut next);
     }
-    Found { states: origins.len(), violation: None }
+    Found { states: origins.len(), depth, whole: frontier.is_empty(), violation: None }
 }
 
 fn way(origins: &[(u32, Step)], mut at: u32) -> Vec<Step> {
@@ -95,11 +100,11 @@ impl Hasher for Mix {
     }
 
     fn write_u8(&mut self, byte: u8) {
-        self.word = self.word << 8 | u64::from(byte);
-        self.held += 1;
         if self.held == 8 {
             self.fold();
         }
+        self.word = self.word << 8 | u64::from(byte);
+        self.held += 1;
     }
 
     fn write_isize(&mut self, discriminant: isize) {

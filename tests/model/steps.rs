@@ -58,6 +58,7 @@ pub(crate) fn successors(world: &World, rules: &Rules, bounds: &Bounds, into: &m
     next.control();
     for s in 0..bounds.sidecars {
         next.questions(s);
+        next.looks(s);
         next.fills(s);
     }
     if bounds.redis {
@@ -87,7 +88,8 @@ impl Next<'_> {
 
     pub(super) fn push(&mut self, step: Step, mut world: World) {
         world.forget_what_nobody_asks(self.rules, self.bounds);
-        if world != *self.world {
+        // Who asks whether nothing else can be done must not be told of steps that change nothing.
+        if !self.bounds.prompt || world != *self.world {
             self.into.push((step, world));
         }
     }
@@ -97,7 +99,9 @@ impl Next<'_> {
         if world.changes_left == 0 {
             return;
         }
-        for grant in 0..self.bounds.grants {
+        // Until the first change one grant is as the other.
+        let grants = if world.store.newest == 0 && world.store.epoch == 0 { 1 } else { self.bounds.grants };
+        for grant in 0..grants {
             let g = u8::try_from(grant).unwrap();
             if world.store.revision(grant, world.store.newest).is_multiple_of(2) {
                 self.add(Step::Authorize(g), |world| {
@@ -126,6 +130,7 @@ impl Next<'_> {
                 control.call = Call::Waiting;
                 control.waits_for =
                     if rules.durable { control.presumed.map(|left| left > 0) } else { control.known };
+                control.waits_long = (0..2).any(|s| control.waits_for[s] && control.long[s]);
             }),
             Call::Waiting => {
                 if self.world.receipt_is_due(rules) {
@@ -143,12 +148,14 @@ impl Next<'_> {
         }
     }
 
-    /// A sidecar's questions to control and to Redis, and their answers.
+    /// A sidecar's questions to control, and their answers.
     fn questions(&mut self, s: usize) {
         let (rules, bounds) = (self.rules, self.bounds);
         let (sidecar, name) = (&self.world.sidecars[s], u8::try_from(s).unwrap());
         match sidecar.poll.stage {
-            Stage::None if !sidecar.synced => self.add(Step::AskSnapshot(name), |world| world.ask_snapshot(s)),
+            Stage::None if !sidecar.synced => {
+                self.add(Step::AskSnapshot(name), |world| world.ask_snapshot(s))
+            }
             Stage::None => {
                 if !bounds.prompt || self.world.poll_is_useful(s) {
                     self.add(Step::Poll(name), |world| {
@@ -191,6 +198,12 @@ impl Next<'_> {
         if sidecar.leaving {
             self.add(Step::LeaveArrives(name), |world| world.leave(s, rules));
         }
+    }
+
+    /// A sidecar's questions to Redis, and their answers.
+    fn looks(&mut self, s: usize) {
+        let (rules, bounds) = (self.rules, self.bounds);
+        let (sidecar, name) = (&self.world.sidecars[s], u8::try_from(s).unwrap());
         if bounds.redis && sidecar.look.asked {
             self.add(Step::HearLook(name), |world| world.hear_look(s, rules, false));
             self.add(Step::HearLookAndKeepItsTime(name), |world| world.hear_look(s, rules, true));
@@ -199,7 +212,9 @@ impl Next<'_> {
             }
         } else if bounds.redis && sidecar.synced && (!bounds.prompt || self.world.look_is_useful(s)) {
             if bounds.near_redis && rules.lease == Lease::FromSending {
-                for (step, keep) in [(Step::HearLook(name), false), (Step::HearLookAndKeepItsTime(name), true)] {
+                for (step, keep) in
+                    [(Step::HearLook(name), false), (Step::HearLookAndKeepItsTime(name), true)]
+                {
                     self.add(step, |world| {
                         world.look(s);
                         world.hear_look(s, rules, keep);

@@ -3,7 +3,7 @@
 //! Times are ages and remainders, never dates, so that time itself is not bounded. A grant's revision is odd when it
 //! is active and even when it is revoked.
 
-use super::rules::{Bounds, LEASE, Lease, OLD, PLACES, Receipt, Rules, SHORT_LEASE};
+use super::rules::{Bounds, LEASE, Lease, OLD, PLACES, PRESUMED, Receipt, Rules, SHORT_LEASE};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct World {
@@ -47,6 +47,8 @@ pub(crate) struct Control {
     /// How long ago the wait began.
     pub(crate) waited: u8,
     pub(crate) waits_for: [bool; 2],
+    /// One of them may have a lease of the longer kind.
+    pub(crate) waits_long: bool,
     /// How far each sidecar has said that it is.
     pub(crate) acked: [u8; 2],
     /// Whether this node has heard of it.
@@ -179,26 +181,41 @@ impl World {
         for sidecar in &mut world.sidecars {
             *sidecar = Sidecar::new();
         }
+        if bounds.warm {
+            for s in 0..bounds.sidecars {
+                let sidecar = &mut world.sidecars[s];
+                (sidecar.synced, sidecar.lease, sidecar.polled) = (true, LEASE, 0);
+                (sidecar.cache, sidecar.seen) = ([1; 2], [1; 2]);
+                (world.control.presumed[s], world.control.presumed_now[s]) = (PRESUMED, true);
+                world.control.long[s] = true;
+            }
+        }
         world
     }
 
-    /// What is wrong with this state.
-    pub(crate) fn violation(&self, rules: &Rules) -> Option<&'static str> {
-        for sidecar in &self.sidecars {
-            for grant in 0..2 {
-                let receipt = self.control.receipt[grant];
-                let revision = sidecar.cache[grant];
-                let older = revision < receipt || sidecar.epoch < self.store.epoch;
-                if receipt > 0 && revision % 2 == 1 && older && sidecar.holds(rules) {
-                    return Some("R1: allowed after the receipt");
-                }
-            }
-        }
-        let limit = if self.control.call == Call::Waiting { LEASE + 1 } else { OLD };
-        if self.control.waited >= limit && !self.receipt_is_due(rules) {
-            return Some("R2: no receipt though a lease and a second are over");
-        }
-        self.went_back.then_some("R4: a sidecar has used an older revision after a newer one")
+    /// What is wrong with this state, of the properties whose names begin so.
+    pub(crate) fn breaks(&self, property: &str, rules: &Rules) -> Option<&'static str> {
+        let wrong = [self.allows_after_the_receipt(rules), self.waits_too_long(rules), self.goes_back()];
+        wrong.into_iter().flatten().find(|wrong| wrong.starts_with(property))
+    }
+
+    fn allows_after_the_receipt(&self, rules: &Rules) -> Option<&'static str> {
+        let allows = |sidecar: &Sidecar, grant: usize| {
+            let (receipt, revision) = (self.control.receipt[grant], sidecar.cache[grant]);
+            let older = revision < receipt || sidecar.epoch < self.store.epoch;
+            receipt > 0 && revision % 2 == 1 && older && sidecar.holds(rules)
+        };
+        let any = self.sidecars.iter().any(|sidecar| (0..2).any(|grant| allows(sidecar, grant)));
+        any.then_some("R1: allowed after the receipt")
+    }
+
+    fn waits_too_long(&self, rules: &Rules) -> Option<&'static str> {
+        let long = self.control.call == Call::Waiting && self.control.waited > LEASE;
+        (long && !self.receipt_is_due(rules)).then_some("R2: no receipt though a lease and a tick are over")
+    }
+
+    fn goes_back(&self) -> Option<&'static str> {
+        self.went_back.then_some("R4: an older revision used after a newer one")
     }
 
     /// Whether the revocation that waits may answer.
@@ -220,9 +237,9 @@ impl World {
     }
 
     fn patience(&self, rules: &Rules) -> u8 {
-        let long = (0..2).any(|s| self.control.waits_for[s] && self.control.long[s]);
-        let long = if rules.longest_lease { long || self.control.put_back > 0 } else { !self.control.short };
-        if long || !self.control.short { LEASE } else { SHORT_LEASE }
+        let control = &self.control;
+        let long = rules.longest_lease && (control.waits_long || control.put_back > 0);
+        if long || !control.short { LEASE } else { SHORT_LEASE }
     }
 }
 
@@ -256,11 +273,7 @@ impl Sidecar {
     }
 
     pub(crate) fn holds(&self, rules: &Rules) -> bool {
-        self.lease > 0 || (rules.lease == Lease::None && self.polled_once())
-    }
-
-    fn polled_once(&self) -> bool {
-        self.synced
+        self.lease > 0 || (rules.lease == Lease::None && self.synced)
     }
 
     pub(crate) fn length(&self) -> u8 {
