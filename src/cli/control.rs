@@ -10,7 +10,7 @@ use hyper_util::service::TowerToHyperService;
 use super::{Failure, policies, print, sealing, signals};
 use crate::config::control as settings;
 use crate::control::{Control as Role, Settings, Setup, with_peer};
-use crate::grants::acknowledge::Acknowledgements;
+use crate::grants::source::Source;
 use crate::model::time::Clock;
 use crate::net::listener::{Bound, ListenerSettings};
 use crate::observe::log;
@@ -44,14 +44,17 @@ async fn serve(settings: settings::Control) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::Unreachable(error.to_string()))?;
     let key_file = settings.key_file.as_deref().unwrap_or(Path::new("consentry.key"));
+    let clock = Clock::system();
+    let apart = settings.internal.is_some();
+    let source = Source::new(Arc::clone(&store), settings.lease(), clock.clone(), apart).await?;
     let control = Role::start(Setup {
         issuer: settings.issuer,
         resources: settings.resources,
         store: Arc::clone(&store),
         policies,
-        acknowledgements: Arc::new(Acknowledgements::default()),
+        source: Arc::clone(&source),
         sealer: sealing::sealer(key_file)?,
-        clock: Clock::system(),
+        clock,
         settings: Settings::default(),
     })
     .await

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use url::{Host, Url};
 
 use super::file::{self, ConfigError};
+use super::redis::Redis;
 
 /// A control plane's settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -16,8 +18,11 @@ pub struct Control {
     pub listen: SocketAddr,
     /// Its issuer URL (RFC 8414 §2): `https`, or `http` on loopback; no trailing slash.
     pub issuer: Url,
-    /// The store: `sqlite:PATH`.
+    /// The store: `sqlite:PATH`, or `postgres://user@host/database` without a password.
     pub store: String,
+    /// The file that holds PostgreSQL's password; `CONSENTRY_STORE_PASSWORD` in the environment goes before it.
+    #[serde(default)]
+    pub store_password_file: Option<PathBuf>,
     /// The file that holds the key under which signing keys are kept; `CONSENTRY_KEY` in the environment goes
     /// before it.
     #[serde(default)]
@@ -28,6 +33,40 @@ pub struct Control {
     /// The folder of the policy authors' files; what the program was built with unless set.
     #[serde(default)]
     pub policies: Option<PathBuf>,
+    /// The lease in seconds, 2 to 30: for how long a sidecar that hears nothing goes on, and so the longest that a
+    /// revocation waits for it.
+    #[serde(default = "five")]
+    pub lease_seconds: u64,
+    /// Where sidecars in other processes reach it; without it there are none.
+    #[serde(default)]
+    pub internal: Option<Internal>,
+    /// The shared tier that grants are published to.
+    #[serde(default)]
+    pub redis: Option<Redis>,
+}
+
+/// The internal API's own listener: never the public one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Internal {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its certificate; in the clear without one.
+    #[serde(default)]
+    pub tls: Option<InternalTls>,
+}
+
+/// The internal API's certificate, and whose certificates it asks sidecars for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InternalTls {
+    /// The certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// The authority of the sidecars' certificates, PEM: a sidecar then must show one, and may enrol by it.
+    #[serde(default)]
+    pub client_ca: Option<PathBuf>,
 }
 
 impl Control {
@@ -44,9 +83,11 @@ impl Control {
 
     fn check(&self, path: &Path) -> Result<(), ConfigError> {
         let complain = |why: String| Err(ConfigError::whole(path, why));
-        if !self.store.starts_with("sqlite:") {
-            return complain(format!("store is {:?}, but only sqlite:PATH is there yet", self.store));
+        self.check_store(path)?;
+        if !(2..=30).contains(&self.lease_seconds) {
+            return complain(format!("lease_seconds is {}, but 2 to 30 are allowed", self.lease_seconds));
         }
+        self.redis.as_ref().map_or(Ok(()), |redis| redis.check(path))?;
         let loopback = match self.issuer.host() {
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
             Some(Host::Ipv6(ip)) => ip.is_loopback(),
@@ -61,6 +102,33 @@ impl Control {
         }
         Ok(())
     }
+
+    /// The lease's length.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds)
+    }
+
+    fn check_store(&self, path: &Path) -> Result<(), ConfigError> {
+        let complain = |why: &str| Err(ConfigError::whole(path, format!("store {why}")));
+        if self.store.starts_with("sqlite:") {
+            return Ok(());
+        }
+        match Url::parse(&self.store) {
+            // Not printed: it holds a secret.
+            Ok(url) if url.password().is_some() => {
+                complain("holds a password, which does not belong there; use store_password_file")
+            }
+            Ok(url) if matches!(url.scheme(), "postgres" | "postgresql") => Ok(()),
+            Ok(_) | Err(_) => {
+                complain(&format!("is {:?}, but sqlite:PATH or postgres://… is known", self.store))
+            }
+        }
+    }
+}
+
+fn five() -> u64 {
+    5
 }
 
 #[cfg(test)]
@@ -77,14 +145,21 @@ mod tests {
     fn the_example_sets_all_that_can_be_set() {
         let settings = parse(EXAMPLE).unwrap();
         assert!(settings.key_file.is_some() && settings.policies.is_some() && settings.resources.len() == 1);
+        assert!(settings.internal.is_some() && settings.lease() == Duration::from_secs(5));
     }
 
     #[test]
-    fn a_store_that_is_not_there_yet_and_an_issuer_in_the_clear_are_refused() {
+    fn an_unknown_store_a_password_in_the_open_a_long_lease_and_an_issuer_in_the_clear_are_refused() {
         let path = Path::new("control.toml");
-        for (from, to) in [("sqlite:", "postgres:"), ("http://127.0.0.1", "http://login.example")] {
+        for (from, to) in [
+            ("sqlite:", "mysql:"),
+            ("sqlite:consentry.db", "postgres://consentry:hunter2@db/consentry"),
+            ("lease_seconds = 5", "lease_seconds = 60"),
+            ("http://127.0.0.1", "http://login.example"),
+        ] {
             let settings = parse(&EXAMPLE.replace(from, to)).unwrap();
-            assert!(settings.check(path).is_err(), "{to} was taken");
+            let error = settings.check(path).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
         }
         parse(EXAMPLE).unwrap().check(path).unwrap();
     }

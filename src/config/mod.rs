@@ -5,5 +5,6 @@
 
 pub mod control;
 pub mod file;
+pub mod redis;
 pub mod route;
 pub mod sidecar;

@@ -9,7 +9,9 @@ use serde::Deserialize;
 use url::Url;
 
 use super::file::{self, ConfigError};
+use super::redis::Redis;
 use super::route::{Adapter, Route};
+use crate::model::id::SidecarId;
 
 /// A sidecar's settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -43,6 +45,12 @@ pub struct Sidecar {
     /// The certificate for TLS, if it is to be spoken.
     #[serde(default)]
     pub tls: Option<Tls>,
+    /// The control plane's internal API: where grants come from.
+    #[serde(default)]
+    pub control: Option<ControlPlane>,
+    /// The shared tier, read before the control plane is asked.
+    #[serde(default)]
+    pub redis: Option<Redis>,
     /// How much is taken in.
     #[serde(default)]
     pub limits: Limits,
@@ -61,6 +69,31 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+}
+
+/// How a sidecar reaches its control plane, and what it is there.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlPlane {
+    /// The internal API of each control node; the next is tried when one does not answer.
+    pub urls: Vec<Url>,
+    /// Its name at the control plane, unique there: in receipts, records and keys.
+    pub name: SidecarId,
+    /// The folder for its own key; made for its owner's eyes only.
+    pub state: PathBuf,
+    /// The file that holds the one-time token of its enrolment, needed once; `CONSENTRY_ENROLMENT_TOKEN` in the
+    /// environment goes before it. Not needed with a certificate.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+    /// A certificate authority to trust instead of the system's, PEM.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// The certificate that it shows (mutual TLS), PEM.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
+    /// The certificate's private key, PEM.
+    #[serde(default)]
+    pub key: Option<PathBuf>,
 }
 
 /// An upstream.
@@ -149,6 +182,8 @@ impl Sidecar {
             let why = format!("lease_seconds is {}, but 2 to 30 are allowed", self.lease_seconds);
             return Err(ConfigError::whole(path, why));
         }
+        self.redis.as_ref().map_or(Ok(()), |redis| redis.check(path))?;
+        self.control.as_ref().map_or(Ok(()), |control| control.check(path))?;
         for (name, upstream) in &self.upstreams {
             let plain = matches!(upstream.url.path(), "" | "/") && upstream.url.query().is_none();
             if !matches!(upstream.url.scheme(), "http" | "https") || !plain || upstream.url.host().is_none() {
@@ -184,6 +219,25 @@ impl Sidecar {
                 "the route {template} names {{{name}}} in its resource or account, but its path has no such part"
             );
             return Err(ConfigError::at(path, text, route.path.span().start, why));
+        }
+        Ok(())
+    }
+}
+
+impl ControlPlane {
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        let complain = |why: String| Err(ConfigError::whole(path, format!("[control]: {why}")));
+        if self.urls.is_empty() {
+            return complain("urls is empty; name the internal API of at least one control node".to_owned());
+        }
+        for url in &self.urls {
+            let plain = matches!(url.path(), "" | "/") && url.query().is_none() && url.host().is_some();
+            if !matches!(url.scheme(), "http" | "https") || !plain {
+                return complain(format!("{url} is not just scheme, host and port (http or https)"));
+            }
+        }
+        if self.certificate.is_some() != self.key.is_some() {
+            return complain("certificate and key belong together".to_owned());
         }
         Ok(())
     }

@@ -34,24 +34,10 @@ impl Lease {
         boot_milliseconds() < self.ends.load(Ordering::Acquire)
     }
 
-    /// When it ends, in [`boot_milliseconds`].
-    #[must_use]
-    pub fn ends(&self) -> u64 {
-        self.ends.load(Ordering::Acquire)
-    }
-
-    /// When it would end if it were renewed by an answer to a question that was sent at `sent`, both in
-    /// [`boot_milliseconds`].
-    #[must_use]
-    pub fn would_end(&self, sent: u64) -> u64 {
-        let length = u64::try_from(self.length.as_millis()).unwrap_or(0);
-        sent.saturating_add(length)
-    }
-
     /// How long it still runs; its whole length when it does not.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        match self.ends().saturating_sub(boot_milliseconds()) {
+        match self.ends.load(Ordering::Acquire).saturating_sub(boot_milliseconds()) {
             0 => self.length,
             left => Duration::from_millis(left),
         }
@@ -59,12 +45,17 @@ impl Lease {
 
     /// An answer has come to a question that was sent at `sent` (in [`boot_milliseconds`]).
     pub fn renew(&self, sent: u64) {
-        self.ends.fetch_max(self.would_end(sent), Ordering::AcqRel);
+        self.renew_for(sent, self.length);
     }
 
-    /// As if its time were over.
-    #[cfg(test)]
-    pub(crate) fn expire(&self) {
+    /// As [`Lease::renew`], when the answer allows no more than `longest`.
+    pub fn renew_for(&self, sent: u64, longest: Duration) {
+        let length = u64::try_from(self.length.min(longest).as_millis()).unwrap_or(0);
+        self.ends.fetch_max(sent.saturating_add(length), Ordering::AcqRel);
+    }
+
+    /// Ends it now.
+    pub fn give_up(&self) {
         self.ends.store(0, Ordering::Release);
     }
 }

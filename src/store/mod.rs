@@ -14,6 +14,7 @@ mod grants;
 mod keys;
 mod records;
 mod sessions;
+mod sidecars;
 mod sqlite;
 mod tokens;
 
@@ -27,17 +28,29 @@ use async_trait::async_trait;
 
 pub use applications::{Applications, Secret};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
-pub use feed::{Change, Feed, Subject};
+pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
 pub use records::{AuditEvent, DecisionFilter, Records};
 pub use sessions::{BrowserSession, PendingConsent, Sessions};
+pub use sidecars::{Acknowledged, Enrolled, Invitation, SidecarStatus, Sidecars};
 pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Tokens};
 
 /// Everything that a control plane keeps.
 #[async_trait]
 pub trait Store:
-    Applications + Directory + Feed + Grants + Keys + Records + Sessions + Tokens + Send + Sync + 'static
+    Applications
+    + Directory
+    + Feed
+    + Grants
+    + Keys
+    + Records
+    + Sessions
+    + Sidecars
+    + Tokens
+    + Send
+    + Sync
+    + 'static
 {
     /// Ends the use of the store: what is under way finishes, and its files are left whole. What asks it afterwards
     /// is told that it is unavailable.
