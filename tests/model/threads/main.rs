@@ -1,6 +1,6 @@
 //! The slot clock and single flight, compiled a second time on loom's primitives: every order in which two or three
 //! threads can meet is gone through. Each promise has its mutant, the same without the guard, which loom must find.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and says why")]
 #![allow(
     dead_code,
     missing_docs,
@@ -13,6 +13,7 @@ mod clock;
 #[path = "../../../src/grants/flight.rs"]
 mod flight;
 mod flights;
+mod schedules;
 #[path = "../../../src/grants/slots.rs"]
 mod slots;
 mod sync;
