@@ -9,6 +9,7 @@ use super::search::{Found, search};
 use super::world::{Call, World};
 
 const TWO_AND_TWO: Bounds = Bounds { sidecars: 2, grants: 2, ..ONE };
+const TWO_FAULTS: Bounds = Bounds { faults: 2, kinds: AROUND_CONTROL, changes: 2, ..ONE };
 const EVERY_FAULT: Bounds = Bounds { faults: 1, kinds: EVERY, ..WITH_REDIS };
 
 /// Searches the protocol for anything wrong.
@@ -30,12 +31,12 @@ fn nothing_is_wrong_with_two_sidecars_and_two_grants() {
 
 #[test]
 fn nothing_is_wrong_with_redis_and_any_one_fault() {
-    assert!(holds(&Bounds { warm: true, ..EVERY_FAULT }, 500_000).states > 500_000);
+    assert!(holds(&Bounds { warm: true, ..EVERY_FAULT }, 300_000).states > 300_000);
 }
 
 #[test]
 fn nothing_is_wrong_with_any_two_faults_of_control_and_sidecar_and_two_changes() {
-    assert!(holds(&Bounds { faults: 2, kinds: AROUND_CONTROL, changes: 2, ..ONE }, ALL).whole);
+    assert!(holds(&TWO_FAULTS, 300_000).states > 300_000);
 }
 
 #[test]
@@ -46,6 +47,12 @@ fn nothing_is_wrong_when_every_step_is_taken_apart() {
 #[test]
 fn nothing_is_wrong_with_redis_on_any_way() {
     assert!(holds(&WITH_REDIS, ALL).whole);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn nothing_is_wrong_with_any_two_faults_of_control_and_sidecar_and_two_changes_on_any_way() {
+    assert!(holds(&TWO_FAULTS, ALL).whole);
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub(crate) const ONE: Bounds = Bounds {
 };
 /// The same with Redis.
 pub(crate) const WITH_REDIS: Bounds = Bounds { redis: true, ..ONE };
+/// The same, begun with a lease and the grant.
+const WARM: Bounds = Bounds { warm: true, ..WITH_REDIS };
 const KEPT: Rules = Rules::kept();
 
 /// Asserts that with these `rules`, one of which is broken, `property` does not hold; says the shortest way to it.
@@ -76,7 +78,7 @@ fn it_breaks_when_a_lease_is_counted_from_the_answer() {
 #[test]
 fn it_breaks_when_a_lease_is_counted_from_the_answer_of_redis() {
     let rules = Rules { lease: Lease::FromReceiving, age: Age::ByRedis, ..KEPT };
-    killed("R1", rules, Bounds { near_redis: false, ..WITH_REDIS });
+    killed("R1", rules, Bounds { near_redis: false, ..WARM });
 }
 
 #[test]
@@ -86,22 +88,22 @@ fn it_breaks_when_a_gap_in_the_answers_is_passed_over() {
 
 #[test]
 fn it_breaks_when_what_the_stream_lacks_is_believed_not_to_have_happened() {
-    killed("R1", Rules { gap_in_redis: false, ..KEPT }, faults(&[Fault::Evict], WITH_REDIS));
+    killed("R1", Rules { gap_in_redis: false, ..KEPT }, faults(&[Fault::Evict], WARM));
 }
 
 #[test]
 fn it_breaks_when_a_sidecar_writes_what_it_has_read_into_redis() {
-    killed("R1", Rules { write_back: WriteBack::Blind, ..KEPT }, WITH_REDIS);
+    killed("R1", Rules { write_back: WriteBack::Blind, ..KEPT }, WARM);
 }
 
 #[test]
 fn it_breaks_when_a_sidecar_writes_what_is_newer_into_redis_and_tombstones_are_evicted() {
-    killed("R1", Rules { write_back: WriteBack::WhenNewer, ..KEPT }, faults(&[Fault::Evict], WITH_REDIS));
+    killed("R1", Rules { write_back: WriteBack::WhenNewer, ..KEPT }, faults(&[Fault::Evict], WARM));
 }
 
 #[test]
 fn it_breaks_when_records_are_believed_after_a_failover_that_lost_a_tombstone() {
-    killed("R1", Rules { judge: false, ..KEPT }, faults(&[Fault::Failover], WITH_REDIS));
+    killed("R1", Rules { judge: false, ..KEPT }, faults(&[Fault::Failover], WARM));
 }
 
 #[test]
@@ -113,23 +115,23 @@ fn it_breaks_when_records_are_believed_that_someone_put_back() {
 
 #[test]
 fn it_breaks_when_the_age_of_a_watermark_is_ignored() {
-    killed("R1", Rules { age: Age::Ignored, ..KEPT }, WITH_REDIS);
+    killed("R1", Rules { age: Age::Ignored, ..KEPT }, WARM);
 }
 
 #[test]
 fn it_breaks_when_asked_at_is_read_after_the_newest_place() {
-    killed("R1", Rules { asked_first: false, age: Age::ByRedis, ..KEPT }, WITH_REDIS);
+    killed("R1", Rules { asked_first: false, age: Age::ByRedis, ..KEPT }, WARM);
 }
 
 #[test]
 fn it_breaks_when_a_watermark_counts_before_the_log_is_applied_up_to_it() {
-    killed("R1", Rules { whole_watermark: false, ..KEPT }, faults(&[Fault::Evict], WITH_REDIS));
+    killed("R1", Rules { whole_watermark: false, ..KEPT }, faults(&[Fault::Evict], WARM));
 }
 
 #[test]
 fn it_breaks_when_the_watermark_of_another_server_counts() {
     let rules = Rules { run: false, age: Age::ByRedis, ..KEPT };
-    killed("R1", rules, faults(&[Fault::Failover], WITH_REDIS));
+    killed("R1", rules, faults(&[Fault::Failover], WARM));
 }
 
 #[test]
@@ -182,7 +184,7 @@ fn it_breaks_without_epochs_when_a_store_is_put_back() {
 
 #[test]
 fn it_breaks_when_redis_prolongs_a_lease_longer_than_control_presumes_it() {
-    killed("R1", Rules { capped: false, ..KEPT }, WITH_REDIS);
+    killed("R1", Rules { capped: false, ..KEPT }, WARM);
 }
 
 #[test]
@@ -194,7 +196,7 @@ fn it_breaks_when_control_takes_a_lease_that_redis_prolongs_to_be_over_with_its_
 #[test]
 fn it_breaks_when_the_clock_of_redis_stands_still_and_is_trusted() {
     let rules = Rules { age: Age::ByRedis, ..KEPT };
-    killed("R1", rules, faults(&[Fault::RedisClock], WITH_REDIS));
+    killed("R1", rules, faults(&[Fault::RedisClock], WARM));
 }
 
 #[test]
