@@ -34,6 +34,18 @@ use lease::Lease;
 use origin::{Origin, OriginError};
 use slots::SlotClock;
 
+/// What the slot clock and the flights are built on. The tests compile both a second time on loom's primitives and a
+/// few slots, to go through every order in which threads can meet.
+mod sync {
+    pub(super) use std::hash::RandomState as Hashing;
+    pub(super) use std::sync::Arc;
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+
+    pub(super) use parking_lot::Mutex;
+
+    pub(super) const SLOTS: usize = 1 << 16;
+}
+
 /// The way to a grant.
 pub struct Grants {
     near: Near,
