@@ -11,6 +11,8 @@ mod arrival;
 pub mod browser;
 pub mod console;
 mod form;
+pub mod health;
+pub mod internal;
 pub mod issuer;
 pub mod oauth;
 pub mod page;
@@ -31,7 +33,8 @@ use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
-use crate::grants::acknowledge::Acknowledgements;
+use crate::grants::acknowledge::CutBefore;
+use crate::grants::source::Source;
 use crate::model::time::Clock;
 use crate::net::watch::Peer;
 use crate::policy::Policies;
@@ -59,8 +62,8 @@ pub struct Setup {
     pub store: Shared,
     /// The policies in force, followed while their files change.
     pub policies: Arc<Current>,
-    /// Who has heard of changes.
-    pub acknowledgements: Arc<Acknowledgements>,
+    /// Tells sidecars of changes, and knows who has heard of them.
+    pub source: Arc<Source>,
     /// Seals private keys.
     pub sealer: Sealer,
     /// The time.
@@ -111,7 +114,7 @@ pub struct Control {
     resources: Resources,
     store: Shared,
     policies: Arc<Current>,
-    acknowledgements: Arc<Acknowledgements>,
+    source: Arc<Source>,
     clock: Clock,
     settings: Settings,
     sealer: Sealer,
@@ -127,7 +130,7 @@ impl Control {
     /// # Errors
     /// [`StartError`] says what is missing.
     pub async fn start(setup: Setup) -> Result<Arc<Self>, StartError> {
-        let Setup { issuer, resources, store, policies, acknowledgements, sealer, clock, settings } = setup;
+        let Setup { issuer, resources, store, policies, source, sealer, clock, settings } = setup;
         let issuer = Issuer::new(&issuer)?;
         let resources = Resources::new(&issuer, &resources);
         signing::make_missing(&store, &sealer, clock.now()).await?;
@@ -140,7 +143,7 @@ impl Control {
             resources,
             store,
             policies,
-            acknowledgements,
+            source,
             clock,
             settings,
             sealer,
@@ -197,10 +200,10 @@ impl Control {
         self.policies.policies()
     }
 
-    /// Who has heard of changes.
+    /// Tells sidecars of changes, and knows who has heard of them.
     #[must_use]
-    pub fn acknowledgements(&self) -> &Arc<Acknowledgements> {
-        &self.acknowledgements
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
     }
 
     /// The time.
@@ -234,7 +237,7 @@ impl Control {
     /// The store's own.
     pub async fn heard_everywhere(&self) -> Result<(), StoreError> {
         let newest = self.store.newest().await?;
-        self.acknowledgements.everywhere(newest, self.acknowledgements.streams_cut()).await;
+        self.source.everywhere(newest, &CutBefore::default(), |_| ()).await;
         Ok(())
     }
 

@@ -1,10 +1,10 @@
 //! Who has heard of a change: the receipt that a revocation answers with.
 //!
-//! Comes in: each sidecar's word that it has applied the change log up to a place, and how many streams it cut for
-//! it. Goes out: a [`Receipt`] once every sidecar with a live lease has confirmed, or its lease has run out, so that
-//! what a receipt says is true everywhere.
+//! Comes in: until when each sidecar may count on what it knows, said before it does; and each sidecar's word that it
+//! has applied the change log up to a place, and how many streams it has cut. Goes out: a [`Receipt`] once every
+//! sidecar that held a lease has confirmed, or its lease has run out, so that what a receipt says is true everywhere.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -47,10 +47,14 @@ pub struct Acknowledgements {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Follower {
-    reached: Seq,
+    reached: Option<Seq>,
     lease_ends: u64,
-    streams_cut: u64,
+    streams_cut: Option<u64>,
 }
+
+/// How many streams each sidecar had cut when this was taken.
+#[derive(Debug, Clone, Default)]
+pub struct CutBefore(HashMap<SidecarId, u64>);
 
 impl Default for Acknowledgements {
     fn default() -> Self {
@@ -59,15 +63,23 @@ impl Default for Acknowledgements {
 }
 
 impl Acknowledgements {
-    /// A sidecar has applied the log up to `reached`, has cut `streams_cut` streams in all its life, and counts on
-    /// its facts until `lease_ends` (in [`boot_milliseconds`]) unless it is told again.
-    pub fn confirm(&self, sidecar: &SidecarId, reached: Seq, streams_cut: u64, lease_ends: u64) {
+    /// From now on a sidecar may count on its facts until `lease_ends` (in [`boot_milliseconds`]). Say it before the
+    /// sidecar does.
+    pub fn expect(&self, sidecar: &SidecarId, lease_ends: u64) {
+        let now = boot_milliseconds();
+        let mut followers = self.followers.lock();
+        followers.retain(|_, follower| follower.lease_ends.saturating_add(REMEMBERED_MS) > now);
+        let follower = followers.entry(sidecar.clone()).or_default();
+        follower.lease_ends = follower.lease_ends.max(lease_ends);
+    }
+
+    /// A sidecar has applied the log up to `reached`, and has cut `streams_cut` streams in all its life.
+    pub fn confirm(&self, sidecar: &SidecarId, reached: Seq, streams_cut: u64) {
         let mut followers = self.followers.lock();
         let follower = followers.entry(sidecar.clone()).or_default();
         // As it says, also when that is less than before: a log that was put back is followed from its own end.
-        follower.reached = reached;
-        follower.lease_ends = follower.lease_ends.max(lease_ends);
-        follower.streams_cut = follower.streams_cut.max(streams_cut);
+        follower.reached = Some(reached);
+        follower.streams_cut = Some(streams_cut);
         drop(followers);
         self.moved.send_modify(|count| *count = count.wrapping_add(1));
     }
@@ -80,83 +92,111 @@ impl Acknowledgements {
 
     /// How many streams each sidecar has cut so far; take it before a change to count what the change cut.
     #[must_use]
-    pub fn streams_cut(&self) -> u64 {
-        self.followers.lock().values().map(|follower| follower.streams_cut).sum()
+    pub fn cut_so_far(&self) -> CutBefore {
+        let followers = self.followers.lock();
+        CutBefore(followers.iter().filter_map(|(id, one)| Some((id.clone(), one.streams_cut?))).collect())
     }
 
-    /// Waits until every sidecar with a lease has applied the log up to `seq`, or its lease has run out.
-    ///
-    /// `streams_before` is [`Acknowledgements::streams_cut`] from before the change.
-    pub async fn everywhere(&self, seq: Seq, streams_before: u64) -> Receipt {
+    /// Waits until every sidecar that has a lease now has applied the log up to `seq`, or its lease has run out,
+    /// which it does at the latest after `longest`. Tells each part of the receipt as it comes.
+    pub async fn everywhere(
+        &self,
+        seq: Seq,
+        before: &CutBefore,
+        longest: Duration,
+        mut told: impl FnMut(&Confirmation) + Send,
+    ) -> Receipt {
         let start = boot_milliseconds();
+        let last = start.saturating_add(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX));
         let mut moved = self.moved.subscribe();
-        let mut confirmations: HashMap<SidecarId, Confirmation> = HashMap::new();
-        loop {
+        let mut waiting = self.with_a_lease(start);
+        let mut sidecars = BTreeMap::new();
+        while !waiting.is_empty() {
             moved.mark_unchanged();
             let now = boot_milliseconds();
-            let waiting_until = self.settle(seq, start, now, &mut confirmations);
-            let Some(until) = waiting_until else { break };
-            let pause = Duration::from_millis(until.saturating_sub(now).max(1));
+            waiting.retain(|id, lease_ends| {
+                let end = (*lease_ends).min(last);
+                let Some(confirmation) = self.settle(id, seq, (start, now, end)) else { return true };
+                told(&confirmation);
+                sidecars.insert(id.clone(), confirmation);
+                false
+            });
+            let Some(end) = waiting.values().min() else { break };
+            let pause = Duration::from_millis((*end).min(last).saturating_sub(now).max(1));
             // A closed channel cannot happen while `self` is borrowed; either way the loop looks again.
             let _ = tokio::time::timeout(pause, moved.changed()).await;
         }
-        let mut sidecars: Vec<_> = confirmations.into_values().collect();
-        sidecars.sort_by(|a, b| a.id.cmp(&b.id));
         Receipt {
             elapsed_ms: boot_milliseconds().saturating_sub(start),
-            sidecars,
-            streams_closed: self.streams_cut().saturating_sub(streams_before),
+            sidecars: sidecars.into_values().collect(),
+            streams_closed: self.cut_since(before),
         }
     }
 
-    /// Notes who has confirmed or stopped, and answers when to look again at the latest; none when all is done.
-    fn settle(
-        &self,
-        seq: Seq,
-        start: u64,
-        now: u64,
-        confirmations: &mut HashMap<SidecarId, Confirmation>,
-    ) -> Option<u64> {
+    /// The sidecars whose lease runs now, and its end.
+    fn with_a_lease(&self, now: u64) -> BTreeMap<SidecarId, u64> {
         let followers = self.followers.lock();
-        let mut waiting_until = None;
-        for (id, follower) in followers.iter() {
-            let confirmed = (follower.reached >= seq).then(|| now.saturating_sub(start));
-            let stopped = (follower.lease_ends <= now).then(|| follower.lease_ends.saturating_sub(start));
-            if confirmations.contains_key(id) {
-                continue;
-            }
-            if confirmed.is_some() || stopped.is_some() {
-                let stopped_by = if confirmed.is_some() { None } else { stopped };
-                confirmations
-                    .insert(id.clone(), Confirmation { id: id.clone(), confirmed_ms: confirmed, stopped_by });
-            } else {
-                waiting_until =
-                    Some(waiting_until.map_or(follower.lease_ends, |u: u64| u.min(follower.lease_ends)));
-            }
+        let live = followers.iter().filter(|(_, follower)| follower.lease_ends > now);
+        live.map(|(id, follower)| (id.clone(), follower.lease_ends)).collect()
+    }
+
+    fn settle(&self, id: &SidecarId, seq: Seq, (start, now, end): (u64, u64, u64)) -> Option<Confirmation> {
+        // One that has left has drained what it had.
+        let reached = self.followers.lock().get(id).map(|follower| follower.reached);
+        let confirmed = reached.is_none_or(|reached| reached.is_some_and(|reached| reached >= seq));
+        let after = |at: u64| Some(at.saturating_sub(start));
+        let id = id.clone();
+        if confirmed {
+            Some(Confirmation { id, confirmed_ms: after(now), stopped_by: None })
+        } else if end <= now {
+            Some(Confirmation { id, confirmed_ms: None, stopped_by: after(end) })
+        } else {
+            None
         }
-        waiting_until
+    }
+
+    fn cut_since(&self, before: &CutBefore) -> u64 {
+        let followers = self.followers.lock();
+        let cut = |(id, was): (&SidecarId, &u64)| {
+            followers.get(id).and_then(|one| one.streams_cut).unwrap_or(*was).saturating_sub(*was)
+        };
+        before.0.iter().map(cut).sum()
     }
 }
+
+/// So long after its lease a sidecar is still known, in milliseconds.
+const REMEMBERED_MS: u64 = 600_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(60);
+
     fn id(text: &str) -> SidecarId {
         text.parse().unwrap()
     }
 
+    /// Two sidecars with a lease, at 7 and at `second`.
+    fn two(second: u64) -> Acknowledgements {
+        let all = Acknowledgements::default();
+        for (name, reached) in [("a", 7), ("b", second)] {
+            all.expect(&id(name), boot_milliseconds() + 60_000);
+            all.confirm(&id(name), Seq(reached), 2);
+        }
+        all
+    }
+
     #[tokio::test]
     async fn a_receipt_waits_for_every_sidecar_with_a_lease() {
-        let all = Acknowledgements::default();
-        let far = boot_milliseconds() + 60_000;
-        all.confirm(&id("a"), Seq(7), 0, far);
-        all.confirm(&id("b"), Seq(6), 2, far);
-        let before = all.streams_cut();
-        let receipt = all.everywhere(Seq(7), before);
+        let all = two(6);
+        let before = all.cut_so_far();
+        let told = Mutex::new(Vec::new());
+        let receipt = all.everywhere(Seq(7), &before, LONG, |one| told.lock().push(one.id.to_string()));
         tokio::pin!(receipt);
-        assert!(futures_now(&mut receipt).await.is_none(), "it did not wait for b");
-        all.confirm(&id("b"), Seq(7), 5, far);
+        assert!(now(&mut receipt).await.is_none(), "it did not wait for b");
+        assert_eq!(*told.lock(), ["a"]);
+        all.confirm(&id("b"), Seq(7), 5);
         let receipt = receipt.await;
         assert_eq!(receipt.sidecars.len(), 2);
         assert!(receipt.sidecars.iter().all(|sidecar| sidecar.confirmed_ms.is_some()));
@@ -164,27 +204,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_receipt_does_not_wait_for_a_sidecar_whose_lease_has_run_out() {
+    async fn a_receipt_waits_for_nobody_longer_than_a_lease_lasts_though_it_is_renewed_all_the_time() {
+        let all = two(6);
+        let receipt = all.everywhere(Seq(7), &CutBefore::default(), Duration::from_millis(1), |_| ()).await;
+        let stopped: Vec<_> = receipt.sidecars.iter().map(|sidecar| sidecar.stopped_by).collect();
+        assert_eq!(stopped, [None, Some(1)]);
+    }
+
+    #[tokio::test]
+    async fn a_receipt_does_not_name_a_sidecar_whose_lease_was_over_before() {
         let all = Acknowledgements::default();
-        all.confirm(&id("silent"), Seq(1), 0, boot_milliseconds());
-        let receipt = all.everywhere(Seq(2), 0).await;
-        assert!(receipt.sidecars.iter().all(|s| s.stopped_by.is_some() && s.confirmed_ms.is_none()));
+        all.expect(&id("silent"), boot_milliseconds());
+        let receipt = all.everywhere(Seq(2), &CutBefore::default(), LONG, |_| ()).await;
+        assert_eq!(receipt.sidecars, []);
     }
 
     #[tokio::test]
     async fn a_sidecar_that_follows_a_log_that_was_put_back_has_not_heard_of_what_comes_next() {
-        let all = Acknowledgements::default();
-        let far = boot_milliseconds() + 60_000;
-        all.confirm(&id("a"), Seq(7), 0, far);
-        all.confirm(&id("a"), Seq(3), 0, far);
-        let receipt = all.everywhere(Seq(4), 0);
+        let all = two(7);
+        all.confirm(&id("b"), Seq(3), 2);
+        let before = all.cut_so_far();
+        let receipt = all.everywhere(Seq(4), &before, LONG, |_| ());
         tokio::pin!(receipt);
-        assert!(futures_now(&mut receipt).await.is_none());
-        all.confirm(&id("a"), Seq(4), 0, far);
+        assert!(now(&mut receipt).await.is_none());
+        all.confirm(&id("b"), Seq(4), 2);
         assert!(receipt.await.sidecars.iter().all(|sidecar| sidecar.confirmed_ms.is_some()));
     }
 
-    async fn futures_now<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    async fn now<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         std::future::poll_fn(|cx| {
             std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(cx) {
                 std::task::Poll::Ready(done) => Some(done),

@@ -6,12 +6,14 @@
 //! Nothing here writes a grant.
 
 pub mod acknowledge;
+pub mod changed;
 mod flight;
 pub mod follow;
 pub mod lease;
 mod near;
 pub mod origin;
 pub mod slots;
+pub mod source;
 mod standing;
 #[cfg(test)]
 mod tests;

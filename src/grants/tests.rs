@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, from_value, json};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::acknowledge::Acknowledgements;
-use super::follow::Follower;
+use super::follow::news::ChangeLog;
+use super::follow::{Follower, Refresh};
 use super::lease::Lease;
 use super::origin::{Origin, OriginError, OwnKey};
 use super::slots::SlotClock;
+use super::source::Source;
 use super::{Grants, Held, NoStanding, Tier};
 use crate::model::account::PrincipalKey;
 use crate::model::caller::Caller;
 use crate::model::grant::Installed;
-use crate::model::id::GrantKey;
+use crate::model::id::{GrantKey, Seq};
 use crate::model::member::Member;
 use crate::model::time::{Clock, boot_milliseconds};
 use crate::policy::Policies;
@@ -86,7 +87,7 @@ async fn a_standing_that_ended_with_the_lease_is_followed_by_a_new_one_when_the_
     let (first, _) = grants.find(&caller, &held).await.unwrap();
     let ending = grants.ending(&first);
     assert!(grants.still(&first) && !ending());
-    lease.expire();
+    lease.give_up();
     assert!(matches!(grants.find(&caller, &held).await, Err(NoStanding::Unavailable(_))));
     assert!(grants.end_stale());
     lease.renew(boot_milliseconds());
@@ -104,33 +105,43 @@ async fn what_rests_on_a_standing_ends_with_the_lease_though_nobody_tells() {
     let (standing, _) = grants.find(&caller(), &Held::default()).await.unwrap();
     let ending = grants.ending(&standing);
     assert!(!ending());
-    lease.expire();
+    lease.give_up();
     assert!(ending());
     lease.renew(boot_milliseconds());
     assert!(ending(), "an answer once given stays");
 }
 
 #[tokio::test]
-async fn a_lease_is_not_used_before_those_who_wait_for_this_sidecar_know_its_end() {
+async fn a_lease_is_not_used_before_all_that_is_new_is_applied_and_cut_though_it_is_waited_for_from_before() {
     let folder = tempfile::tempdir().unwrap();
     let store = store::open(&folder.path().join("store.db").display().to_string()).await.unwrap();
+    let source = Source::new(store, Duration::from_secs(60), Clock::system(), false).await.unwrap();
     let lease = Arc::new(Lease::new(Duration::from_secs(60)));
     let (cutting, mut is_cutting) = watch::channel(false);
+    let nothing: Refresh = Arc::new(|| Box::pin(async { Ok(()) }));
     let follower = Follower {
         sidecar: "one".parse().unwrap(),
-        store,
+        log: Arc::clone(&source) as Arc<dyn ChangeLog>,
+        told: mpsc::channel(1).1,
         slots: Arc::<SlotClock>::default(),
+        changed: None,
         lease: Arc::clone(&lease),
-        acknowledgements: Arc::<Acknowledgements>::default(),
-        refresh_keys: Arc::new(|| Box::pin(async { Ok(()) })),
+        refresh_keys: Arc::clone(&nothing),
+        refresh_policies: nothing,
         // A worker that does not answer: nothing is known to be cut.
         cut: Arc::new(move || {
             cutting.send_replace(true);
             Box::pin(pending())
         }),
+        policies: Arc::new(String::new),
+        state: watch::Sender::default(),
     };
-    let following = tokio::spawn(follower.run(watch::channel(false).0, CancellationToken::new()));
+    let following = tokio::spawn(follower.run(CancellationToken::new()));
     is_cutting.wait_for(|cutting| *cutting).await.unwrap();
     assert!(!lease.holds());
+    let before = source.cut_so_far();
+    let receipt = source.everywhere(Seq(1), &before, |_| ());
+    let waited_for = tokio::time::timeout(Duration::ZERO, receipt).await;
+    assert!(waited_for.is_err(), "{waited_for:?}");
     following.abort();
 }

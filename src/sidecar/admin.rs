@@ -11,8 +11,11 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use serde::Serialize;
+use tokio::sync::watch;
 
 use super::Sidecar;
+use crate::grants::follow::Following;
+use crate::grants::follow::news::FollowError;
 use crate::grants::lease::Lease;
 use crate::net::listener::{Bound, Shared};
 use crate::policy::reload::Current;
@@ -22,6 +25,7 @@ pub struct Status {
     pub(super) sidecar: Arc<Sidecar>,
     pub(super) lease: Arc<Lease>,
     pub(super) policies: Arc<Current>,
+    pub(super) following: watch::Receiver<Following>,
     pub(super) draining: AtomicBool,
     pub(super) streams_cut: Arc<AtomicU64>,
 }
@@ -31,7 +35,7 @@ pub struct Status {
 struct Readiness {
     ready: bool,
     /// Why it is not ready.
-    reasons: Vec<&'static str>,
+    reasons: Vec<String>,
     /// What an operator should look at, though calls are served.
     notes: Vec<String>,
     policies: String,
@@ -80,25 +84,45 @@ impl Status {
     }
 
     fn readiness(&self) -> Readiness {
-        let reasons: Vec<&'static str> = [
-            (self.draining.load(Ordering::SeqCst), "draining: it is about to end"),
-            (!self.lease.holds(), "no_lease: the control plane has not been heard from for too long"),
-            (!self.sidecar.tokens.has_keys(), "no_keys: the issuer's keys have not been read yet"),
-            (!self.records_healthy(), "records_failing: decision records cannot be kept"),
+        let following = self.following.borrow().clone();
+        let no_lease = if self.lease.holds() { None } else { Some(why_no_lease(&following)) };
+        let said = |is: bool, reason: &str| is.then(|| reason.to_owned());
+        let reasons: Vec<String> = [
+            said(self.draining.load(Ordering::SeqCst), "draining: it is about to end"),
+            no_lease,
+            said(!self.sidecar.tokens.has_keys(), "no_keys: the issuer's keys have not been read yet"),
+            said(!self.records_healthy(), "records_failing: decision records cannot be kept"),
         ]
         .into_iter()
-        .filter_map(|(is, reason)| is.then_some(reason))
+        .flatten()
         .collect();
-        let problem = self
+        let policies_refused = self
             .policies
             .problem()
             .map(|problems| format!("policies_refused: the last good ones stay in force: {problems}"));
+        let one_way = following
+            .trouble
+            .filter(|_| self.lease.holds())
+            .map(|trouble| format!("control_unreachable: the lease comes by another way: {trouble}"));
         Readiness {
             ready: reasons.is_empty(),
             reasons,
-            notes: problem.into_iter().collect(),
+            notes: policies_refused.into_iter().chain(one_way).collect(),
             policies: self.policies.policies().version().to_string(),
         }
+    }
+}
+
+fn why_no_lease(following: &Following) -> String {
+    match (&following.trouble, &following.place) {
+        (Some(FollowError::Refused(why)), _) => format!("refused: {why}"),
+        (Some(FollowError::Unreachable(why)), None) => {
+            format!("no_lease: the control plane has not been heard from yet: {why}")
+        }
+        (Some(FollowError::Unreachable(why)), Some(_)) => {
+            format!("no_lease: the control plane has not been heard from for too long: {why}")
+        }
+        (None, _) => "no_lease: the control plane has not been heard from for too long".to_owned(),
     }
 }
 

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::admin::Status;
 use super::assume::Identities;
@@ -18,7 +20,9 @@ use super::route::Routes;
 use super::{Sidecar, Worker};
 use crate::config::sidecar as settings;
 use crate::grants::Grants;
-use crate::grants::follow::{CutStreams, RefreshKeys};
+use crate::grants::changed::ChangedAt;
+use crate::grants::follow::news::ChangeLog;
+use crate::grants::follow::{CutStreams, Follower, Following, Refresh, Told};
 use crate::grants::lease::Lease;
 use crate::grants::origin::{Origin, OriginError, OwnKey};
 use crate::grants::slots::SlotClock;
@@ -33,6 +37,7 @@ use crate::policy::reload::Current;
 use crate::token::assertion::AssertionSigner;
 use crate::token::keys::{self, KeyError, Purpose, Signer};
 use crate::token::random;
+use crate::token::verify::KeySet;
 
 /// What a sidecar is made of.
 pub struct Setup {
@@ -86,6 +91,28 @@ pub struct Running {
     origin: Arc<dyn Origin>,
     clock: Clock,
     writer: Writer,
+    following: watch::Sender<Following>,
+}
+
+/// By which ways a sidecar hears of changes.
+pub struct Ways {
+    /// Where it asks: the control plane.
+    pub log: Arc<dyn ChangeLog>,
+    /// What other ways tell it.
+    pub told: mpsc::Receiver<Told>,
+    /// When what changed, where a shared tier is judged by it.
+    pub changed: Option<Arc<ChangedAt>>,
+    /// Reads the policy authors' files anew, where they come from the control plane.
+    pub refresh_policies: Refresh,
+}
+
+impl Ways {
+    /// The control plane alone.
+    #[must_use]
+    pub fn only(log: Arc<dyn ChangeLog>) -> Self {
+        let refresh_policies: Refresh = Arc::new(|| Box::pin(async { Ok(()) }));
+        Self { log, told: mpsc::channel(1).1, changed: None, refresh_policies }
+    }
 }
 
 /// Starts a sidecar.
@@ -136,17 +163,19 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         clock: clock.clone(),
         limits: settings.limits.clone(),
     });
+    let following = watch::Sender::new(Following::default());
     let status = Arc::new(Status {
         sidecar: Arc::clone(&sidecar),
         lease: Arc::clone(&lease),
         policies,
+        following: following.subscribe(),
         draining: AtomicBool::new(false),
         streams_cut: Arc::default(),
     });
     let upstreams = upstreams(&settings)?;
     let workers = bound.start(move |worker| prepare(&sidecar, &upstreams, worker)).await?;
     let workers = Arc::new(workers);
-    Ok(Running { workers, status, grants, slots, lease, key, origin, clock, writer })
+    Ok(Running { workers, status, grants, slots, lease, key, origin, clock, writer, following })
 }
 
 impl Running {
@@ -168,10 +197,36 @@ impl Running {
         &self.status
     }
 
+    /// Follows changes until `stop`: run it as a task of its own. Without it every call is refused.
+    pub fn follow(&self, ways: Ways, stop: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
+        let Ways { log, told, changed, refresh_policies } = ways;
+        let policies = Arc::clone(&self.status.policies);
+        let follower = Follower {
+            sidecar: self.name().clone(),
+            log,
+            told,
+            slots: Arc::clone(&self.slots),
+            changed,
+            lease: Arc::clone(&self.lease),
+            refresh_keys: self.refresh_keys(),
+            refresh_policies,
+            cut: self.cut(),
+            policies: Arc::new(move || policies.policies().version().to_string()),
+            state: self.following.clone(),
+        };
+        follower.run(stop)
+    }
+
     /// Struck by a follower.
-    #[must_use]
-    pub fn slots(&self) -> &Arc<SlotClock> {
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> &Arc<SlotClock> {
         &self.slots
+    }
+
+    /// How it stands with the control plane.
+    #[must_use]
+    pub fn following(&self) -> watch::Receiver<Following> {
+        self.following.subscribe()
     }
 
     /// Renewed by a follower.
@@ -197,13 +252,22 @@ impl Running {
         })
     }
 
-    /// Reads the issuer's keys anew, for a follower.
+    /// Reads the issuer's keys anew, for a follower; before that it makes sure that this sidecar's own is among those
+    /// that upstreams know.
     #[must_use]
-    pub fn refresh_keys(&self) -> RefreshKeys {
-        let sidecar = Arc::clone(&self.status.sidecar);
+    pub fn refresh_keys(&self) -> Refresh {
+        let (sidecar, origin) = (Arc::clone(&self.status.sidecar), Arc::clone(&self.origin));
+        let (key, clock) = (self.key.clone(), self.clock.clone());
         Arc::new(move || {
-            let sidecar = Arc::clone(&sidecar);
-            Box::pin(async move { sidecar.tokens.refresh_keys().await })
+            let (sidecar, origin) = (Arc::clone(&sidecar), Arc::clone(&origin));
+            let (key, clock) = (key.clone(), clock.clone());
+            Box::pin(async move {
+                let known = KeySet::parse(&origin.keys().await?);
+                if !known.is_ok_and(|keys| keys.contains(&key.kid)) {
+                    publish(&*origin, &key, &clock).await?;
+                }
+                sidecar.tokens.refresh_keys().await
+            })
         })
     }
 

@@ -160,7 +160,7 @@ async fn follow(reading: &mut dyn Session, writing: &mut dyn Session) -> Result<
 const AT_ONCE: usize = 200;
 
 /// Every table with its key, each after those that it refers to.
-const TABLES: [(&str, &[&str]); 22] = [
+const TABLES: [(&str, &[&str]); 23] = [
     ("accounts", &["id"]),
     ("principals", &["account", "kind", "id"]),
     ("memberships", &["account", "kind", "id", "group_name"]),
@@ -180,6 +180,7 @@ const TABLES: [(&str, &[&str]); 22] = [
     ("sidecar_keys", &["kid"]),
     ("invitations", &["sidecar"]),
     ("sidecars", &["id"]),
+    ("sidecar_leases", &["instance"]),
     ("decisions", &["place"]),
     ("audit", &["place"]),
     ("change_log", &["seq"]),

@@ -278,10 +278,17 @@ CREATE TABLE sidecars (
     kid            TEXT COLLATE "C" NOT NULL UNIQUE,
     public_jwk     TEXT COLLATE "C" NOT NULL,
     enrolled_at    BIGINT NOT NULL,
-    revoked_at     BIGINT,
-    presumed_until BIGINT, -- by the store's own clock
-    status         TEXT COLLATE "C" -- JSON: what it last said of itself
+    revoked_at     BIGINT
 );
+
+-- A row for each process of a sidecar: none acknowledges for another.
+CREATE TABLE sidecar_leases (
+    instance       TEXT COLLATE "C" PRIMARY KEY,
+    sidecar        TEXT COLLATE "C" NOT NULL,
+    presumed_until BIGINT NOT NULL, -- by the store's own clock
+    status         TEXT COLLATE "C" NOT NULL -- JSON: what it last said of itself
+);
+CREATE INDEX sidecar_leases_by_sidecar ON sidecar_leases (sidecar);
 CREATE INDEX sidecar_keys_by_sidecar ON sidecar_keys (sidecar);
 
 -- The store's own clock, which presumed leases are counted by.

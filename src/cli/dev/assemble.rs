@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -19,15 +18,15 @@ use crate::demo::ready::Ready;
 use crate::demo::seed::Seeded;
 use crate::demo::story::Walkthrough;
 use crate::demo::{seed, upstream};
-use crate::grants::acknowledge::Acknowledgements;
-use crate::grants::follow::Follower;
+use crate::grants::follow::news::ChangeLog;
 use crate::grants::origin::StoreOrigin;
+use crate::grants::source::Source;
 use crate::model::id::SidecarId;
 use crate::model::time::Clock;
 use crate::net::listener::{Bound, BoundWorkers, ListenError, ListenerSettings, Shared};
 use crate::policy::reload::{Current, Watcher};
 use crate::sidecar::admin;
-use crate::sidecar::start::{self, Running};
+use crate::sidecar::start::{self, Running, Ways};
 use crate::store;
 
 /// Everything that `dev` runs.
@@ -59,7 +58,7 @@ struct Common {
     issuer: String,
     store: store::Shared,
     policies: Arc<Current>,
-    acknowledgements: Arc<Acknowledgements>,
+    source: Arc<Source>,
     clock: Clock,
 }
 
@@ -69,12 +68,13 @@ impl World {
         let claim = data::claim(&dev.data)?;
         let (policies, watcher) = policies::in_force(dev.policies().as_deref())?;
         let sockets = Sockets::bind(dev).await?;
+        let (store, clock) = (data::open_store(&dev.data).await?, Clock::system());
         let common = Common {
             issuer: format!("http://{}", sockets.control.address()),
-            store: data::open_store(&dev.data).await?,
+            source: Source::new(Arc::clone(&store), LEASE, clock.clone(), false).await?,
+            store,
             policies,
-            acknowledgements: Arc::default(),
-            clock: Clock::system(),
+            clock,
         };
         let control = start_control(&common, sockets.sidecar.address(), dev).await?;
         let seeded = seed::seed(&common.store, control.passwords(), &dev.data, &common.clock)
@@ -170,7 +170,7 @@ async fn start_control(common: &Common, sidecar: SocketAddr, dev: &Dev) -> Resul
         resources: vec![parsed(&format!("http://{sidecar}"))?],
         store: Arc::clone(&common.store),
         policies: Arc::clone(&common.policies),
-        acknowledgements: Arc::clone(&common.acknowledgements),
+        source: Arc::clone(&common.source),
         sealer: sealing::sealer(&dev.data.join("key"))?,
         clock: common.clock.clone(),
         settings: Settings::default(),
@@ -206,19 +206,11 @@ async fn follow(
     stop: &CancellationToken,
 ) -> Result<JoinHandle<()>, Failure> {
     sidecar.publish_key().await.map_err(|error| Failure::Unreachable(error.to_string()))?;
-    let follower = Follower {
-        sidecar: sidecar.name().clone(),
-        store: Arc::clone(&common.store),
-        slots: Arc::clone(sidecar.slots()),
-        lease: Arc::clone(sidecar.lease()),
-        acknowledgements: Arc::clone(&common.acknowledgements),
-        refresh_keys: sidecar.refresh_keys(),
-        cut: sidecar.cut(),
-    };
-    let (ready, mut is_ready) = watch::channel(false);
-    let task = tokio::spawn(follower.run(ready, stop.clone()));
-    is_ready
-        .wait_for(|ready| *ready)
+    let log = Arc::clone(&common.source) as Arc<dyn ChangeLog>;
+    let task = tokio::spawn(sidecar.follow(Ways::only(log), stop.clone()));
+    sidecar
+        .following()
+        .wait_for(|following| following.ready)
         .await
         .map_err(|_| Failure::Unreachable("the sidecar ended before it was ready".to_owned()))?;
     Ok(task)
@@ -226,4 +218,6 @@ async fn follow(
 
 /// The demo's routes are those of the example, so that what is tried is what is deployed.
 const ROUTES: &str = include_str!("../../../deploy/sidecar.toml");
+/// As the examples have it.
+const LEASE: Duration = Duration::from_secs(5);
 const SHORT: Duration = Duration::from_secs(2);

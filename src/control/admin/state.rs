@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::openapi::Refusals;
 use super::request::{Administrator, Asked, not_installed};
 use crate::control::{Control, Problem, Reply};
-use crate::grants::acknowledge::{Confirmation, Receipt};
+use crate::grants::acknowledge::{Confirmation, CutBefore, Receipt};
 use crate::model::grant::{Grant, GrantState};
 use crate::model::id::{Revision, Seq};
 use crate::policy::ConsoleAction;
@@ -84,23 +84,19 @@ impl Effect {
 
 /// A change in the making: how many streams had been cut before it, so that the receipt counts its own.
 pub(in crate::control) struct Change {
-    streams_before: u64,
+    before: CutBefore,
     wait: bool,
 }
 
 impl Change {
     /// Begins; call it before the store is asked to change anything.
     pub(in crate::control) fn begin(control: &Control, wait: bool) -> Self {
-        Self { streams_before: control.acknowledgements().streams_cut(), wait }
+        Self { before: control.source().cut_so_far(), wait }
     }
 
     /// Waits until the change at `seq` is true everywhere, unless it is not to be waited for.
     pub(in crate::control) async fn settle(self, control: &Control, seq: Seq) -> Option<Receipt> {
-        if self.wait {
-            Some(control.acknowledgements().everywhere(seq, self.streams_before).await)
-        } else {
-            None
-        }
+        if self.wait { Some(control.source().everywhere(seq, &self.before, |_| ()).await) } else { None }
     }
 }
 

@@ -5,9 +5,8 @@ use axum::http::Request;
 use serde_json::{Value, json};
 
 use super::{ACME, World, account};
-use crate::grants::acknowledge::Acknowledgements;
-use crate::model::id::Seq;
-use crate::model::time::boot_milliseconds;
+use crate::grants::follow::news::{ChangeLog, Place, Report};
+use crate::model::id::{Seq, SidecarId};
 
 const ADMIN: &str = "admin@acme";
 
@@ -61,13 +60,29 @@ async fn every_route_is_refused_without_a_token_with_a_wrong_one_and_to_ordinary
     assert!(tried >= 19, "{tried}");
 }
 
+fn report(sidecar: &SidecarId, place: Option<Place>) -> Report {
+    let (version, policies) = ("1".to_owned(), "1".to_owned());
+    Report {
+        sidecar: sidecar.clone(),
+        place,
+        streams_cut: 0,
+        version,
+        policies,
+        paths: Vec::new(),
+        wait_ms: 0,
+    }
+}
+
 #[tokio::test]
 async fn deleting_answers_a_receipt_and_leaves_nothing() {
     let world = World::new().await;
     let grant = world.install("report-hub", "").await;
     let follower = "sidecar-1".parse().unwrap();
-    let all: &Acknowledgements = world.control.acknowledgements();
-    all.confirm(&follower, Seq(u64::MAX), 0, boot_milliseconds() + 60_000);
+    // It has a lease, and says that it has heard of everything that could come.
+    let source = world.control.source();
+    source.follow(&report(&follower, None)).await.unwrap();
+    let place = Place { epoch: source.epoch().clone(), applied: Seq(1 << 40) };
+    source.follow(&report(&follower, Some(place))).await.unwrap();
     let receipt = world.api(ADMIN, "DELETE", "/applications/report-hub", None).await.expect(200).json();
     assert_eq!((&receipt["effective"], &receipt["streams_closed"]), (&json!(true), &json!(0)));
     assert_eq!(receipt["revision"], json!(grant.revision.0 + 1));
@@ -87,7 +102,7 @@ async fn a_deletion_that_is_not_to_be_waited_for_says_that_it_is_not_known_every
     let world = World::new().await;
     world.install("report-hub", "").await;
     let silent = "silent".parse().unwrap();
-    world.control.acknowledgements().confirm(&silent, Seq(0), 0, boot_milliseconds() + 3_600_000);
+    world.control.source().follow(&report(&silent, None)).await.unwrap();
     let answer = world.api(ADMIN, "DELETE", "/applications/report-hub?wait=0", None).await.expect(202).json();
     assert_eq!(answer["effective"], false);
     assert!(answer.get("sidecars").is_none());

@@ -5,6 +5,7 @@ mod authorize;
 mod console;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -13,7 +14,7 @@ use tower::ServiceExt;
 
 use super::browser::session::signed_in;
 use super::{Control, Settings, Setup};
-use crate::grants::acknowledge::Acknowledgements;
+use crate::grants::source::Source;
 use crate::model::account::{Account, Principal, PrincipalKey, PrincipalKind};
 use crate::model::application::{Application, ApplicationType};
 use crate::model::grant::Grant;
@@ -71,14 +72,17 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let store =
             store::open(&format!("sqlite:{}", folder.path().join("store.db").display())).await.unwrap();
+        let clock = Clock::set(1_800_000_000);
+        let lease = Duration::from_secs(5);
+        let source = Source::new(Arc::clone(&store), lease, clock.clone(), false).await.unwrap();
         let setup = Setup {
             issuer: issuer.parse().unwrap(),
             resources: Vec::new(),
             store,
             policies: Current::fixed(Policies::embedded().unwrap()),
-            acknowledgements: Arc::new(Acknowledgements::default()),
+            source,
             sealer: Sealer::new(&[7; 32]).unwrap(),
-            clock: Clock::set(1_800_000_000),
+            clock,
             settings: Settings::default(),
         };
         let world = Self { control: Control::start(setup).await.unwrap(), _folder: folder };

@@ -52,7 +52,7 @@ async fn a_lease_that_has_run_out_ends_what_was_known() {
     let (address, seen) = upstream(FINE).await;
     let world = World::before(address).await;
     assert_eq!(world.call().await.status, 200);
-    world.running.lease().expire();
+    world.running.lease().give_up();
     world.call().await.refused(503, "authorization_unavailable");
     assert_eq!(seen.lock().len(), 1);
     world.renew();

@@ -123,8 +123,8 @@ async fn nodes_that_open_an_empty_database_at_once_make_one_schema() {
 #[tokio::test]
 async fn a_presumed_lease_is_counted_by_the_databases_clock() {
     let world = World::postgres().await;
-    let sidecar = "INSERT INTO sidecars (id, kid, public_jwk, enrolled_at, presumed_until)
-        SELECT 'web-' || n, 'k' || n, '{}', 0, now + (n - 1) * 600 * 1000000 FROM store_clock, generate_series(0, 2) n";
+    let sidecar = "INSERT INTO sidecar_leases (instance, sidecar, presumed_until, status)
+        SELECT 'web-' || n, 'web', now + (n - 1) * 600 * 1000000, '{}' FROM store_clock, generate_series(0, 2) n";
     world.database().tell(sidecar).unwrap();
     let found = world.store.presumed().await.unwrap();
     assert_eq!(found.len(), 1);

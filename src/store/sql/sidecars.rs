@@ -9,7 +9,9 @@ use super::link::{Asks, Writing};
 use crate::model::id::SidecarId;
 use crate::model::time::boot_milliseconds;
 use crate::store::backend::{Row, sql};
-use crate::store::{Acknowledged, Enrolled, Invitation, SidecarStatus, Sidecars, StoreError, Subject};
+use crate::store::{
+    Acknowledged, Enrolled, Instance, Invitation, SidecarStatus, Sidecars, StoreError, Subject,
+};
 
 #[async_trait]
 impl Sidecars for Tables {
@@ -77,8 +79,21 @@ impl Sidecars for Tables {
     }
 
     async fn all_enrolled(&self) -> Result<Vec<Enrolled>, StoreError> {
-        let rows = self.rows(sql("SELECT * FROM sidecars ORDER BY id")).await?;
+        let rows = self.rows(sql(ALL)).await?;
         rows.iter().map(Row::enrolled).collect()
+    }
+
+    async fn instances(&self) -> Result<Vec<Instance>, StoreError> {
+        let rows = self.rows(sql("SELECT * FROM sidecar_leases ORDER BY instance")).await?;
+        let instance = |row: &Row| {
+            Ok(Instance {
+                instance: row.parse("instance")?,
+                sidecar: row.parse("sidecar")?,
+                presumed_until: row.time("presumed_until")?,
+                status: row.json("status")?,
+            })
+        };
+        rows.iter().map(instance).collect()
     }
 
     async fn presume(
@@ -92,8 +107,10 @@ impl Sidecars for Tables {
         })?;
         let mut writing = self.writing().await?;
         let done = async {
+            writing.run(sql(FORGET)).await?;
             let lasts = i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX / 2);
-            let presume = sql(PRESUME).bind(sidecar.as_str()).bind(lasts).bind(said);
+            let presume =
+                sql(PRESUME).bind(sidecar.as_str()).bind(lasts).bind(said).bind(sidecar.enrolment());
             if writing.run(presume).await? == 0 {
                 return Err(missing(sidecar));
             }
@@ -111,7 +128,7 @@ impl Sidecars for Tables {
     async fn left(&self, sidecar: &SidecarId) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
         let done = async {
-            let left = sql("UPDATE sidecars SET presumed_until = NULL WHERE id = $1").bind(sidecar.as_str());
+            let left = sql("DELETE FROM sidecar_leases WHERE instance = $1").bind(sidecar.as_str());
             writing.run(left).await?;
             Ok(())
         }
@@ -124,7 +141,7 @@ impl Sidecars for Tables {
         let now = boot_milliseconds();
         let presumptions = self.presumptions.lock();
         let runs = rows.iter().map(|row| {
-            let sidecar: SidecarId = row.parse("id")?;
+            let sidecar: SidecarId = row.parse("instance")?;
             let told = presumptions.get(&sidecar).map_or(0, |until| until.saturating_sub(now));
             let told = SignedDuration::from_millis(i64::try_from(told).unwrap_or(i64::MAX));
             Ok((sidecar, SignedDuration::from_micros(row.get("runs")?).max(told)))
@@ -191,14 +208,14 @@ async fn put(writing: &mut Writing, sidecar: &Enrolled, now: Timestamp) -> Resul
     writing.run(withdraw).await?;
     let put = sql("INSERT INTO sidecars (id, kid, public_jwk, enrolled_at) VALUES ($1, $2, $3, $4)
                    ON CONFLICT (id) DO UPDATE SET kid = excluded.kid, public_jwk = excluded.public_jwk,
-                       enrolled_at = excluded.enrolled_at, revoked_at = NULL, status = NULL");
+                       enrolled_at = excluded.enrolled_at, revoked_at = NULL");
     let put = put.bind(sidecar.sidecar.as_str()).bind(&sidecar.kid).bind(&sidecar.public_jwk);
     writing.run(put.bind(sidecar.enrolled_at.as_microsecond())).await?;
     Ok(())
 }
 
 async fn find(reading: &mut impl Asks, sidecar: &SidecarId) -> Result<Option<Enrolled>, StoreError> {
-    let row = reading.row(sql("SELECT * FROM sidecars WHERE id = $1").bind(sidecar.as_str())).await?;
+    let row = reading.row(sql(ONE).bind(sidecar.as_str())).await?;
     row.map(|row| row.enrolled()).transpose()
 }
 
@@ -206,10 +223,27 @@ fn missing(sidecar: &SidecarId) -> StoreError {
     StoreError::Missing(format!("enrolled sidecar {sidecar}"))
 }
 
-const PRESUME: &str = "UPDATE sidecars SET status = $3,
-        presumed_until = CASE WHEN presumed_until > (SELECT now FROM store_clock) + $2 THEN presumed_until
-            ELSE (SELECT now FROM store_clock) + $2 END
-    WHERE id = $1 AND revoked_at IS NULL";
+const ALL: &str = "SELECT s.*,
+        (SELECT max(l.presumed_until) FROM sidecar_leases l WHERE l.sidecar = s.id) AS presumed_until,
+        (SELECT l.status FROM sidecar_leases l WHERE l.sidecar = s.id
+             ORDER BY l.presumed_until DESC LIMIT 1) AS status
+    FROM sidecars s ORDER BY s.id";
 
-const PRESUMED: &str = "SELECT id, presumed_until - (SELECT now FROM store_clock) AS runs
-    FROM sidecars WHERE presumed_until IS NOT NULL ORDER BY id";
+const ONE: &str = "SELECT s.*,
+        (SELECT max(l.presumed_until) FROM sidecar_leases l WHERE l.sidecar = s.id) AS presumed_until,
+        (SELECT l.status FROM sidecar_leases l WHERE l.sidecar = s.id
+             ORDER BY l.presumed_until DESC LIMIT 1) AS status
+    FROM sidecars s WHERE s.id = $1";
+
+const PRESUME: &str = "INSERT INTO sidecar_leases (instance, sidecar, presumed_until, status)
+    SELECT $1, id, (SELECT now FROM store_clock) + $2, $3 FROM sidecars WHERE id = $4 AND revoked_at IS NULL
+    ON CONFLICT (instance) DO UPDATE SET status = excluded.status,
+        presumed_until = CASE WHEN sidecar_leases.presumed_until > excluded.presumed_until
+            THEN sidecar_leases.presumed_until ELSE excluded.presumed_until END";
+
+/// Processes that have not been heard of for a day.
+const FORGET: &str =
+    "DELETE FROM sidecar_leases WHERE presumed_until < (SELECT now FROM store_clock) - 86400000000";
+
+const PRESUMED: &str = "SELECT instance, presumed_until - (SELECT now FROM store_clock) AS runs
+    FROM sidecar_leases ORDER BY instance";

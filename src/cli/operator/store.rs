@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Failure, print};
+use super::super::{Failure, print};
 use crate::store::{self, Copied};
 
 /// Copy a store, from SQLite to PostgreSQL or back.
 #[derive(Debug, Subcommand)]
-pub(super) enum Store {
+pub(in crate::cli) enum Store {
     /// Copy a whole store into an empty one of any kind; stop its control planes first
     ///
     /// A place is sqlite:PATH or postgres://USER@HOST/DATABASE. Nothing stands in the new store until all of it does.
@@ -38,9 +38,9 @@ impl Store {
     ///
     /// # Errors
     /// One of the stores cannot be opened, or the second one is not empty.
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(in crate::cli) fn run(self) -> Result<(), Failure> {
         let Self::Copy { from, to, password_file } = self;
-        super::on_runtime(async move {
+        super::super::on_runtime(async move {
             let mut progress = Progress::new();
             let copied =
                 store::copy(&from, &to, password_file.as_deref(), |copied| progress.tell(copied)).await;

@@ -1,0 +1,235 @@
+//! The control plane's end of following: answers sidecars with what is new in the store's change log, and knows who
+//! has to have heard of a change before it counts as made everywhere.
+//!
+//! Nothing is told here that is not committed. A sidecar is presumed to hold a lease before it is given one, in the
+//! store as well when it stands apart, so that neither another control node nor this one after a crash forgets it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use parking_lot::Mutex;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::acknowledge::{Acknowledgements, Confirmation, CutBefore, Receipt};
+use super::changed::ChangedAt;
+use super::follow::BEATS_A_LEASE;
+use super::follow::news::{ChangeLog, FollowError, News, Place, Report, Snapshot};
+use crate::model::change::Epoch;
+use crate::model::id::{Seq, SidecarId};
+use crate::model::time::{Clock, boot_milliseconds};
+use crate::store::{Acknowledged, Shared, SidecarStatus, StoreError};
+
+/// Answers sidecars.
+pub struct Source {
+    store: Shared,
+    epoch: Epoch,
+    acknowledgements: Acknowledgements,
+    lease: Duration,
+    clock: Clock,
+    apart: bool,
+    presumed: Mutex<HashMap<SidecarId, u64>>,
+    changed: tokio::sync::Mutex<(Seq, Arc<ChangedAt>)>,
+}
+
+impl Source {
+    /// Answers from `store`, and lets sidecars count on each answer for `lease`. When they stand `apart`, in
+    /// processes of their own, they outlive this one, and what they are presumed to hold is kept in the store.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn new(
+        store: Shared,
+        lease: Duration,
+        clock: Clock,
+        apart: bool,
+    ) -> Result<Arc<Self>, StoreError> {
+        let epoch = store.epoch().await?;
+        let changed = (Seq::default(), Arc::new(ChangedAt::beginning(epoch.clone())));
+        Ok(Arc::new(Self {
+            store,
+            epoch,
+            acknowledgements: Acknowledgements::default(),
+            lease,
+            clock,
+            apart,
+            presumed: Mutex::default(),
+            changed: tokio::sync::Mutex::new(changed),
+        }))
+    }
+
+    /// Which life of the store it answers from.
+    #[must_use]
+    pub fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
+    /// For how long an answer lets a sidecar count on what it knows.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// How many streams each sidecar has cut so far; take it before a change to count what the change cut.
+    #[must_use]
+    pub fn cut_so_far(&self) -> CutBefore {
+        self.acknowledgements.cut_so_far()
+    }
+
+    /// Waits until every sidecar that held a lease when this was called has applied the log up to `seq`, or its
+    /// lease has run out. Call it after the change is committed. Tells each part of the receipt as it comes.
+    pub async fn everywhere(
+        &self,
+        seq: Seq,
+        before: &CutBefore,
+        told: impl FnMut(&Confirmation) + Send,
+    ) -> Receipt {
+        let asked = boot_milliseconds();
+        // After the commit: whoever is given a lease later than this is told of the change with it.
+        let known = if self.apart { self.store.presumed().await } else { Ok(Vec::new()) };
+        if let Ok(presumed) = &known {
+            for (sidecar, left) in presumed {
+                let left = u64::try_from(left.as_millis()).unwrap_or(0);
+                self.acknowledgements.expect(sidecar, asked.saturating_add(left));
+            }
+        }
+        let receipt = self.acknowledgements.everywhere(seq, before, self.lease, told).await;
+        let Err(error) = known else { return receipt };
+        tracing::warn!(%error, "the store cannot tell who holds a lease; waiting until none can");
+        let waited = Duration::from_millis(boot_milliseconds().saturating_sub(asked));
+        tokio::time::sleep(self.lease.saturating_sub(waited)).await;
+        Receipt { elapsed_ms: boot_milliseconds().saturating_sub(asked), ..receipt }
+    }
+
+    /// Hears what other control nodes' sidecars have acknowledged. Never ends: run it as a task of its own.
+    pub async fn hear_others(&self) {
+        let mut words = self.store.announcements();
+        loop {
+            match words.recv().await {
+                Ok(Acknowledged { sidecar, reached, streams_cut }) => {
+                    self.acknowledgements.confirm(&sidecar, reached, streams_cut);
+                }
+                // Missed words cost time, until the leases of those who said them have run out.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// What the report acknowledges.
+    async fn confirm(&self, report: &Report) {
+        let Some(place) = report.place.as_ref().filter(|place| place.epoch == self.epoch) else { return };
+        self.acknowledgements.confirm(&report.sidecar, place.applied, report.streams_cut);
+        if self.apart {
+            let word = Acknowledged {
+                sidecar: report.sidecar.clone(),
+                reached: place.applied,
+                streams_cut: report.streams_cut,
+            };
+            if let Err(error) = self.store.announce(&word).await {
+                tracing::warn!(%error, "other control nodes could not be told of an acknowledgement");
+            }
+        }
+    }
+
+    /// Returns when there is something after `applied`, and at the latest after a beat, or `longest`.
+    async fn wait_for_news(&self, applied: Option<Seq>, longest: Duration) -> Result<(), StoreError> {
+        let mut woken = self.store.woken();
+        let over = tokio::time::sleep(longest.min(self.lease / BEATS_A_LEASE));
+        tokio::pin!(over);
+        loop {
+            woken.mark_unchanged();
+            if Some(self.store.newest().await?) != applied {
+                return Ok(());
+            }
+            tokio::select! {
+                () = &mut over => return Ok(()),
+                woken = woken.changed() => if woken.is_err() { (&mut over).await; return Ok(()) },
+            }
+        }
+    }
+
+    /// Before a lease is given: from now on everybody has to wait for this sidecar.
+    async fn presume(&self, report: &Report) -> Result<(), StoreError> {
+        let (now, lease) = (boot_milliseconds(), milliseconds(self.lease));
+        let presumed = self.presumed.lock().get(&report.sidecar).copied().unwrap_or(0);
+        let first = report.place.is_none();
+        if self.apart && (first || presumed < now.saturating_add(lease.saturating_mul(2))) {
+            let lasts = SignedDuration::try_from(self.lease.saturating_mul(3)).unwrap_or(SignedDuration::MAX);
+            self.store.presume(&report.sidecar, lasts, &self.status(report)).await?;
+            self.presumed.lock().insert(report.sidecar.clone(), now.saturating_add(lease.saturating_mul(3)));
+        }
+        self.acknowledgements.expect(&report.sidecar, boot_milliseconds().saturating_add(lease));
+        Ok(())
+    }
+
+    fn status(&self, report: &Report) -> SidecarStatus {
+        SidecarStatus {
+            version: report.version.clone(),
+            policies: report.policies.clone(),
+            paths: report.paths.clone(),
+            applied: report.place.as_ref().map(|place| place.applied).unwrap_or_default(),
+            at: self.clock.now(),
+        }
+    }
+
+    async fn news_after(&self, applied: Option<Seq>) -> Result<News, StoreError> {
+        let newest = self.store.newest().await?;
+        let changes = match applied {
+            Some(applied) if applied < newest => self.store.changes_after(applied, MOST_CHANGES).await?,
+            Some(_) | None => Vec::new(),
+        };
+        // More may have been committed between the two questions.
+        let newest = changes.last().map_or(newest, |last| last.seq.max(newest));
+        Ok(News { epoch: self.epoch.clone(), newest, changes, lease_ms: milliseconds(self.lease) })
+    }
+}
+
+#[async_trait]
+impl ChangeLog for Source {
+    async fn follow(&self, report: &Report) -> Result<News, FollowError> {
+        self.confirm(report).await;
+        let applied =
+            report.place.as_ref().filter(|place| place.epoch == self.epoch).map(|place| place.applied);
+        self.wait_for_news(applied, Duration::from_millis(report.wait_ms)).await?;
+        self.presume(report).await?;
+        Ok(self.news_after(applied).await?)
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, FollowError> {
+        let mut changed = self.changed.lock().await;
+        let newest = self.store.newest().await?;
+        while changed.0 < newest {
+            let changes = self.store.changes_after(changed.0, MOST_CHANGES).await?;
+            let Some(last) = changes.last() else { break };
+            changes.iter().for_each(|change| changed.1.raise(&change.subject, change.seq));
+            changed.0 = last.seq;
+        }
+        Ok(changed.1.snapshot(Place { epoch: self.epoch.clone(), applied: changed.0 }))
+    }
+
+    async fn leave(&self, sidecar: &SidecarId) {
+        self.presumed.lock().remove(sidecar);
+        if self.apart
+            && let Err(error) = self.store.left(sidecar).await
+        {
+            tracing::warn!(%error, %sidecar, "it could not be noted that a sidecar has left; it is waited for");
+            return;
+        }
+        self.acknowledgements.leave(sidecar);
+    }
+}
+
+impl From<StoreError> for FollowError {
+    fn from(error: StoreError) -> Self {
+        Self::Unreachable(error.to_string())
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+const MOST_CHANGES: u32 = 1000;
