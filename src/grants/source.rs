@@ -31,7 +31,17 @@ pub struct Source {
     clock: Clock,
     apart: bool,
     presumed: Mutex<HashMap<SidecarId, u64>>,
+    heard: Mutex<HashMap<SidecarId, Heard>>,
     changed: tokio::sync::Mutex<(Seq, Arc<ChangedAt>)>,
+}
+
+/// What a sidecar has last said here.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// Its words.
+    pub report: Report,
+    /// When, in [`boot_milliseconds`].
+    pub at: u64,
 }
 
 impl Source {
@@ -56,6 +66,7 @@ impl Source {
             clock,
             apart,
             presumed: Mutex::default(),
+            heard: Mutex::default(),
             changed: tokio::sync::Mutex::new(changed),
         }))
     }
@@ -64,6 +75,19 @@ impl Source {
     #[must_use]
     pub fn epoch(&self) -> &Epoch {
         &self.epoch
+    }
+
+    /// What each sidecar that asks here has said last, until it leaves or has been silent for long.
+    #[must_use]
+    pub fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().values().cloned().collect()
+    }
+
+    fn note(&self, report: &Report) {
+        let at = boot_milliseconds();
+        let mut heard = self.heard.lock();
+        heard.retain(|_, one| at.saturating_sub(one.at) < SILENT_MS);
+        heard.insert(report.sidecar.clone(), Heard { report: report.clone(), at });
     }
 
     /// For how long an answer lets a sidecar count on what it knows.
@@ -190,6 +214,7 @@ impl Source {
 #[async_trait]
 impl ChangeLog for Source {
     async fn follow(&self, report: &Report) -> Result<News, FollowError> {
+        self.note(report);
         self.confirm(report).await;
         let applied =
             report.place.as_ref().filter(|place| place.epoch == self.epoch).map(|place| place.applied);
@@ -212,6 +237,7 @@ impl ChangeLog for Source {
 
     async fn leave(&self, sidecar: &SidecarId) {
         self.presumed.lock().remove(sidecar);
+        self.heard.lock().remove(sidecar);
         if self.apart
             && let Err(error) = self.store.left(sidecar).await
         {
@@ -232,4 +258,6 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// So long a sidecar that says nothing more is still shown, in milliseconds.
+const SILENT_MS: u64 = 600_000;
 const MOST_CHANGES: u32 = 1000;
