@@ -161,7 +161,7 @@ pub async fn rotate_keys(
     // A key that is sealed under another secret than its predecessors could not be opened with them.
     drop(Ring::load(store, sealer, now).await?);
     let active_from = later(now, notice);
-    for purpose in PURPOSES {
+    for purpose in KeyPurpose::ALL {
         let key = make(sealer, purpose, active_from)?;
         store.add_signing_key(&key, later(active_from, LONGEST_TOKEN_SECONDS), now).await?;
     }
@@ -171,7 +171,7 @@ pub async fn rotate_keys(
 /// Makes the keys that are not there yet, which is all of them at the first start.
 pub(super) async fn make_missing(store: &Shared, sealer: &Sealer, now: Timestamp) -> Result<(), StartError> {
     let there = store.signing_keys(now).await?;
-    for purpose in PURPOSES {
+    for purpose in KeyPurpose::ALL {
         let signs = |key: &SealedKey| {
             key.purpose == purpose && key.active_from <= now && key.retired_at.is_none_or(|end| now < end)
         };
@@ -202,10 +202,9 @@ fn signs(purpose: KeyPurpose) -> Purpose {
         KeyPurpose::AccessToken => Purpose::AccessToken,
         KeyPurpose::IdToken => Purpose::IdToken,
         KeyPurpose::IdTokenEc => Purpose::IdTokenEc,
+        KeyPurpose::Record => Purpose::Record,
     }
 }
-
-const PURPOSES: [KeyPurpose; 3] = [KeyPurpose::AccessToken, KeyPurpose::IdToken, KeyPurpose::IdTokenEc];
 
 /// The longest life that an application can have for its access tokens, and a little more for clocks.
 pub(super) const LONGEST_TOKEN_SECONDS: i64 = 10_800 + 300;

@@ -15,9 +15,14 @@ pub enum KeyPurpose {
     IdToken,
     /// ID tokens of clients that ask for ES256.
     IdTokenEc,
+    /// Grants' records in Redis, Ed25519.
+    Record,
 }
 
 impl KeyPurpose {
+    /// Every purpose.
+    pub const ALL: [Self; 4] = [Self::AccessToken, Self::IdToken, Self::IdTokenEc, Self::Record];
+
     /// The word used in the store.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -25,6 +30,7 @@ impl KeyPurpose {
             Self::AccessToken => "access-token",
             Self::IdToken => "id-token",
             Self::IdTokenEc => "id-token-ec",
+            Self::Record => "record",
         }
     }
 }
@@ -76,7 +82,8 @@ pub trait Keys {
     ) -> Result<(), StoreError>;
     /// Withdraws a key at once: it is published no more, and what it signed is refused. Writes the change log.
     async fn withdraw_key(&self, kid: &str, now: Timestamp) -> Result<(), StoreError>;
-    /// Publishes a sidecar's key; the same `kid` again prolongs it.
+    /// Publishes a sidecar's key; the same `kid` again prolongs it. `Conflict` when the key is another's or was
+    /// withdrawn, or the sidecar's enrolment was revoked.
     async fn publish_sidecar_key(&self, key: &SidecarKey, now: Timestamp) -> Result<(), StoreError>;
     /// The sidecars' keys that are still published.
     async fn sidecar_keys(&self, now: Timestamp) -> Result<Vec<SidecarKey>, StoreError>;

@@ -39,7 +39,18 @@ pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Toke
 /// Everything that a control plane keeps.
 #[async_trait]
 pub trait Store:
-    Applications + Directory + Feed + Grants + Keys + Records + Sessions + Tokens + Send + Sync + 'static
+    Applications
+    + Directory
+    + Feed
+    + Grants
+    + Keys
+    + Records
+    + Sessions
+    + Sidecars
+    + Tokens
+    + Send
+    + Sync
+    + 'static
 {
     /// Ends the use of the store: what is under way finishes, and its files are left whole. What asks it afterwards
     /// is told that it is unavailable.

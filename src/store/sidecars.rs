@@ -71,8 +71,12 @@ pub trait Sidecars {
     async fn invite(&self, invitation: &Invitation, now: Timestamp) -> Result<(), StoreError>;
     /// Enrols `sidecar` with an invitation's token, which it uses up, or, with `None`, for who has proven its name
     /// by a certificate. False when there is no such invitation any more, it is for another name, or it has expired:
-    /// then nothing has changed. A name that is enrolled already gets the new key in the old one's place. Writes the
-    /// change log ([`super::Subject::Keys`]).
+    /// then nothing has changed. A name that is enrolled already gets the new key in the old one's place; its earlier keys
+    /// are published no more. A revoked name enrols again by an invitation only: a certificate outlives the
+    /// revocation. Writes the change log ([`super::Subject::Keys`]).
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the key is another sidecar's or was withdrawn.
     async fn enrol(
         &self,
         sidecar: &Enrolled,
@@ -90,6 +94,9 @@ pub trait Sidecars {
     async fn all_enrolled(&self) -> Result<Vec<Enrolled>, StoreError>;
     /// From now on the sidecar is presumed to hold a lease for as long as `lasts` by the store's own clock, and
     /// never for less than was said before. Durable when this returns. Also keeps its status.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when there is no such sidecar that is not revoked: then it may get no lease.
     async fn presume(
         &self,
         sidecar: &SidecarId,

@@ -72,7 +72,7 @@ impl Keyring {
             .ok_or(KeyError::NoKey(purpose))
     }
 
-    /// The public keys that verifiers are to know now.
+    /// The public keys that are in use now, and those that are about to be or have just been.
     pub fn published(&self, now: Timestamp) -> impl Iterator<Item = &PublicJwk> {
         self.keys
             .iter()
@@ -81,20 +81,29 @@ impl Keyring {
     }
 
     /// The key set at `/v1/keys` (RFC 7517 §5): the issuer's keys, and those of the sidecars. Of `sidecars` only
-    /// keys for assumed identities are published: a sidecar can never add a key that signs access tokens.
+    /// keys for assumed identities are published: a sidecar can never add a key that signs access tokens. Those of
+    /// grants' records are not for the world.
     #[must_use]
     pub fn jwks(&self, sidecars: &[PublicJwk], now: Timestamp) -> String {
         key_set_json(self.all(sidecars, now))
     }
 
-    /// The same keys, ready to verify with.
+    /// The keys of grants' records, as a key set. Only sidecars are to get it: they are of no use to anybody else.
+    #[must_use]
+    pub fn record_keys(&self, now: Timestamp) -> String {
+        key_set_json(self.published(now).filter(|key| key.purpose() == Purpose::Record))
+    }
+
+    /// The keys of [`Keyring::jwks`], ready to verify with.
     #[must_use]
     pub fn key_set(&self, sidecars: &[PublicJwk], now: Timestamp) -> KeySet {
         KeySet::new(self.all(sidecars, now))
     }
 
     fn all<'k>(&'k self, sidecars: &'k [PublicJwk], now: Timestamp) -> impl Iterator<Item = &'k PublicJwk> {
-        self.published(now).chain(sidecars.iter().filter(|key| key.purpose() == Purpose::Assertion))
+        self.published(now)
+            .filter(|key| key.purpose() != Purpose::Record)
+            .chain(sidecars.iter().filter(|key| key.purpose() == Purpose::Assertion))
     }
 }
 
@@ -157,6 +166,19 @@ mod tests {
         let jwks = Keyring::default().jwks(&[good.clone(), bad.clone()], at(0));
         assert!(jwks.contains(good.kid()));
         assert!(!jwks.contains(bad.kid()));
+    }
+
+    #[test]
+    fn the_keys_of_records_are_for_sidecars_and_the_others_for_the_world() {
+        let ring =
+            Keyring::new([entry(Purpose::Record, 0, None, None), entry(Purpose::AccessToken, 0, None, None)])
+                .unwrap();
+        let kid = |purpose| ring.signer(purpose, at(0)).unwrap().kid().to_owned();
+        let (record, access) = (kid(Purpose::Record), kid(Purpose::AccessToken));
+        let (world, sidecars) = (ring.jwks(&[], at(0)), ring.record_keys(at(0)));
+        assert!(world.contains(&access) && !world.contains(&record));
+        assert!(sidecars.contains(&record) && !sidecars.contains(&access));
+        assert!(!ring.key_set(&[], at(0)).contains(&record));
     }
 
     #[test]

@@ -29,11 +29,14 @@ pub enum Purpose {
     IdTokenEc,
     /// A sidecar's assumed identities, Ed25519.
     Assertion,
+    /// Grants' records in Redis, Ed25519. Only sidecars learn its public half, and no token is signed with it.
+    Record,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 4] = [Self::AccessToken, Self::IdToken, Self::IdTokenEc, Self::Assertion];
+    pub const ALL: [Self; 5] =
+        [Self::AccessToken, Self::IdToken, Self::IdTokenEc, Self::Assertion, Self::Record];
 
     /// The word in the store and in `consentry_purpose`.
     #[must_use]
@@ -43,6 +46,7 @@ impl Purpose {
             Self::IdToken => "id-token",
             Self::IdTokenEc => "id-token-ec",
             Self::Assertion => "assertion",
+            Self::Record => "record",
         }
     }
 
@@ -50,7 +54,7 @@ impl Purpose {
     #[must_use]
     pub fn algorithm(self) -> Algorithm {
         match self {
-            Self::AccessToken | Self::Assertion => Algorithm::EdDsa,
+            Self::AccessToken | Self::Assertion | Self::Record => Algorithm::EdDsa,
             Self::IdToken => Algorithm::Rs256,
             Self::IdTokenEc => Algorithm::Es256,
         }
@@ -63,6 +67,7 @@ impl Purpose {
             Self::AccessToken => "at+jwt",
             Self::IdToken | Self::IdTokenEc => "JWT",
             Self::Assertion => "identity+jwt",
+            Self::Record => "record+jws",
         }
     }
 }
@@ -119,7 +124,7 @@ pub enum KeyError {
     #[error("there is no key that signs for {0} now; add one")]
     NoKey(Purpose),
     /// A word that names no purpose.
-    #[error("a key's purpose is access-token, id-token, id-token-ec or assertion")]
+    #[error("a key's purpose is access-token, id-token, id-token-ec, assertion or record")]
     NoPurpose,
     /// The signature was not made.
     #[error("signing for {0} failed")]

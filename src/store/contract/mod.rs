@@ -6,6 +6,7 @@
 mod directory;
 mod grants;
 mod records;
+mod sidecars;
 mod sqlite;
 mod tokens;
 
@@ -91,6 +92,16 @@ every_backend! {
         audit_events_are_answered_newest_first,
         a_second_handle_sees_what_was_committed,
         a_change_that_was_cut_short_is_there_whole_or_not_at_all,
+    }
+    sidecars {
+        an_invitation_enrols_its_name_once,
+        an_invitation_that_is_old_replaced_or_anothers_enrols_nobody,
+        a_revoked_sidecar_loses_its_keys_and_comes_back_by_invitation_only,
+        a_new_key_takes_the_place_of_the_one_before,
+        a_presumed_lease_never_becomes_shorter_and_ends_when_its_sidecar_leaves,
+        a_revoked_sidecar_is_presumed_to_its_end_and_gets_no_new_lease,
+        the_epoch_is_the_stores_own_and_stays,
+        other_policies_are_in_the_log_and_the_same_are_not,
     }
 }
 

@@ -62,8 +62,29 @@ async fn a_file_of_a_newer_schema_is_refused_and_left_alone() {
     raw(&path, "PRAGMA user_version = 7").await.close().await.unwrap();
     let (error, text) = refusal(&path).await;
     assert!(matches!(error, StoreError::Unavailable(_)));
-    assert!(text.contains("newer consentry (its schema is 7, this one knows 1)"), "{text}");
+    assert!(text.contains("newer consentry (its schema is 7, this one knows 2)"), "{text}");
     assert!(text.contains(path.to_str().unwrap()), "{text}");
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_schema_keeps_its_rows_and_its_place_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let first = include_str!("../../../schemas/store/sqlite/0001_first.sql");
+    let mut old = raw(&path, "PRAGMA journal_mode = WAL").await;
+    sqlx::raw_sql(first).execute(&mut old).await.unwrap();
+    let rows = "INSERT INTO change_log (at, subject) VALUES (1, 'keys'), (2, 'keys'), (3, 'keys');
+        DELETE FROM change_log WHERE seq = 3;
+        INSERT INTO signing_keys (kid, purpose, public_jwk, sealed, active_from)
+        VALUES ('k1', 'id-token', '{}', x'01', 0);
+        PRAGMA application_id = 1129206617; PRAGMA user_version = 1";
+    sqlx::raw_sql(rows).execute(&mut old).await.unwrap();
+    old.close().await.unwrap();
+    let store = open(path.to_str().unwrap()).await.unwrap();
+    assert_eq!(store.newest().await.unwrap(), Seq(3));
+    assert_eq!(store.changes_after(Seq(0), 9).await.unwrap().len(), 2);
+    assert_eq!(store.signing_keys(at(0)).await.unwrap()[0].kid, "k1");
+    assert_eq!(store.note_policies("p1", at(0)).await.unwrap(), Some(Seq(4)));
 }
 
 #[tokio::test]

@@ -1,13 +1,14 @@
 //! The change log in SQLite. Writers add to it through `Writing::log`.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::Sqlite;
 use super::link::sql;
 use super::rows::Row;
 use crate::model::id::Seq;
-use crate::store::{Change, Feed, StoreError, Subject};
+use crate::store::{Change, Epoch, Feed, StoreError, Subject};
 
 #[async_trait]
 impl Feed for Sqlite {
@@ -21,6 +22,24 @@ impl Feed for Sqlite {
             sql("SELECT * FROM change_log WHERE seq > $1 ORDER BY seq LIMIT $2").bind(after).bind(limit);
         let rows = self.rows(query).await?;
         rows.iter().map(change).collect()
+    }
+
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        let row = self.row(sql("SELECT epoch FROM log_state")).await?;
+        let missing =
+            || StoreError::Corrupt { what: self.place.to_string(), why: "it has no epoch".to_owned() };
+        Ok(Epoch(row.ok_or_else(missing)?.get("epoch")?))
+    }
+
+    async fn note_policies(&self, version: &str, now: Timestamp) -> Result<Option<Seq>, StoreError> {
+        let mut writing = self.writing().await?;
+        let note = sql("UPDATE log_state SET policies = $1 WHERE policies IS DISTINCT FROM $1").bind(version);
+        if writing.run(note).await? == 0 {
+            return Ok(None);
+        }
+        let seq = writing.log(&Subject::Policies, now).await?;
+        writing.commit().await?;
+        Ok(Some(seq))
     }
 
     fn woken(&self) -> watch::Receiver<Seq> {

@@ -71,6 +71,13 @@ impl Keys for Sqlite {
 
     async fn publish_sidecar_key(&self, key: &SidecarKey, now: Timestamp) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
+        let revoked = sql("SELECT 1 FROM sidecars WHERE id = $1 AND revoked_at IS NOT NULL");
+        if writing.row(revoked.bind(key.sidecar.as_str())).await?.is_some() {
+            return Err(StoreError::Conflict(format!(
+                "the enrolment of the sidecar {} was revoked; invite it again",
+                key.sidecar
+            )));
+        }
         let known = sql("SELECT 1 FROM sidecar_keys WHERE kid = $1").bind(&key.kid);
         let is_new = writing.row(known).await?.is_none();
         let published = writing
@@ -119,7 +126,7 @@ impl Keys for Sqlite {
 
 fn signing_key(row: &Row) -> Result<SealedKey, StoreError> {
     let word: &str = row.get("purpose")?;
-    let purpose = [KeyPurpose::AccessToken, KeyPurpose::IdToken, KeyPurpose::IdTokenEc]
+    let purpose = KeyPurpose::ALL
         .into_iter()
         .find(|purpose| purpose.as_str() == word)
         .ok_or_else(|| row.unreadable("purpose", format!("no key is for {word:?}")))?;

@@ -56,9 +56,15 @@ impl Reading {
 
     /// The newest place in the change log.
     pub(super) async fn newest(&mut self) -> Result<Seq, StoreError> {
-        let row = self.row(sql("SELECT coalesce(max(seq), 0) AS seq FROM change_log")).await?;
-        row.map_or(Ok(Seq(0)), |row| Ok(Seq(row.number("seq")?)))
+        let row = self.row(sql("SELECT seq FROM log_state")).await?;
+        seq_of(&self.place, row)
     }
+}
+
+fn seq_of(place: &str, row: Option<Row>) -> Result<Seq, StoreError> {
+    let missing =
+        || StoreError::Corrupt { what: format!("{place}, log_state"), why: "it has no row".to_owned() };
+    Ok(Seq(row.ok_or_else(missing)?.number("seq")?))
 }
 
 /// A change being made.
@@ -91,24 +97,20 @@ impl Writing {
         };
         let account = grant.map(|key| &key.account).or(principal.map(|key| &key.account));
         let application = application.or(grant.map(|key| &key.application));
-        let row = self
-            .row(
-                sql(
-                    "INSERT INTO change_log (at, subject, account, application, principal_kind, principal_id)
-                     VALUES ($1, $2, $3, $4, $5, $6) RETURNING seq",
-                )
-                .bind(now.as_microsecond())
-                .bind(word)
-                .bind(account.map(|id| id.as_str()))
-                .bind(application.map(|id| id.as_str()))
-                .bind(principal.map(|key| key.kind.as_str()))
-                .bind(principal.map(|key| key.id.as_str())),
-            )
-            .await?;
-        let seq = match row {
-            Some(row) => Seq(row.number("seq")?),
-            None => self.newest().await?,
-        };
+        let row = self.row(sql("UPDATE log_state SET seq = seq + 1 RETURNING seq")).await?;
+        let seq = seq_of(&self.place, row)?;
+        self.run(
+            sql("INSERT INTO change_log (seq, at, subject, account, application, principal_kind, principal_id)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)")
+            .bind(i64::try_from(seq.0).unwrap_or(i64::MAX))
+            .bind(now.as_microsecond())
+            .bind(word)
+            .bind(account.map(|id| id.as_str()))
+            .bind(application.map(|id| id.as_str()))
+            .bind(principal.map(|key| key.kind.as_str()))
+            .bind(principal.map(|key| key.id.as_str())),
+        )
+        .await?;
         self.logged = Some(seq);
         Ok(seq)
     }

@@ -14,6 +14,7 @@ mod link;
 mod records;
 mod rows;
 mod sessions;
+mod sidecars;
 mod tokens;
 
 use std::fs::{DirBuilder, OpenOptions};
@@ -27,12 +28,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection, SqlitePool};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use self::fault::fault;
 use self::link::{Query, Reading, Writing, sql};
 use self::rows::Row;
-use super::{Store, StoreError};
+use super::{Acknowledged, Store, StoreError};
 use crate::model::id::Seq;
 
 /// A store in one file.
@@ -41,6 +42,8 @@ pub(super) struct Sqlite {
     writer: SqlitePool,
     place: Arc<str>,
     woken: watch::Sender<Seq>,
+    /// Nobody sends to it: there is no other node.
+    words: broadcast::Sender<Acknowledged>,
     decisions_kept: u64,
     trimmed_every: u64,
     /// Batches of decision records that were kept, to tell when to trim.
@@ -107,6 +110,7 @@ impl Sqlite {
             writer,
             place,
             woken: watch::Sender::new(Seq(0)),
+            words: broadcast::Sender::new(1),
             decisions_kept: settings.decisions_kept,
             trimmed_every: settings.trimmed_every.max(1),
             batches: AtomicU64::new(0),
@@ -220,7 +224,10 @@ async fn bring_up_to_date(writer: &SqlitePool, place: &Arc<str>) -> Result<(), S
 }
 
 /// The migrations, in order. The file remembers how many it has seen.
-const SCHEMA: &[&str] = &[include_str!("../../../schemas/store/sqlite/0001_first.sql")];
+const SCHEMA: &[&str] = &[
+    include_str!("../../../schemas/store/sqlite/0001_first.sql"),
+    include_str!("../../../schemas/store/sqlite/0002_sidecars.sql"),
+];
 
 /// What marks a file as ours: "CNSY".
 const OURS: i64 = 0x434e_5359;

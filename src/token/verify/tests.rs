@@ -122,13 +122,16 @@ fn an_unknown_key_is_told_apart_and_a_swapped_kid_is_refused() {
 #[test]
 fn a_key_signs_one_type_of_token_only() {
     let (id, assertion) = (signer(Purpose::IdToken), signer(Purpose::Assertion));
-    let keys = KeySet::new([id.public(), assertion.public()]);
-    for key in [&id, &assertion] {
+    let record = signer(Purpose::Record);
+    let keys = KeySet::new([id.public(), assertion.public(), record.public()]);
+    for key in [&id, &assertion, &record] {
         assert_invalid(verify(&keys, &key.sign(&claims()).unwrap()), key.purpose().as_str());
     }
-    // A sidecar that puts an access token's header over its own key.
-    let forged = forge(&assertion, &json!({"alg":"EdDSA","typ":"at+jwt","kid":assertion.kid()}), &claims());
-    assert_invalid(verify(&keys, &forged), "an access token by a sidecar's key");
+    // An access token's header over a sidecar's key, or the one of records.
+    for key in [&assertion, &record] {
+        let forged = forge(key, &json!({"alg":"EdDSA","typ":"at+jwt","kid":key.kid()}), &claims());
+        assert_invalid(verify(&keys, &forged), "an access token by a key for something else");
+    }
 }
 
 #[test]

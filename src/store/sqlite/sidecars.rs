@@ -1,0 +1,188 @@
+//! Sidecars in SQLite: their invitations, enrolments and presumed leases.
+//!
+//! The file is one control node's, so that there is nobody to announce anything to.
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::broadcast;
+
+use super::Sqlite;
+use super::link::{Reading, Writing, sql};
+use super::rows::Row;
+use crate::model::id::SidecarId;
+use crate::store::{Acknowledged, Enrolled, Invitation, SidecarStatus, Sidecars, StoreError, Subject};
+
+#[async_trait]
+impl Sidecars for Sqlite {
+    async fn invite(&self, invitation: &Invitation, now: Timestamp) -> Result<(), StoreError> {
+        let mut writing = self.writing().await?;
+        let old = sql("DELETE FROM invitations WHERE expires_at <= $1").bind(now.as_microsecond());
+        writing.run(old).await?;
+        writing
+            .run(
+                sql("INSERT INTO invitations (sidecar, token_hash, expires_at) VALUES ($1, $2, $3)
+                     ON CONFLICT (sidecar)
+                     DO UPDATE SET token_hash = excluded.token_hash, expires_at = excluded.expires_at")
+                .bind(invitation.sidecar.as_str())
+                .bind(&invitation.token_hash[..])
+                .bind(invitation.expires_at.as_microsecond()),
+            )
+            .await?;
+        writing.commit().await
+    }
+
+    async fn enrol(
+        &self,
+        sidecar: &Enrolled,
+        token_hash: Option<&[u8; 32]>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut writing = self.writing().await?;
+        if !admitted(&mut writing, &sidecar.sidecar, token_hash, now).await? {
+            return Ok(false);
+        }
+        put(&mut writing, sidecar, now).await?;
+        writing.log(&Subject::Keys, now).await?;
+        writing.commit().await?;
+        Ok(true)
+    }
+
+    async fn revoke_sidecar(&self, sidecar: &SidecarId, now: Timestamp) -> Result<(), StoreError> {
+        let mut writing = self.writing().await?;
+        let revoke = sql("UPDATE sidecars SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL");
+        let revoked = writing.run(revoke.bind(sidecar.as_str()).bind(now.as_microsecond())).await?;
+        if revoked == 0 {
+            return Err(missing(sidecar));
+        }
+        let withdraw =
+            sql("UPDATE sidecar_keys SET withdrawn_at = $2 WHERE sidecar = $1 AND withdrawn_at IS NULL");
+        writing.run(withdraw.bind(sidecar.as_str()).bind(now.as_microsecond())).await?;
+        writing.run(sql("DELETE FROM invitations WHERE sidecar = $1").bind(sidecar.as_str())).await?;
+        writing.log(&Subject::Keys, now).await?;
+        writing.commit().await
+    }
+
+    async fn enrolled(&self, sidecar: &SidecarId) -> Result<Option<Enrolled>, StoreError> {
+        find(&mut self.reading().await?, sidecar).await
+    }
+
+    async fn all_enrolled(&self) -> Result<Vec<Enrolled>, StoreError> {
+        let rows = self.rows(sql("SELECT * FROM sidecars ORDER BY id")).await?;
+        rows.iter().map(Row::enrolled).collect()
+    }
+
+    async fn presume(
+        &self,
+        sidecar: &SidecarId,
+        lasts: SignedDuration,
+        status: &SidecarStatus,
+    ) -> Result<(), StoreError> {
+        let said = serde_json::to_string(status).map_err(|error| {
+            StoreError::Unavailable(format!("a sidecar's status makes no JSON ({error})"))
+        })?;
+        let mut writing = self.writing().await?;
+        let presumed = writing
+            .run(
+                sql(PRESUME)
+                    .bind(sidecar.as_str())
+                    .bind(i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX / 2))
+                    .bind(said),
+            )
+            .await?;
+        if presumed == 0 {
+            return Err(missing(sidecar));
+        }
+        writing.commit().await
+    }
+
+    async fn left(&self, sidecar: &SidecarId) -> Result<(), StoreError> {
+        let mut writing = self.writing().await?;
+        let left = sql("UPDATE sidecars SET presumed_until = NULL WHERE id = $1").bind(sidecar.as_str());
+        writing.run(left).await?;
+        writing.commit().await
+    }
+
+    async fn presumed(&self) -> Result<Vec<(SidecarId, SignedDuration)>, StoreError> {
+        let rows = self.rows(sql(PRESUMED)).await?;
+        rows.iter().map(|row| Ok((row.parse("id")?, SignedDuration::from_micros(row.get("runs")?)))).collect()
+    }
+
+    async fn announce(&self, _word: &Acknowledged) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn announcements(&self) -> broadcast::Receiver<Acknowledged> {
+        self.words.subscribe()
+    }
+}
+
+impl Row {
+    /// A sidecar.
+    fn enrolled(&self) -> Result<Enrolled, StoreError> {
+        Ok(Enrolled {
+            sidecar: self.parse("id")?,
+            public_jwk: self.get("public_jwk")?,
+            kid: self.get("kid")?,
+            enrolled_at: self.time("enrolled_at")?,
+            revoked_at: self.time_any("revoked_at")?,
+            presumed_until: self.time_any("presumed_until")?,
+            status: self.get::<Option<&str>>("status")?.map(|_| self.json("status")).transpose()?,
+        })
+    }
+}
+
+/// Whether `sidecar` may enrol; uses up the invitation.
+async fn admitted(
+    writing: &mut Writing,
+    sidecar: &SidecarId,
+    token_hash: Option<&[u8; 32]>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(hash) = token_hash else {
+        // A certificate outlives a revocation; only the operator's word undoes one.
+        let known = find(writing, sidecar).await?;
+        return Ok(known.is_none_or(|known| known.revoked_at.is_none()));
+    };
+    let take = sql("DELETE FROM invitations WHERE token_hash = $1 AND sidecar = $2 AND expires_at > $3");
+    let taken = take.bind(&hash[..]).bind(sidecar.as_str()).bind(now.as_microsecond());
+    Ok(writing.run(taken).await? == 1)
+}
+
+/// Keeps the enrolment. What its earlier keys signed is accepted no more; a lease it may hold is still presumed.
+async fn put(writing: &mut Writing, sidecar: &Enrolled, now: Timestamp) -> Result<(), StoreError> {
+    let used =
+        sql("SELECT kid FROM sidecar_keys WHERE kid = $1 AND (sidecar <> $2 OR withdrawn_at IS NOT NULL)
+                    UNION ALL SELECT kid FROM sidecars WHERE kid = $1 AND id <> $2");
+    if writing.row(used.bind(&sidecar.kid).bind(sidecar.sidecar.as_str())).await?.is_some() {
+        return Err(StoreError::Conflict(format!(
+            "the key id {} is another sidecar's or was withdrawn; make a new key",
+            sidecar.kid
+        )));
+    }
+    let withdraw = sql("UPDATE sidecar_keys SET withdrawn_at = $3
+                        WHERE sidecar = $1 AND kid <> $2 AND withdrawn_at IS NULL");
+    let withdraw = withdraw.bind(sidecar.sidecar.as_str()).bind(&sidecar.kid).bind(now.as_microsecond());
+    writing.run(withdraw).await?;
+    let put = sql("INSERT INTO sidecars (id, kid, public_jwk, enrolled_at) VALUES ($1, $2, $3, $4)
+                   ON CONFLICT (id) DO UPDATE SET kid = excluded.kid, public_jwk = excluded.public_jwk,
+                       enrolled_at = excluded.enrolled_at, revoked_at = NULL, status = NULL");
+    let put = put.bind(sidecar.sidecar.as_str()).bind(&sidecar.kid).bind(&sidecar.public_jwk);
+    writing.run(put.bind(sidecar.enrolled_at.as_microsecond())).await?;
+    Ok(())
+}
+
+async fn find(reading: &mut Reading, sidecar: &SidecarId) -> Result<Option<Enrolled>, StoreError> {
+    let row = reading.row(sql("SELECT * FROM sidecars WHERE id = $1").bind(sidecar.as_str())).await?;
+    row.map(|row| row.enrolled()).transpose()
+}
+
+fn missing(sidecar: &SidecarId) -> StoreError {
+    StoreError::Missing(format!("enrolled sidecar {sidecar}"))
+}
+
+const PRESUME: &str = "UPDATE sidecars SET status = $3,
+        presumed_until = max(coalesce(presumed_until, 0), CAST(unixepoch('subsec') * 1000000 AS INTEGER) + $2)
+    WHERE id = $1 AND revoked_at IS NULL";
+
+const PRESUMED: &str = "SELECT id, presumed_until - CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS runs
+    FROM sidecars WHERE presumed_until > CAST(unixepoch('subsec') * 1000000 AS INTEGER) ORDER BY id";
