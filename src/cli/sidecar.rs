@@ -56,8 +56,16 @@ async fn serve(settings: settings::Sidecar) -> Result<(), Failure> {
         .parse()
         .map_err(|error| Failure::Invalid(format!("{error}")))?;
     let keep = keep(&settings.records)?;
-    let setup =
-        Setup { settings, bound, name, origin: Arc::new(NoOrigin), policies, clock: Clock::system(), keep };
+    let setup = Setup {
+        settings,
+        bound,
+        name,
+        origin: Arc::new(NoOrigin),
+        shared: None,
+        policies,
+        clock: Clock::system(),
+        keep,
+    };
     let running = start::start(setup).await.map_err(|error| unreachable(&error))?;
     let _operators = admin::serve(operators, Arc::clone(running.status()));
     print::narrate(&format!("consentry: sidecar on {}", running.address()));

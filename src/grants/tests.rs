@@ -76,7 +76,7 @@ fn caller() -> Arc<Caller> {
 
 fn grants(lease: &Arc<Lease>) -> Grants {
     let policies = Current::fixed(Policies::embedded().unwrap());
-    Grants::new(Arc::new(Always), Arc::default(), Arc::clone(lease), policies, Clock::system(), 10)
+    Grants::new(Arc::new(Always), None, Arc::default(), Arc::clone(lease), policies, Clock::system(), 10)
 }
 
 #[tokio::test]
@@ -139,7 +139,8 @@ async fn a_lease_is_not_used_before_all_that_is_new_is_applied_and_cut_though_it
     let following = tokio::spawn(follower.run(CancellationToken::new()));
     is_cutting.wait_for(|cutting| *cutting).await.unwrap();
     assert!(!lease.holds());
-    let receipt = source.everywhere(Seq(1), &source.cut_so_far(), |_| ());
+    let before = source.cut_so_far();
+    let receipt = source.everywhere(Seq(1), &before, |_| ());
     let waited_for = tokio::time::timeout(Duration::ZERO, receipt).await;
     assert!(waited_for.is_err(), "{waited_for:?}");
     following.abort();

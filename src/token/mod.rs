@@ -17,5 +17,6 @@ pub mod keys;
 pub mod password;
 pub mod pkce;
 pub mod random;
+pub mod record;
 pub mod seal;
 pub mod verify;
