@@ -12,6 +12,8 @@ mod drift;
 mod names;
 pub mod publish;
 pub mod record;
+#[cfg(test)]
+mod tests;
 mod tier;
 mod watch;
 

@@ -177,19 +177,25 @@ impl Publisher {
     async fn write_facts(&self, mut queue: mpsc::Receiver<Fill>) {
         let mut connected: Option<Commands> = None;
         while let Some(fill) = queue.recv().await {
-            let commands = match connected.take() {
-                Some(commands) => Ok(commands),
-                None => self.reach.commands().await,
-            };
-            let Ok(mut commands) = commands else {
-                // What waits meanwhile is old by then.
-                while queue.try_recv().is_ok() {}
-                tokio::time::sleep(SHORTEST).await;
-                continue;
-            };
-            match self.write_fact(&mut commands, &fill).await {
-                Ok(()) => connected = Some(commands),
-                Err(error) => tracing::debug!(%error, "a fact could not be left in Redis"),
+            // Twice, since the connection may have ended since the last one.
+            for _ in 0..2 {
+                let commands = match connected.take() {
+                    Some(commands) => Ok(commands),
+                    None => self.reach.commands().await,
+                };
+                let Ok(mut commands) = commands else {
+                    // What waits meanwhile is old by then.
+                    while queue.try_recv().is_ok() {}
+                    tokio::time::sleep(SHORTEST).await;
+                    break;
+                };
+                match self.write_fact(&mut commands, &fill).await {
+                    Ok(()) => {
+                        connected = Some(commands);
+                        break;
+                    }
+                    Err(error) => tracing::debug!(%error, "a fact could not be left in Redis"),
+                }
             }
         }
     }
