@@ -30,6 +30,7 @@ mod keys;
 mod limits;
 mod oauth;
 mod restart;
+mod shared_tier;
 mod streaming;
 mod tls;
 

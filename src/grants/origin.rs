@@ -97,7 +97,7 @@ impl Origin for StoreOrigin {
         let before = self.before().await?;
         let installed = self.store.installed(key).await?;
         if let (Some((publisher, as_of)), Some(installed)) = (before, &installed) {
-            publisher.fill(as_of, Fact::Grant(installed.clone()));
+            publisher.fill(as_of, Fact::Grant(Box::new(installed.clone())));
         }
         Ok(installed)
     }
@@ -106,7 +106,7 @@ impl Origin for StoreOrigin {
         let before = self.before().await?;
         let member = self.store.member(key, principal, self.clock.now()).await?;
         if let (Some((publisher, as_of)), Some(member)) = (before, &member) {
-            publisher.fill(as_of, Fact::Member(key.clone(), member.clone()));
+            publisher.fill(as_of, Fact::Member(key.clone(), Box::new(member.clone())));
         }
         Ok(member)
     }

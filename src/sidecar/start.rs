@@ -163,7 +163,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         clock: clock.clone(),
         limits: settings.limits.clone(),
     });
-    let following = watch::Sender::new(Following::default());
+    let following = watch::Sender::default();
     let status = Arc::new(Status {
         sidecar: Arc::clone(&sidecar),
         lease: Arc::clone(&lease),
@@ -174,8 +174,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         streams_cut: Arc::default(),
     });
     let upstreams = upstreams(&settings)?;
-    let workers = bound.start(move |worker| prepare(&sidecar, &upstreams, worker)).await?;
-    let workers = Arc::new(workers);
+    let workers = Arc::new(bound.start(move |worker| prepare(&sidecar, &upstreams, worker)).await?);
     Ok(Running { workers, status, grants, shared, slots, lease, key, origin, clock, writer, following })
 }
 
@@ -274,11 +273,11 @@ impl Running {
             let (origin, slots) = (Arc::clone(&origin), Arc::clone(&slots));
             Box::pin(async move {
                 sidecar.tokens.refresh_keys().await?;
-                if let Some(tier) = shared {
-                    if tier.refresh_keys(&*origin).await? {
-                        // What rests on the signature of a key that was withdrawn may be forged.
-                        slots.strike_all();
-                    }
+                if let Some(tier) = shared
+                    && tier.refresh_keys(&*origin).await?
+                {
+                    // What rests on the signature of a key that was withdrawn may be forged.
+                    slots.strike_all();
                 }
                 Ok(())
             })

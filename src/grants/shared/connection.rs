@@ -269,20 +269,18 @@ impl From<RedisError> for Unreached {
 
 /// The same way of connecting, to another host.
 fn at(host: String, port: u16, like: &ConnectionAddr) -> ConnectionAddr {
-    match like {
-        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
-            ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
-        }
-        _ => ConnectionAddr::Tcp(host, port),
+    if let ConnectionAddr::TcpTls { insecure, tls_params, .. } = like {
+        ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
+    } else {
+        ConnectionAddr::Tcp(host, port)
     }
 }
 
 /// Where a redirection leads: `host:port`, or `:port` on the same host.
 fn moved(node: &str, from: &ConnectionAddr) -> Option<ConnectionAddr> {
     let (host, port) = node.rsplit_once(':')?;
-    let same = match from {
-        ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host.as_str(),
-        _ => return None,
+    let (ConnectionAddr::Tcp(same, _) | ConnectionAddr::TcpTls { host: same, .. }) = from else {
+        return None;
     };
     let host = if host.is_empty() { same } else { host.trim_matches(['[', ']']) };
     Some(at(host.to_owned(), port.parse().ok()?, from))

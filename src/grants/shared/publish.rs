@@ -44,9 +44,9 @@ pub struct Publisher {
 #[derive(Debug, Clone)]
 pub enum Fact {
     /// A grant with its application, or its tombstone.
-    Grant(Installed),
+    Grant(Box<Installed>),
     /// What a principal is to a grant.
-    Member(GrantKey, Member),
+    Member(GrantKey, Box<Member>),
 }
 
 /// The keys for records, as they are now.
@@ -118,10 +118,10 @@ impl Publisher {
         let mut pause = SHORTEST;
         loop {
             let (mut published, began) = (false, tokio::time::Instant::now());
-            if let Err(error) = self.publish(&mut published).await {
-                if published || pause >= LONGEST {
-                    tracing::warn!(%error, "changes are not published in Redis; sidecars hear of them from here alone");
-                }
+            if let Err(error) = self.publish(&mut published).await
+                && (published || pause >= LONGEST)
+            {
+                tracing::warn!(%error, "changes are not published in Redis; sidecars hear of them from here alone");
             }
             if began.elapsed() > LONGEST * 2 {
                 pause = SHORTEST;
@@ -167,7 +167,7 @@ impl Publisher {
             if let Subject::Grant(key) = &change.subject {
                 let as_of = self.store.newest().await?;
                 if let Some(installed) = self.store.installed(key).await? {
-                    self.fill(as_of, Fact::Grant(installed));
+                    self.fill(as_of, Fact::Grant(Box::new(installed)));
                 }
             }
         }
@@ -205,12 +205,12 @@ impl Publisher {
         let (name, record) = match &fill.fact {
             Fact::Grant(installed) => {
                 let name = names.grant(&installed.grant.key);
-                let record = self.signed(&name, fill.as_of, installed)?;
+                let record = self.signed(&name, fill.as_of, &**installed)?;
                 (name, record)
             }
             Fact::Member(grant, member) => {
                 let name = names.member(grant, &member.principal.key);
-                let record = self.signed(&name, fill.as_of, member)?;
+                let record = self.signed(&name, fill.as_of, &**member)?;
                 (name, record)
             }
         };
@@ -344,7 +344,7 @@ impl Log<'_> {
 }
 
 /// Pushes are for sidecars.
-#[expect(clippy::unnecessary_wraps, clippy::needless_pass_by_value, reason = "the library's signature")]
+#[expect(clippy::unnecessary_wraps, reason = "the library's signature")]
 fn ignore(_: PushInfo) -> Result<(), ()> {
     Ok(())
 }
