@@ -59,6 +59,7 @@ const COMMANDS: &[&str] = &[
     "control",
     "sidecar",
     "check",
+    "health",
     "policy",
     "policy check",
     "policy format",

@@ -30,6 +30,7 @@ mod keys;
 mod limits;
 mod oauth;
 mod restart;
+mod roles;
 mod shared_tier;
 mod streaming;
 mod tls;
@@ -38,6 +39,7 @@ mod tls;
 mod browser;
 mod cli;
 mod clients;
+mod deploy;
 mod policy_files;
 mod records;
 

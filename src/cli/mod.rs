@@ -6,12 +6,14 @@ pub mod check;
 pub mod control;
 pub mod dev;
 pub mod failure;
+mod health;
 mod keys;
 mod policies;
 pub mod policy;
 pub mod print;
 mod sealing;
 pub mod sidecar;
+mod sidecars;
 pub mod signals;
 
 use std::path::PathBuf;
@@ -40,6 +42,8 @@ enum Command {
     Sidecar(sidecar::Sidecar),
     /// Check a settings file of a sidecar or a control plane, and its policies
     Check(check::Check),
+    /// Ask a running role whether it is well
+    Health(health::Health),
     /// Check, format, test, show and explain policies
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -47,6 +51,8 @@ enum Command {
     App(app::App),
     /// List and rotate the issuer's signing keys
     Keys(keys::Keys),
+    /// Invite, list and revoke the sidecars of a control plane
+    Sidecars(sidecars::Sidecars),
     /// Print the completions of a shell
     Completions {
         /// Which shell
@@ -88,9 +94,11 @@ impl Command {
             Self::Control(control) => control.run().map(|()| ExitCode::SUCCESS),
             Self::Sidecar(sidecar) => sidecar.run().map(|()| ExitCode::SUCCESS),
             Self::Check(check) => check.run().map(|()| ExitCode::SUCCESS),
+            Self::Health(health) => health.run().map(|()| ExitCode::SUCCESS),
             Self::Policy(policy) => policy.run(),
             Self::App(app) => app.run(),
             Self::Keys(keys) => keys.run().map(|()| ExitCode::SUCCESS),
+            Self::Sidecars(sidecars) => sidecars.run().map(|()| ExitCode::SUCCESS),
             Self::Completions { shell } => completions(shell),
             Self::Man { out } => manual(out.as_deref()),
         }

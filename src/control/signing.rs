@@ -75,10 +75,11 @@ impl Control {
     }
 
     /// The keys for records in the shared tier, as they are whenever it is asked.
-    #[must_use]
-    pub fn record_keys(self: &Arc<Self>) -> Signing {
-        let control = Arc::clone(self);
+    pub(super) fn record_keys(self: &Arc<Self>) -> Signing {
+        // Whoever publishes belongs to it: without this, neither would ever go.
+        let control = Arc::downgrade(self);
         Arc::new(move || {
+            let control = control.upgrade()?;
             let ring = control.ring();
             let signer = ring.keys.signer(Purpose::Record, control.clock.now()).ok()?;
             Some(RecordKeys { signer: Arc::clone(signer), known: Arc::clone(&ring.records) })

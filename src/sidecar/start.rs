@@ -37,6 +37,7 @@ use crate::policy::reload::Current;
 use crate::token::assertion::AssertionSigner;
 use crate::token::keys::{self, KeyError, Purpose, Signer};
 use crate::token::random;
+use crate::token::verify::KeySet;
 
 /// What a sidecar is made of.
 pub struct Setup {
@@ -228,16 +229,16 @@ impl Running {
         }
     }
 
+    /// Struck by a follower.
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> &Arc<SlotClock> {
+        &self.slots
+    }
+
     /// How it stands with the control plane.
     #[must_use]
     pub fn following(&self) -> watch::Receiver<Following> {
         self.following.subscribe()
-    }
-
-    /// Struck by a follower.
-    #[must_use]
-    pub fn slots(&self) -> &Arc<SlotClock> {
-        &self.slots
     }
 
     /// Renewed by a follower.
@@ -263,15 +264,22 @@ impl Running {
         })
     }
 
-    /// Reads the issuer's keys anew, for a follower.
+    /// Reads the issuer's keys anew, for a follower; before that it makes sure that this sidecar's own is among those
+    /// that upstreams know.
     #[must_use]
     pub fn refresh_keys(&self) -> Refresh {
-        let (sidecar, shared) = (Arc::clone(&self.status.sidecar), self.shared.clone());
-        let (origin, slots) = (Arc::clone(&self.origin), Arc::clone(&self.slots));
+        let (sidecar, origin) = (Arc::clone(&self.status.sidecar), Arc::clone(&self.origin));
+        let (key, clock) = (self.key.clone(), self.clock.clone());
+        let (shared, slots) = (self.shared.clone(), Arc::clone(&self.slots));
         Arc::new(move || {
-            let (sidecar, shared) = (Arc::clone(&sidecar), shared.clone());
-            let (origin, slots) = (Arc::clone(&origin), Arc::clone(&slots));
+            let (sidecar, origin) = (Arc::clone(&sidecar), Arc::clone(&origin));
+            let (key, clock) = (key.clone(), clock.clone());
+            let (shared, slots) = (shared.clone(), Arc::clone(&slots));
             Box::pin(async move {
+                let known = KeySet::parse(&origin.keys().await?);
+                if !known.is_ok_and(|keys| keys.contains(&key.kid)) {
+                    publish(&*origin, &key, &clock).await?;
+                }
                 sidecar.tokens.refresh_keys().await?;
                 if let Some(tier) = shared
                     && tier.refresh_keys(&*origin).await?

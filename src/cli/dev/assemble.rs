@@ -208,8 +208,7 @@ async fn start_control(common: &Common, sidecar: SocketAddr, dev: &Dev) -> Resul
 /// Who leaves grants in the shared tier, if there is one.
 async fn publisher(common: &Common, control: &Arc<Control>) -> Result<Option<Arc<Publisher>>, Failure> {
     let Some(reach) = &common.shared else { return Ok(None) };
-    let (reach, store) = (Arc::clone(reach), Arc::clone(&common.store));
-    Ok(Some(Publisher::new(reach, store, control.record_keys(), LEASE).await?))
+    Ok(Some(control.publish(Arc::clone(reach), LEASE).await?))
 }
 
 /// The sidecars are replicas of one: each takes the calls that the first one's address is for.

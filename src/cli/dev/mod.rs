@@ -16,7 +16,7 @@ use super::{Failure, print, signals};
 use crate::config::redis::Redis;
 use crate::demo::ready::Ready;
 use crate::demo::story::Walkthrough;
-use crate::grants::shared::{self, Reach};
+use crate::grants::shared::Reach;
 use crate::observe::log;
 use assemble::World;
 
@@ -92,9 +92,7 @@ impl Dev {
 
     /// How the shared tier is reached, if there is to be one.
     fn shared(&self) -> Result<Option<Arc<Reach>>, Failure> {
-        let Some(url) = &self.redis else { return Ok(None) };
-        let opened = shared::open(&Redis::at(url.clone()));
-        opened.map(|reach| Some(Arc::new(reach))).map_err(|error| Failure::Invalid(error.to_string()))
+        super::sidecar::reach(self.redis.clone().map(Redis::at).as_ref())
     }
 
     fn policies(&self) -> Option<PathBuf> {
