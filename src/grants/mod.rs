@@ -1,7 +1,7 @@
 //! PIP in motion: a grant on its way to a decision.
 //!
 //! Comes in: a [`Caller`]. Goes out: its [`Standing`], the compiled grant with the caller's session in it, or why
-//! there is none. Facts are looked for nearest first (`near`: moka in this process; then `origin`), and whatever is
+//! there is none. Facts are looked for nearest first (`near`: moka in this process; [`shared`]: Redis; then [`origin`]), and whatever is
 //! found is used only as long as the slot clock ([`slots`]) has not struck for it and the lease ([`lease`]) runs.
 //! Nothing here writes a grant.
 
@@ -12,6 +12,7 @@ pub mod follow;
 pub mod lease;
 mod near;
 pub mod origin;
+pub mod shared;
 pub mod slots;
 pub mod source;
 mod standing;
@@ -34,6 +35,18 @@ use lease::Lease;
 use origin::{Origin, OriginError};
 use slots::SlotClock;
 
+/// What the slot clock and the flights are built on. The tests compile both a second time on loom's primitives and a
+/// few slots, to go through every order in which threads can meet.
+mod sync {
+    pub(super) use std::hash::RandomState as Hashing;
+    pub(super) use std::sync::Arc;
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+
+    pub(super) use parking_lot::Mutex;
+
+    pub(super) const SLOTS: usize = 1 << 16;
+}
+
 /// The way to a grant.
 pub struct Grants {
     near: Near,
@@ -45,12 +58,14 @@ pub struct Grants {
 }
 
 /// Where a standing came from, for the record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
     /// It was held with the caller's token.
     Held,
     /// From this process's cache.
     Near,
+    /// From Redis.
+    Shared,
     /// From the control plane or the store.
     Origin,
 }
@@ -62,6 +77,7 @@ impl Tier {
         match self {
             Self::Held => "held",
             Self::Near => "near",
+            Self::Shared => "shared",
             Self::Origin => "origin",
         }
     }
@@ -95,13 +111,14 @@ impl Grants {
     #[must_use]
     pub fn new(
         origin: Arc<dyn Origin>,
+        shared: Option<Arc<shared::Tier>>,
         slots: Arc<SlotClock>,
         lease: Arc<Lease>,
         policies: Arc<Current>,
         clock: Clock,
         capacity: u64,
     ) -> Self {
-        let near = Near::new(origin, Arc::clone(&slots), capacity);
+        let near = Near::new(origin, shared, Arc::clone(&slots), capacity);
         Self { near, slots, lease, policies, clock, given: Mutex::default() }
     }
 
@@ -204,8 +221,8 @@ impl Grants {
         let compiled = grant.compiled(installed, &policies);
         let seal = self.slots.seal(&near::subjects(&key, &caller.principal), since);
         let standing = Standing::new(installed, &compiled, &member, caller, seal);
-        let tier = if first == Tier::Origin || second == Tier::Origin { Tier::Origin } else { Tier::Near };
-        Ok((Arc::new(standing), tier))
+        // Of the two facts the one from further away.
+        Ok((Arc::new(standing), first.max(second)))
     }
 
     fn usable(&self, installed: &Installed, member: &Member, caller: &Caller) -> Result<(), NoStanding> {

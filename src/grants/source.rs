@@ -15,8 +15,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::acknowledge::{Acknowledgements, Confirmation, CutBefore, Receipt};
 use super::changed::ChangedAt;
-use super::follow::BEATS_A_LEASE;
 use super::follow::news::{ChangeLog, FollowError, News, Place, Report, Snapshot};
+use super::follow::{BEATS_A_LEASE, PRESUMED_LEASES};
 use crate::model::change::Epoch;
 use crate::model::id::{Seq, SidecarId};
 use crate::model::time::{Clock, boot_milliseconds};
@@ -180,12 +180,13 @@ impl Source {
         let (now, lease) = (boot_milliseconds(), milliseconds(self.lease));
         let presumed = self.presumed.lock().get(&report.sidecar).copied().unwrap_or(0);
         let first = report.place.is_none();
-        if self.apart && (first || presumed < now.saturating_add(lease.saturating_mul(2))) {
+        if self.apart && (first || presumed < now.saturating_add(lease.saturating_mul(PRESUMED_LEASES))) {
             let lasts = SignedDuration::try_from(self.lease.saturating_mul(3)).unwrap_or(SignedDuration::MAX);
             self.store.presume(&report.sidecar, lasts, &self.status(report)).await?;
             self.presumed.lock().insert(report.sidecar.clone(), now.saturating_add(lease.saturating_mul(3)));
         }
-        self.acknowledgements.expect(&report.sidecar, boot_milliseconds().saturating_add(lease));
+        let presumed = lease.saturating_mul(PRESUMED_LEASES);
+        self.acknowledgements.expect(&report.sidecar, boot_milliseconds().saturating_add(presumed));
         Ok(())
     }
 

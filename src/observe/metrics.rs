@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::shared::SharedCounts;
 use crate::model::decision::Decision;
 
 /// A sidecar's metrics. Calls are counted by the writer of decision records, off the path of the call.
@@ -25,6 +26,7 @@ pub struct Metrics {
     streams_cut: Gauge<u64, AtomicU64>,
     ready: Gauge<u64, AtomicU64>,
     policy_problem: Gauge<u64, AtomicU64>,
+    shared: SharedCounts,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -52,6 +54,7 @@ impl Metrics {
             streams_cut: Gauge::default(),
             ready: Gauge::default(),
             policy_problem: Gauge::default(),
+            shared: SharedCounts::default(),
         };
         metrics.register();
         Arc::new(metrics)
@@ -68,6 +71,7 @@ impl Metrics {
             streams_cut,
             ready,
             policy_problem,
+            shared,
         } = self;
         registry.register("calls", "Calls by how they ended", calls.clone());
         registry.register(
@@ -93,6 +97,7 @@ impl Metrics {
             "1 when the policy files on disk are refused",
             policy_problem.clone(),
         );
+        shared.register(registry);
     }
 
     /// Counts calls. Neighbours that ended alike are looked up together.
@@ -114,6 +119,12 @@ impl Metrics {
             let own = [took.read, took.identify, took.find, took.decide, took.assume].iter().sum();
             self.before_upstream.observe(seconds(own));
         }
+    }
+
+    /// What is counted of the shared tier, to be counted into.
+    #[must_use]
+    pub fn shared(&self) -> &SharedCounts {
+        &self.shared
     }
 
     /// Counts a call that was refused since no record could be kept of it.

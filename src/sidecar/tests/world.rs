@@ -146,6 +146,7 @@ impl World {
             bound: BoundWorkers::new(ListenerSettings::new((Ipv4Addr::LOCALHOST, 0).into())).unwrap(),
             name: "alone".parse().unwrap(),
             origin: Arc::clone(&facts) as Arc<dyn Origin>,
+            shared: None,
             policies: Current::fixed(Policies::embedded().unwrap()),
             clock,
             keep: Box::new(Onto(Arc::clone(&shelf))),
