@@ -19,7 +19,7 @@ mod tests;
 use std::sync::{Arc, Weak};
 
 pub use near::Near;
-pub use standing::{Held, Named, Standing};
+pub use standing::{Held, Standing};
 
 use parking_lot::Mutex;
 
@@ -145,7 +145,7 @@ impl Grants {
         self.lease.holds()
             && !standing.has_ended()
             && self.slots.unchanged(standing.seal())
-            && self.policies.is(standing.policies())
+            && self.policies.generation() == standing.generation()
             && standing.ends_at().is_none_or(|end| self.clock.now() < end)
     }
 
@@ -191,7 +191,7 @@ impl Grants {
         let key = caller.grant();
         // The order matters: the clock is read before the policies and the facts are.
         let since = self.slots.now();
-        let policies = self.policies.policies();
+        let (generation, policies) = self.policies.load();
         let (grant, first) = self.near.grant(&key).await?;
         let (member, second) = self.near.member(&key, &caller.principal).await?;
         let (Some(grant), Some(member)) = (grant, member) else {
@@ -201,7 +201,7 @@ impl Grants {
         self.usable(installed, &member, caller)?;
         let compiled = grant.compiled(installed, &policies);
         let seal = self.slots.seal(&near::subjects(&key, &caller.principal), since);
-        let standing = Standing::new(installed, &compiled, &member, caller, seal);
+        let standing = Standing::new(installed, &compiled, &member, caller, (seal, generation));
         let tier = if first == Tier::Origin || second == Tier::Origin { Tier::Origin } else { Tier::Near };
         Ok((Arc::new(standing), tier))
     }

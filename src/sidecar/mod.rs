@@ -1,6 +1,6 @@
 //! PEP: the sidecar. One request comes in; it is forwarded with the user's assumed identity, or refused.
 //!
-//! The whole life of a call stands in `Worker::pass`, each step's output the next step's input. A step that fails
+//! The whole life of a call stands in `Worker::begin` and `Worker::pass`, each step's output the next step's input. A step that fails
 //! ends in a `Refusal`; there is no other way out, and every way out leaves a record.
 
 mod adapter;
@@ -22,9 +22,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Body as _;
 
 use crate::config::sidecar::Limits;
@@ -39,24 +38,23 @@ use crate::net::watch::Exchange;
 use crate::observe::metrics::Metrics;
 use crate::observe::records::Records;
 use crate::policy::{self, Surroundings};
-use adapter::{Asked, Head, NotUnderstood, Reading};
+use adapter::{Asked, Head, NotUnderstood, Parameters, Reading};
 use assume::Identities;
 use forward::Upstreams;
-use identify::{Known, Tokens};
-use record::{Entry, Ids, Ledger, Phase};
+use identify::{Known, Recent, Tokens};
+use record::{Desk, Id, Ledger, Phase};
 use refuse::{Place, Refusal};
 use route::{Route, Routes};
 
 /// What all workers of a sidecar share.
 pub(super) struct Sidecar {
-    name: Arc<str>,
     issuer: String,
     public_url: String,
     routes: Routes,
     tokens: Tokens,
     grants: Arc<Grants>,
     identities: Identities,
-    records: Records<Entry>,
+    records: Records,
     metrics: Arc<Metrics>,
     clock: Clock,
     limits: Limits,
@@ -66,7 +64,8 @@ pub(super) struct Sidecar {
 pub(super) struct Worker {
     sidecar: Arc<Sidecar>,
     upstreams: Upstreams,
-    ids: Ids,
+    desk: Desk,
+    recent: Recent,
 }
 
 impl Worker {
@@ -76,21 +75,25 @@ impl Worker {
         request: Request<Inbound>,
         exchange: Exchange,
     ) -> Response<Answer> {
-        let sidecar = &self.sidecar;
-        let (head, body) = request.into_parts();
+        let sidecar = &*self.sidecar;
         let Ok(place) = sidecar.records.claim() else {
             sidecar.metrics.count_unrecorded();
-            return self.unrecorded(&head);
+            return self.unrecorded(&request);
         };
-        let mut ledger = Ledger::open(place, &self.ids, sidecar.clock.now(), &sidecar.name, &head);
+        let mut ledger = Ledger::open(place, &self.desk, sidecar.clock.now(), &request);
         let mut seen = Seen::default();
-        let mut response = match self.pass(head, body, &exchange, &mut ledger, &mut seen).await {
-            Ok(Passed::Forwarded(response)) => {
-                ledger.end(Outcome::Forwarded, "ok", response.status());
-                response
+        // It stays where it is until it is sent: what an async function takes by value is copied with each call.
+        let mut request = Some(request);
+        let passed = match self.begin(&mut request, &mut ledger, &mut seen) {
+            Ok(Begun::Understood(understood)) => {
+                self.pass(understood, &mut request, &exchange, &mut ledger, &mut seen).await
             }
-            Ok(Passed::Answered(response)) => {
-                ledger.end(Outcome::Answered, "ok", response.status());
+            Ok(Begun::Answered(response)) => Ok((response, Outcome::Answered)),
+            Err(refusal) => Err(refusal),
+        };
+        let mut response = match passed {
+            Ok((response, outcome)) => {
+                ledger.end(outcome, "ok", response.status());
                 response
             }
             Err(refusal) => {
@@ -103,49 +106,69 @@ impl Worker {
         response
     }
 
-    /// The life of a call.
-    async fn pass(
+    /// What can be known of a request at once: its one spelling, its route, what it asks for, and who asks.
+    fn begin(
         &self,
-        head: Parts,
-        body: Inbound,
-        exchange: &Exchange,
-        ledger: &mut Ledger,
+        request: &mut Option<Request<Inbound>>,
+        ledger: &mut Ledger<'_>,
         seen: &mut Seen,
-    ) -> Result<Passed, Refusal> {
-        let sidecar = &self.sidecar;
-        // The one spelling of the request: policy and upstream see the same bytes.
-        let candidate = canonical::read(&head, &body).map_err(Refusal::Malformed)?;
-        seen.target = head.uri.path_and_query().cloned();
+    ) -> Result<Begun<'_>, Refusal> {
+        let sidecar = &*self.sidecar;
+        let request = request.as_mut().ok_or(Refusal::Internal)?;
+        // Policy and upstream see the same bytes.
+        let candidate = canonical::read(request).map_err(Refusal::Malformed)?;
+        seen.target = request.uri().path_and_query().cloned();
         if let Some(answer) =
-            metadata::answer(&head.method, candidate.path(), &sidecar.public_url, &sidecar.issuer)
+            metadata::answer(request.method(), candidate.path(), &sidecar.public_url, &sidecar.issuer)
         {
-            return Ok(Passed::Answered(answer));
+            return Ok(Begun::Answered(answer));
         }
         let route = sidecar.routes.find(candidate.path()).ok_or(Refusal::NoRoute)?;
-        ledger.routed(&route.template);
-        let (mut head, canonical) = self.admit(head, candidate, route)?;
+        ledger.routed(&route.recorded);
+        let canonical = admit(request, candidate, route)?;
+        let parameters = parameters(route, &canonical)?;
+        let has_body = !request.body().is_end_stream();
+        let asking = asking(&canonical, request.headers(), has_body, &parameters);
+        let reading = route.adapter.read(&asking).map_err(Refusal::NotUnderstood)?;
+        ledger.lap(Phase::Read);
+        let acs = route.adapter.takes_acs_bearer();
+        let now = ledger.at().as_second();
+        let known = sidecar.tokens.identify(&self.recent, request.headers(), acs, now)?;
+        ledger.lap(Phase::Identify);
+        ledger.identified(&known.recorded);
+        seen.known = Some(known);
+        Ok(Begun::Understood(Understood { route, canonical, reading }))
+    }
 
-        // What it asks for, and who asks.
-        let identify = || sidecar.tokens.identify(&head.headers, route.adapter.takes_acs_bearer());
-        let (asked, known, body) = self.read(route, &canonical, &head, body, identify, ledger).await?;
-        let caller = Arc::clone(&known.caller);
-        let call = asked.by(&caller.principal.account);
-        ledger.identified(&caller);
+    /// The life of a call, from there on.
+    async fn pass(
+        &self,
+        Understood { route, canonical, reading }: Understood<'_>,
+        request: &mut Option<Request<Inbound>>,
+        exchange: &Exchange,
+        ledger: &mut Ledger<'_>,
+        seen: &mut Seen,
+    ) -> Result<(Response<Answer>, Outcome), Refusal> {
+        let sidecar = &*self.sidecar;
+        let known = seen.known.as_ref().ok_or(Refusal::Internal)?;
+        let asked = match reading {
+            Reading::Asked(asked) => asked,
+            // Boxed, as what is not on every call's way.
+            Reading::NeedsBody => Box::pin(self.read_body(route, &canonical, request, ledger)).await?,
+        };
+        let call = asked.by(&known.caller.principal.account);
         ledger.called(&call);
-        seen.known = Some(Arc::clone(&known));
-        headers::strip_credentials(&mut head.headers, &canonical);
 
         // What the account has granted.
         let (standing, tier) =
-            sidecar.grants.find(&caller, &known.held).await.map_err(Refusal::NoStanding)?;
+            sidecar.grants.find(&known.caller, &known.held).await.map_err(Refusal::NoStanding)?;
         ledger.found(&standing, tier);
-        seen.standing = Some(Arc::clone(&standing));
-        ledger.lap(Phase::Find);
+        let standing = &*seen.standing.insert(standing);
 
-        // Whether policy allows it.
+        // Whether policy allows it. (The time of day is read again if something was waited for.)
         let around = Surroundings {
             ip: exchange.peer().address.ip(),
-            time: sidecar.clock.now(),
+            time: if ledger.has_waited() { sidecar.clock.now() } else { ledger.at() },
             method: canonical.method().as_str(),
             host: canonical.host(),
             path: canonical.path(),
@@ -155,91 +178,96 @@ impl Worker {
             Refusal::Denied(denial)
         })?;
         ledger.permitted(&permit);
-        ledger.lap(Phase::Decide);
 
         // What the upstream will see of the caller.
-        let request = (canonical.method().as_str(), canonical.path());
+        let spelled = (canonical.method().as_str(), canonical.path());
         let now = around.time.as_second();
-        let identity = sidecar.identities.assume(&permit, &known, &standing, route, request, now)?;
+        let identity = sidecar.identities.assume(&permit, known, standing, route, spelled, now)?;
+        forward::shape(request.as_mut().ok_or(Refusal::Internal)?, &canonical, identity, ledger);
         ledger.lap(Phase::Assume);
 
-        let outgoing = forward::request(&canonical, head, body, &identity, ledger);
         let response =
-            self.upstreams.forward(permit, &sidecar.grants, &standing, route, outgoing, exchange).await;
+            self.upstreams.forward(permit, &sidecar.grants, standing, route, request, exchange).await;
         ledger.lap(Phase::Forward);
-        response.map(Passed::Forwarded)
+        response.map(|response| (response, Outcome::Forwarded))
     }
 
-    /// The request as the route takes it, with clean headers.
-    fn admit(
-        &self,
-        mut head: Parts,
-        candidate: canonical::Candidate,
-        route: &Route,
-    ) -> Result<(Parts, Canonical), Refusal> {
-        let rules = Rules {
-            normalise: route.normalise,
-            websocket: route.websocket,
-            body_on_any_method: route.body_on_any_method,
-        };
-        let canonical = candidate.admit(rules).map_err(Refusal::Malformed)?;
-        headers::clean_request(&mut head.headers, &canonical, head.version).map_err(Refusal::Malformed)?;
-        Ok((head, canonical))
-    }
-
-    /// What is asked for, and by whom. The body is read only where nothing else says it, and only for a caller who
-    /// is known: nobody else can make a sidecar hold one.
-    async fn read(
+    /// What is asked for, where only the body says it. It is read only for a caller who is known: nobody else can make
+    /// a sidecar hold one.
+    async fn read_body(
         &self,
         route: &Route,
         canonical: &Canonical,
-        head: &Parts,
-        body: Inbound,
-        identify: impl FnOnce() -> Result<Arc<Known>, Refusal>,
-        ledger: &mut Ledger,
-    ) -> Result<(Asked, Arc<Known>, Inbound), Refusal> {
-        let not_text = NotUnderstood::Malformed { what: "a part of the path", expected: "text once decoded" };
-        let parameters = route.parameters(canonical.path()).map_err(|_| Refusal::NotUnderstood(not_text))?;
-        let asking = Head {
-            method: canonical.method(),
-            query: canonical.query(),
-            headers: &head.headers,
-            has_body: !body.is_end_stream(),
-            parameters: &parameters,
-        };
-        let reading = route.adapter.read(&asking).map_err(Refusal::NotUnderstood)?;
+        request: &mut Option<Request<Inbound>>,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<Asked, Refusal> {
+        let request = request.as_mut().ok_or(Refusal::Internal)?;
+        let body = std::mem::replace(request.body_mut(), Inbound::empty());
+        let has_body = !body.is_end_stream();
+        let bytes = body.read(self.sidecar.limits.body_to_decide).await.map_err(Refusal::Body)?;
+        *request.body_mut() = Inbound::from(bytes.clone());
+        let parameters = parameters(route, canonical)?;
+        let asking = asking(canonical, request.headers(), has_body, &parameters);
+        let asked = route.adapter.read_with_body(&asking, &bytes).map_err(Refusal::NotUnderstood)?;
         ledger.lap(Phase::Read);
-        let known = identify()?;
-        ledger.lap(Phase::Identify);
-        match reading {
-            Reading::Asked(asked) => Ok((asked, known, body)),
-            Reading::NeedsBody => {
-                // Boxed, as what is not on every call's way: the size of this future is copied with each call.
-                let reading = Box::pin(body.read(self.sidecar.limits.body_to_decide));
-                let bytes = reading.await.map_err(Refusal::Body)?;
-                let asked = route.adapter.read_with_body(&asking, &bytes).map_err(Refusal::NotUnderstood)?;
-                ledger.lap(Phase::Read);
-                Ok((asked, known, Inbound::from(bytes)))
-            }
-        }
+        ledger.waited();
+        Ok(asked)
     }
 
-    fn unrecorded(&self, head: &Parts) -> Response<Answer> {
+    fn unrecorded(&self, request: &Request<Inbound>) -> Response<Answer> {
         let seen = Seen::default();
-        let id = self.ids.decision(self.sidecar.clock.now());
-        let (mut response, _, _) = Refusal::Unrecorded.answer(&seen.place(&self.sidecar), id);
-        record::mark(id, response.headers_mut());
-        tracing::debug!(method = %head.method, "a call was refused since no record could be kept of it");
+        let id = Id::new(&self.desk, self.sidecar.clock.now());
+        let (mut response, _, _) = Refusal::Unrecorded.answer(&seen.place(&self.sidecar), &id);
+        id.mark(response.headers_mut());
+        tracing::debug!(method = %request.method(), "a call was refused since no record could be kept of it");
         response
     }
 }
 
-/// How a call that was not refused went.
-enum Passed {
-    /// To the upstream; this is its answer.
-    Forwarded(Response<Answer>),
+/// A request that was begun.
+enum Begun<'w> {
+    /// It is a call.
+    Understood(Understood<'w>),
     /// The sidecar itself knows the answer.
     Answered(Response<Answer>),
+}
+
+/// A call, as far as it is known without waiting.
+struct Understood<'w> {
+    route: &'w Route,
+    canonical: Canonical,
+    reading: Reading,
+}
+
+/// The request as the route takes it, with clean headers.
+fn admit(
+    request: &mut Request<Inbound>,
+    candidate: canonical::Candidate,
+    route: &Route,
+) -> Result<Canonical, Refusal> {
+    let rules = Rules {
+        normalise: route.normalise,
+        websocket: route.websocket,
+        body_on_any_method: route.body_on_any_method,
+    };
+    let canonical = candidate.admit(rules).map_err(Refusal::Malformed)?;
+    let version = request.version();
+    headers::clean_request(request.headers_mut(), &canonical, version).map_err(Refusal::Malformed)?;
+    Ok(canonical)
+}
+
+fn parameters<'a>(route: &'a Route, canonical: &'a Canonical) -> Result<Parameters<'a>, Refusal> {
+    let not_text = NotUnderstood::Malformed { what: "a part of the path", expected: "text once decoded" };
+    route.parameters(canonical.path()).map_err(|_| Refusal::NotUnderstood(not_text))
+}
+
+fn asking<'a>(
+    canonical: &'a Canonical,
+    headers: &'a HeaderMap,
+    has_body: bool,
+    parameters: &'a Parameters<'a>,
+) -> Head<'a> {
+    Head { method: canonical.method(), query: canonical.query(), headers, has_body, parameters }
 }
 
 /// What a refusal can say about a call, as far as the call got.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::config::route::{Assume, PathTemplate, Route as Settings, Segment};
+use crate::observe::line::Piece;
 
 use super::adapter::{self, Adapter, Parameters};
 
@@ -11,8 +12,8 @@ use super::adapter::{self, Adapter, Parameters};
 pub(super) struct Route {
     /// Its place in the table.
     pub(super) index: usize,
-    /// Its template, for records.
-    pub(super) template: Arc<str>,
+    /// Its template, as records say it.
+    pub(super) recorded: Piece,
     segments: Vec<Segment>,
     /// How its requests are read.
     pub(super) adapter: Box<dyn Adapter>,
@@ -63,7 +64,7 @@ impl Route {
         let upstream: Arc<str> = Arc::from(settings.upstream.get_ref().as_str());
         Ok(Self {
             index,
-            template: Arc::from(template.to_string()),
+            recorded: Piece::of(|line| line.text(r#""route":"#, &template.to_string())),
             segments: template.segments().to_vec(),
             adapter: adapter::for_route(settings.reading()?),
             assume: settings.assume,
