@@ -142,8 +142,13 @@ impl Grants {
     /// lease runs, the policies are the current ones, and the grant has not come to its own end.
     #[must_use]
     pub fn still(&self, standing: &Standing) -> bool {
-        self.lease.holds()
-            && !standing.has_ended()
+        self.lease.holds() && self.unchanged(standing)
+    }
+
+    /// The same but for the lease, for who asks about that at the same moment by [`Grants::ending`].
+    #[must_use]
+    pub fn unchanged(&self, standing: &Standing) -> bool {
+        !standing.has_ended()
             && self.slots.unchanged(standing.seal())
             && self.policies.generation() == standing.generation()
             && standing.ends_at().is_none_or(|end| self.clock.now() < end)

@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, Request, Response, Uri};
+use http::{HeaderName, Request, Uri};
 
 use super::assume::Identity;
 use super::record::Ledger;
 use super::refuse::Refusal;
 use super::route::Route;
 use crate::grants::{Grants, Standing};
-use crate::net::body::{Answer, Inbound};
+use crate::net::body::Inbound;
 use crate::net::canonical::Canonical;
 use crate::net::headers::replace_credentials;
 use crate::net::upstream::Upstream;
-use crate::net::watch::{Cut, Exchange};
+use crate::net::watch::Cut;
 use crate::policy::Permit;
 
 /// A worker's ways to the upstreams, by name. There are few: looking through them is quicker than a table.
@@ -29,7 +29,11 @@ pub(super) fn shape(
     ledger: &Ledger<'_>,
 ) {
     request.method_mut().clone_from(canonical.method());
-    *request.uri_mut() = Uri::from(canonical.target().clone());
+    // A request that names path and query alone, in their one spelling, is as it must be.
+    let (uri, target) = (request.uri_mut(), canonical.target());
+    if uri.authority().is_some() || uri.path_and_query() != Some(target) {
+        *uri = Uri::from(target.clone());
+    }
     let headers = request.headers_mut();
     replace_credentials(headers, canonical, identity.authorization);
     ledger.mark(headers);
@@ -37,32 +41,31 @@ pub(super) fn shape(
 }
 
 impl Upstreams {
-    /// Sends it, if what was decided on still holds at this very moment. The permit is used up.
+    /// The way to the route's upstream, and what cuts what goes it. The permit is used up: one permit, one request.
     ///
-    /// Dropping the future before it is done closes the upstream connection; the request may have been received.
-    pub(super) async fn forward(
+    /// There is none if what was decided on does not hold at this very moment; whether the lease runs is what the cut
+    /// is asked right before the request is written.
+    pub(super) fn way(
         &self,
         permit: Permit,
         grants: &Grants,
         standing: &Arc<Standing>,
         route: &Route,
-        request: &mut Option<Request<Inbound>>,
-        exchange: &Exchange,
-    ) -> Result<Response<Answer>, Refusal> {
+    ) -> Result<(&Upstream, Cut), Refusal> {
         drop(permit);
-        let (_, upstream) =
-            self.0.iter().find(|(name, _)| *name == route.upstream).ok_or(Refusal::Internal)?;
-        if !grants.still(standing) {
+        let way = self.0.iter().find(|(name, _)| *name == route.upstream);
+        let (_, upstream) = way.ok_or(Refusal::Internal)?;
+        if !grants.unchanged(standing) {
             return Err(Refusal::Unavailable(
                 "the grant has changed while the call was under way".to_owned(),
             ));
         }
-        let cut = Cut::when(grants.ending(standing));
-        upstream.send(request, exchange, Some(&cut)).await.map_err(Refusal::Upstream)
+        Ok((upstream, Cut::when(grants.ending(standing))))
     }
 }
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The header of W3C Trace Context that says which trace a request belongs to.
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The header in which every answer and every forwarded request carries the decision's id.
 pub(super) const DECISION: HeaderName = HeaderName::from_static("x-consentry-decision");

@@ -78,24 +78,25 @@ impl Tokens {
     }
 
     /// The caller that the request's bearer token proves (RFC 6750 §2.1). With `acs`, the token may stand in
-    /// `x-acs-bearer-token` instead. `now` in seconds since 1970.
+    /// `x-acs-bearer-token` instead. `now` in seconds since 1970. Also answers whether the caller was at hand.
     pub(super) fn identify(
         &self,
         recent: &Recent,
         headers: &HeaderMap,
         acs: bool,
         now: i64,
-    ) -> Result<Arc<Known>, Refusal> {
+    ) -> Result<(Arc<Known>, bool), Refusal> {
         let token = bearer(headers, acs)?;
-        let known = match recent.get(token, self.generation.load(Ordering::SeqCst)) {
-            Some(known) => known,
+        let at_hand = recent.get(token, self.generation.load(Ordering::SeqCst));
+        let identified = match at_hand {
+            Some(known) => (known, true),
             None => {
                 let known = self.remembered_or_verified(token, now)?;
                 recent.put(&known);
-                known
+                (known, false)
             }
         };
-        if now < known.caller.expires_at { Ok(known) } else { Err(Refusal::TokenExpired) }
+        if now < identified.0.caller.expires_at { Ok(identified) } else { Err(Refusal::TokenExpired) }
     }
 
     fn remembered_or_verified(&self, token: &str, now: i64) -> Result<Arc<Known>, Refusal> {

@@ -1,6 +1,6 @@
 //! PEP: the sidecar. One request comes in; it is forwarded with the user's assumed identity, or refused.
 //!
-//! The whole life of a call stands in `Worker::begin` and `Worker::pass`, each step's output the next step's input. A step that fails
+//! The whole life of a call stands in `Worker::handle`, each step's output the next step's input. A step that fails
 //! ends in a `Refusal`; there is no other way out, and every way out leaves a record.
 
 mod adapter;
@@ -28,13 +28,15 @@ use hyper::body::Body as _;
 
 use crate::config::sidecar::Limits;
 use crate::grants::{Grants, Standing};
+use crate::model::call::Call;
 use crate::model::decision::Outcome;
 use crate::model::time::Clock;
 use crate::net::body::{Answer, Inbound};
 use crate::net::canonical::{self, Canonical, Rules};
 use crate::net::headers;
 use crate::net::listener::Abandoned;
-use crate::net::watch::Exchange;
+use crate::net::upstream::Upstream;
+use crate::net::watch::{Cut, Exchange};
 use crate::observe::metrics::Metrics;
 use crate::observe::records::Records;
 use crate::policy::{self, Surroundings};
@@ -70,40 +72,61 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Answers one request, whatever it is.
-    pub(super) async fn handle(
+    ///
+    /// All is in one future, and others in it only where something may be waited for: a future is copied into the one
+    /// that awaits it, with each call.
+    pub(super) fn handle(
         self: Rc<Self>,
         request: Request<Inbound>,
         exchange: Exchange,
-    ) -> Response<Answer> {
-        let sidecar = &*self.sidecar;
-        let Ok(place) = sidecar.records.claim() else {
-            sidecar.metrics.count_unrecorded();
-            return self.unrecorded(&request);
-        };
-        let mut ledger = Ledger::open(place, &self.desk, sidecar.clock.now(), &request);
-        let mut seen = Seen::default();
-        // It stays where it is until it is sent: what an async function takes by value is copied with each call.
+    ) -> impl Future<Output = Response<Answer>> {
+        // It stays where it is until it is sent.
         let mut request = Some(request);
-        let passed = match self.begin(&mut request, &mut ledger, &mut seen) {
-            Ok(Begun::Understood(understood)) => {
-                self.pass(understood, &mut request, &exchange, &mut ledger, &mut seen).await
-            }
-            Ok(Begun::Answered(response)) => Ok((response, Outcome::Answered)),
-            Err(refusal) => Err(refusal),
-        };
-        let mut response = match passed {
-            Ok((response, outcome)) => {
-                ledger.end(outcome, "ok", response.status());
-                response
-            }
-            Err(refusal) => {
-                let (response, outcome, code) = refusal.answer(&seen.place(sidecar), ledger.id());
-                ledger.end(outcome, code, response.status());
-                response
-            }
-        };
-        ledger.mark(response.headers_mut());
-        response
+        async move {
+            let sidecar = &*self.sidecar;
+            let Ok(place) = sidecar.records.claim() else {
+                return self.unrecorded();
+            };
+            let mut ledger = Ledger::open(place, &self.desk, sidecar.clock.now(), request.as_ref());
+            let mut seen = Seen::default();
+            let passed = 'life: {
+                let (understood, reading) = match self.begin(&mut request, &mut ledger, &mut seen) {
+                    Ok(Begun::Understood(understood, reading)) => (understood, reading),
+                    Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered)),
+                    Err(refusal) => break 'life Err(refusal),
+                };
+                let asked = match reading {
+                    Reading::Asked(asked) => asked,
+                    // Boxed, as what is not on every call's way.
+                    Reading::NeedsBody => {
+                        match Box::pin(self.read_body(&understood, &mut request, &mut ledger)).await {
+                            Ok(asked) => asked,
+                            Err(refusal) => break 'life Err(refusal),
+                        }
+                    }
+                };
+                let Some(known) = &seen.known else { break 'life Err(Refusal::Internal) };
+                let call = asked.by(&known.caller.principal.account);
+                ledger.called(&call);
+                // What the account has granted.
+                match sidecar.grants.find(&known.caller, &known.held).await {
+                    Ok((standing, tier)) => {
+                        ledger.found(&standing, tier);
+                        seen.standing = Some(standing);
+                    }
+                    Err(none) => break 'life Err(Refusal::NoStanding(none)),
+                }
+                let way = self.decide(&understood, &call, &seen, &mut request, &exchange, &mut ledger);
+                let (upstream, cut) = match way {
+                    Ok(way) => way,
+                    Err(refusal) => break 'life Err(refusal),
+                };
+                let sent = upstream.send(&mut request, &exchange, Some(&cut)).await;
+                ledger.lap(Phase::Forward);
+                sent.map(|response| (response, Outcome::Forwarded)).map_err(Refusal::Upstream)
+            };
+            self.conclude(passed, &mut ledger, &seen)
+        }
     }
 
     /// What can be known of a request at once: its one spelling, its route, what it asks for, and who asks.
@@ -133,71 +156,68 @@ impl Worker {
         ledger.lap(Phase::Read);
         let acs = route.adapter.takes_acs_bearer();
         let now = ledger.at().as_second();
-        let known = sidecar.tokens.identify(&self.recent, request.headers(), acs, now)?;
-        ledger.lap(Phase::Identify);
-        ledger.identified(&known.recorded);
+        let (known, at_hand) = sidecar.tokens.identify(&self.recent, request.headers(), acs, now)?;
+        ledger.identified(&known.recorded, at_hand);
         seen.known = Some(known);
-        Ok(Begun::Understood(Understood { route, canonical, reading }))
+        Ok(Begun::Understood(Understood { route, canonical }, reading))
     }
 
-    /// The life of a call, from there on.
-    async fn pass(
+    /// Whether the call may pass, and what the upstream will see of it. The permit is used up: one permit, one request.
+    fn decide(
         &self,
-        Understood { route, canonical, reading }: Understood<'_>,
+        Understood { route, canonical }: &Understood<'_>,
+        call: &Call,
+        seen: &Seen,
         request: &mut Option<Request<Inbound>>,
         exchange: &Exchange,
         ledger: &mut Ledger<'_>,
-        seen: &mut Seen,
-    ) -> Result<(Response<Answer>, Outcome), Refusal> {
+    ) -> Result<(&Upstream, Cut), Refusal> {
         let sidecar = &*self.sidecar;
-        let known = seen.known.as_ref().ok_or(Refusal::Internal)?;
-        let asked = match reading {
-            Reading::Asked(asked) => asked,
-            // Boxed, as what is not on every call's way.
-            Reading::NeedsBody => Box::pin(self.read_body(route, &canonical, request, ledger)).await?,
+        let (Some(known), Some(standing), Some(request)) = (&seen.known, &seen.standing, request) else {
+            return Err(Refusal::Internal);
         };
-        let call = asked.by(&known.caller.principal.account);
-        ledger.called(&call);
-
-        // What the account has granted.
-        let (standing, tier) =
-            sidecar.grants.find(&known.caller, &known.held).await.map_err(Refusal::NoStanding)?;
-        ledger.found(&standing, tier);
-        let standing = &*seen.standing.insert(standing);
-
-        // Whether policy allows it. (The time of day is read again if something was waited for.)
         let around = Surroundings {
             ip: exchange.peer().address.ip(),
+            // Read again only if something was waited for.
             time: if ledger.has_waited() { sidecar.clock.now() } else { ledger.at() },
             method: canonical.method().as_str(),
             host: canonical.host(),
             path: canonical.path(),
         };
-        let permit = policy::decide(standing.session(), &call, &around).map_err(|denial| {
+        let permit = policy::decide(standing.session(), call, &around).map_err(|denial| {
             ledger.denied(&denial);
             Refusal::Denied(denial)
         })?;
         ledger.permitted(&permit);
-
-        // What the upstream will see of the caller.
         let spelled = (canonical.method().as_str(), canonical.path());
         let now = around.time.as_second();
         let identity = sidecar.identities.assume(&permit, known, standing, route, spelled, now)?;
-        forward::shape(request.as_mut().ok_or(Refusal::Internal)?, &canonical, identity, ledger);
+        forward::shape(request, canonical, identity, ledger);
         ledger.lap(Phase::Assume);
+        self.upstreams.way(permit, &sidecar.grants, standing, route)
+    }
 
-        let response =
-            self.upstreams.forward(permit, &sidecar.grants, standing, route, request, exchange).await;
-        ledger.lap(Phase::Forward);
-        response.map(|response| (response, Outcome::Forwarded))
+    /// The answer, and the last words of the record.
+    fn conclude(
+        &self,
+        passed: Result<(Response<Answer>, Outcome), Refusal>,
+        ledger: &mut Ledger<'_>,
+        seen: &Seen,
+    ) -> Response<Answer> {
+        let (mut response, outcome, code) = match passed {
+            Ok((response, outcome)) => (response, outcome, "ok"),
+            Err(refusal) => refusal.answer(&seen.place(&self.sidecar), ledger.id()),
+        };
+        ledger.end(outcome, code, response.status());
+        ledger.mark(response.headers_mut());
+        response
     }
 
     /// What is asked for, where only the body says it. It is read only for a caller who is known: nobody else can make
     /// a sidecar hold one.
     async fn read_body(
         &self,
-        route: &Route,
-        canonical: &Canonical,
+        Understood { route, canonical }: &Understood<'_>,
         request: &mut Option<Request<Inbound>>,
         ledger: &mut Ledger<'_>,
     ) -> Result<Asked, Refusal> {
@@ -214,12 +234,13 @@ impl Worker {
         Ok(asked)
     }
 
-    fn unrecorded(&self, request: &Request<Inbound>) -> Response<Answer> {
+    fn unrecorded(&self) -> Response<Answer> {
+        self.sidecar.metrics.count_unrecorded();
+        tracing::debug!("a call was refused since no record could be kept of it");
         let seen = Seen::default();
         let id = Id::new(&self.desk, self.sidecar.clock.now());
         let (mut response, _, _) = Refusal::Unrecorded.answer(&seen.place(&self.sidecar), &id);
         id.mark(response.headers_mut());
-        tracing::debug!(method = %request.method(), "a call was refused since no record could be kept of it");
         response
     }
 }
@@ -227,7 +248,7 @@ impl Worker {
 /// A request that was begun.
 enum Begun<'w> {
     /// It is a call.
-    Understood(Understood<'w>),
+    Understood(Understood<'w>, Reading),
     /// The sidecar itself knows the answer.
     Answered(Response<Answer>),
 }
@@ -236,7 +257,6 @@ enum Begun<'w> {
 struct Understood<'w> {
     route: &'w Route,
     canonical: Canonical,
-    reading: Reading,
 }
 
 /// The request as the route takes it, with clean headers.

@@ -59,17 +59,19 @@ impl<'w> Ledger<'w> {
         place: records::Place<'w>,
         desk: &'w Desk,
         at: Timestamp,
-        request: &Request<Inbound>,
+        request: Option<&Request<Inbound>>,
     ) -> Self {
         let now = Instant::now();
         let id = Id::new(desk, at);
-        let trace = Trace::of(request.headers(), desk);
+        let came = request.and_then(|request| request.headers().get(forward::TRACEPARENT));
+        let trace = Trace::of(came, desk);
         let mut line = Line::begin(desk.spare.borrow_mut().pop().unwrap_or_default());
         line.text(r#""id":"#, id.as_str());
         desk.date(&mut line, at);
         line.piece(&desk.sidecar);
-        line.text(r#""method":"#, request.method().as_str());
-        line.text(r#""path":"#, request.uri().path_and_query().map_or("*", PathAndQuery::path));
+        line.text(r#""method":"#, request.map_or("", |request| request.method().as_str()));
+        let target = request.and_then(|request| request.uri().path_and_query());
+        line.text(r#""path":"#, target.map_or("*", PathAndQuery::path));
         line.text(r#""trace":"#, trace.id());
         Self {
             place: Some(place),
@@ -120,9 +122,13 @@ impl<'w> Ledger<'w> {
         self.line.piece(route);
     }
 
-    /// Who calls, as [`caller`] has written it.
-    pub(super) fn identified(&mut self, caller: &Piece) {
+    /// Who calls, as [`caller`] has written it; and whether that was at hand. What is, as all that is answered from
+    /// memory, takes no time of its own: it counts with what follows.
+    pub(super) fn identified(&mut self, caller: &Piece, at_hand: bool) {
         self.line.piece(caller);
+        if !at_hand {
+            self.lap(Phase::Identify);
+        }
     }
 
     pub(super) fn called(&mut self, call: &Call) {
@@ -133,7 +139,6 @@ impl<'w> Ledger<'w> {
     pub(super) fn found(&mut self, standing: &Standing, tier: Tier) {
         self.line.piece(standing.recorded());
         self.cache = Some(tier.as_str());
-        // What is answered from memory takes no time of its own: it counts with what follows.
         match tier {
             Tier::Held => {}
             Tier::Near | Tier::Origin => {
@@ -333,9 +338,8 @@ impl Id {
 struct Trace([u8; 55]);
 
 impl Trace {
-    fn of(headers: &HeaderMap, desk: &Desk) -> Self {
-        let (id, flags) = headers
-            .get("traceparent")
+    fn of(came: Option<&HeaderValue>, desk: &Desk) -> Self {
+        let (id, flags) = came
             .and_then(|value| value.to_str().ok())
             .and_then(parse_traceparent)
             .unwrap_or_else(|| ((u128::from(desk.next()) << 64) | u128::from(desk.next()), 0));
@@ -405,14 +409,13 @@ mod tests {
 
     #[test]
     fn a_trace_that_comes_in_is_carried_on_with_a_span_of_our_own() {
-        let mut headers = HeaderMap::new();
         let came = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        headers.insert("traceparent", HeaderValue::from_static(came));
-        let onward = Trace::of(&headers, &Desk::new("", 7)).onward();
+        let value = HeaderValue::from_static(came);
+        let onward = Trace::of(Some(&value), &Desk::new("", 7)).onward();
         let onward = onward.to_str().unwrap();
         assert!(onward.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && onward.ends_with("-01"));
         assert_ne!(onward, came);
-        assert_eq!(Trace::of(&headers, &Desk::new("", 7)).id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(Trace::of(Some(&value), &Desk::new("", 7)).id(), "4bf92f3577b34da6a3ce929d0e0e4736");
     }
 
     #[test]
