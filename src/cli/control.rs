@@ -96,7 +96,7 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
         Some(reach) => Some(tokio::spawn(control.publish(reach, lease).await?.run())),
         None => None,
     };
-    let hearing = tokio::spawn(async move { source.hear_others().await });
+    let hearing = tokio::spawn(async move { tokio::join!(source.hear_others(), source.watch_presumed()) });
     signals::serving();
     tokio::select! {
         () = control.tend() => {}
