@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::support::fleet::Fleet;
 use crate::support::redis::RealRedis;
 use crate::support::{Answer, Call, World, eventually, get};
 
@@ -96,6 +97,41 @@ async fn a_redis_that_dies_hangs_or_is_emptied_in_between_loses_nobody_a_call_or
     in_step(&world).await;
     let metrics = get(format!("{}/metrics", world.admin)).send().await.text();
     assert!(metrics.contains("consentry_shared_synced 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn sidecars_in_processes_of_their_own_find_in_redis_what_the_control_plane_has_left() {
+    let mut redis = RealRedis::start();
+    let mut fleet = Fleet::asleep("").await;
+    fleet.publish_in(&redis.url);
+    fleet.wake().await;
+    let settings = format!("[redis]\nurl = \"{}\"\n", redis.url);
+    let tokens = fleet.world.install("report-hub", "admin@acme", &[]).await;
+    let mut lone = Vec::new();
+    for name in ["web-1", "web-2"] {
+        let token = fleet.invite(name, &[]);
+        let sidecar = fleet.lone(name, &token, &settings).await;
+        sidecar.until_ready().await;
+        sidecar.read_object(&tokens.access).await.expect(200);
+        eventually("what it asked for is left", async || {
+            let members: Vec<String> = redis.ask(&["KEYS", "consentry:m:*"]);
+            (!members.is_empty()).then_some(())
+        })
+        .await;
+        lone.push(sidecar);
+    }
+    eventually("the second one has found it in Redis", async || {
+        let metrics = get(format!("{}/metrics", lone[1].admin)).send().await.text();
+        metrics.contains("consentry_grant_lookups_total{tier=\"shared\"} 1").then_some(())
+    })
+    .await;
+    redis.kill9();
+    let receipt = fleet.world.delete_application("acme", "report-hub").await.expect(200);
+    let confirmed = receipt["sidecars"].as_array().unwrap().iter().all(|one| one["confirmed_ms"].is_number());
+    assert!(confirmed, "the control plane's own path tells them: {receipt}");
+    for sidecar in &lone {
+        assert!([401, 403].contains(&sidecar.read_object(&tokens.access).await.status));
+    }
 }
 
 async fn read(sidecar: &str, token: &str) -> Answer {

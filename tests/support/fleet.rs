@@ -73,6 +73,12 @@ impl Fleet {
         Self { world, cloud, internal, control: None, settings, folder: tempfile::tempdir().unwrap() }
     }
 
+    /// From now on the control plane publishes in this Redis.
+    pub(crate) fn publish_in(&mut self, redis: &str) {
+        self.settings =
+            self.settings.replacen("[internal]", &format!("[redis]\nurl = \"{redis}\"\n[internal]"), 1);
+    }
+
     /// Starts the control plane, on the address that it had before.
     pub(crate) async fn wake(&mut self) {
         let port = self.internal.rsplit_once(':').unwrap().1;

@@ -11,8 +11,7 @@ use serde_json::value::RawValue;
 use crate::model::change::Epoch;
 use crate::model::id::Seq;
 use crate::token::keys::{KeyError, Signer};
-use crate::token::record::signed;
-use crate::token::verify::{KeySet, TokenRefused};
+use crate::token::verify::{KeySet, TokenRefused, verify_record};
 
 /// A record whose signature is right, and which was made for the very key it was found under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +106,7 @@ pub fn read<T: DeserializeOwned>(keys: &KeySet, key: &str, found: &[u8]) -> Resu
         return Err(Bad::TooLong);
     }
     let text = std::str::from_utf8(found).map_err(|_| Bad::Unsigned)?;
-    let claims = signed(keys, text).map_err(|refused| match refused {
+    let claims = verify_record(keys, text).map_err(|refused| match refused {
         TokenRefused::UnknownKey => Bad::UnknownKey,
         TokenRefused::Invalid(_) | TokenRefused::Expired => Bad::Unsigned,
     })?;

@@ -123,6 +123,12 @@ pub fn verify_access_token(
     read::<AccessClaims<'_>>(&claims)?.caller(lasting.exp)
 }
 
+/// The claims of what control leaves in Redis for sidecars, as JSON: anybody may have written it. What they mean, and
+/// whether they still hold, is not asked here. The caller bounds its length.
+pub fn verify_record(keys: &KeySet, record: &str) -> Result<Vec<u8>, TokenRefused> {
+    signed_claims_of_any_length(keys, record, Purpose::Record)
+}
+
 #[derive(Deserialize)]
 struct AccessClaims<'c> {
     #[serde(borrow)]
@@ -235,7 +241,7 @@ pub(in crate::token) fn signed_claims(
 }
 
 /// The same for what may be longer than a token; whoever reads it in bounds its length.
-pub(in crate::token) fn signed_claims_of_any_length(
+fn signed_claims_of_any_length(
     keys: &KeySet,
     token: &str,
     purpose: Purpose,
