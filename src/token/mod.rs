@@ -8,7 +8,6 @@
 //! every check pins all three. So an ID token is never taken for an access token, and a sidecar, whose key signs
 //! assumed identities, can make neither (RFC 8725 §3.11, §3.12).
 
-pub mod assertion;
 pub mod issue;
 pub mod jwk;
 mod jws;
@@ -16,7 +15,9 @@ pub mod keyring;
 pub mod keys;
 pub mod password;
 pub mod pkce;
-pub mod proof;
 pub mod random;
 pub mod seal;
+mod sidecar;
 pub mod verify;
+
+pub use sidecar::{assertion, proof};

@@ -7,12 +7,12 @@
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::jwk::PublicJwk;
-use super::jws;
-use super::keys::{KeyError, Purpose, Signer};
-use super::random::{self, NoRandomness, Secret};
-use super::verify::{BAD_CLAIMS, KeySet, Lasting, TokenRefused, read, signed_claims};
 use crate::model::id::SidecarId;
+use crate::token::jwk::PublicJwk;
+use crate::token::jws;
+use crate::token::keys::{KeyError, Purpose, Signer};
+use crate::token::random::{self, NoRandomness, Secret};
+use crate::token::verify::{BAD_CLAIMS, KeySet, Lasting, TokenRefused, read, signed_claims};
 
 /// Makes proofs for one process of one sidecar.
 pub struct Prover {

@@ -10,14 +10,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::issue::NotIssued;
-use super::keys::{KeyError, Purpose, Signer};
-use super::random;
-use super::verify::{BAD_CLAIMS, KeySet, Lasting, TokenRefused, read, signed_claims};
 use crate::model::account::PrincipalKind;
 use crate::model::caller::Caller;
 use crate::model::id::Revision;
 use crate::model::scope::ScopeSet;
+use crate::token::issue::NotIssued;
+use crate::token::keys::{KeyError, Purpose, Signer};
+use crate::token::random;
+use crate::token::verify::{BAD_CLAIMS, KeySet, Lasting, TokenRefused, read, signed_claims};
 
 /// Life of an assertion that is good for any request, in seconds.
 pub const SECONDS: i64 = 60;
