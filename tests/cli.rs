@@ -70,6 +70,8 @@ const COMMANDS: &[&str] = &[
     "app list",
     "app show",
     "app revoke",
+    "store",
+    "store copy",
     "completions",
     "man",
 ];

@@ -32,6 +32,7 @@ mod oauth;
 mod restart;
 mod roles;
 mod shared_tier;
+mod store;
 mod streaming;
 mod tls;
 

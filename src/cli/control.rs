@@ -15,7 +15,7 @@ use crate::control::health::Health;
 use crate::control::{Control as Role, Settings, Setup, with_peer};
 use crate::grants::source::Source;
 use crate::model::time::Clock;
-use crate::net::listener::{Bound, ListenerSettings};
+use crate::net::listener::{Bound, ListenerSettings, Shared};
 use crate::net::tls::ServerTls;
 use crate::observe::log;
 use crate::store;
@@ -29,6 +29,9 @@ pub struct Control {
     /// Write a JSON file with the addresses once they are served
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+    /// Bring the store's schema up to date, then end: for an upgrade, before the new version starts to serve
+    #[arg(long)]
+    migrate_only: bool,
 }
 
 impl Control {
@@ -39,20 +42,28 @@ impl Control {
     pub fn run(self) -> Result<(), Failure> {
         let settings = settings::Control::read(&self.config)?;
         log::start();
+        if self.migrate_only {
+            return super::on_runtime(migrate(settings));
+        }
         super::on_runtime(serve(settings, self.ready_file))
     }
+}
+
+/// Opening a store brings its schema up to date.
+async fn migrate(settings: settings::Control) -> Result<(), Failure> {
+    let store = store::open_with(&settings.store, settings.store_password_file.as_deref()).await?;
+    store.close().await;
+    print::narrate("consentry: the store's schema is up to date");
+    Ok(())
 }
 
 async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Result<(), Failure> {
     sidecar::withdraw(ready_file.as_deref())?;
     let mut end = signals::End::new()?;
-    let store = store::open(&settings.store).await?;
+    let store = store::open_with(&settings.store, settings.store_password_file.as_deref()).await?;
     let (policies, _watcher) = policies::in_force(settings.policies.as_deref())?;
     let bound = bind(settings.listen).await?;
-    let operators = match settings.admin {
-        Some(admin) => Some(bind(admin).await?),
-        None => None,
-    };
+    let operators = bind_operators(settings.admin).await?;
     let internal = bind_internal(settings.internal.as_ref()).await?;
     let key_file = settings.key_file.as_deref().unwrap_or(Path::new("consentry.key"));
     let clock = Clock::system();
@@ -76,14 +87,8 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     let served = bound.serve(TowerToHyperService::new(with_peer(control.router())));
     let health = Health::new(&control);
     let operators = operators.map(|bound| health.serve(bound));
-    print::narrate(&format!("consentry: control plane on http://{}", served.address()));
-    if let Some(operators) = &operators {
-        print::narrate(&format!("consentry: operators on http://{}", operators.address()));
-    }
     let internal = internal.map(|bound| bound.serve(TowerToHyperService::new(control.internal())));
-    if let Some(internal) = &internal {
-        print::narrate(&format!("consentry: its internal API, for sidecars, on {}", internal.address()));
-    }
+    narrate(&served, operators.as_ref(), internal.as_ref());
     let internal_url = internal.as_ref().map(|served| format!("{scheme}://{}", served.address()));
     let told = json!({ "issuer": control.issuer().as_str(), "internal": internal_url });
     sidecar::tell(ready_file.as_deref(), &told)?;
@@ -91,7 +96,7 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
         Some(reach) => Some(tokio::spawn(control.publish(reach, lease).await?.run())),
         None => None,
     };
-    let hearing = tokio::spawn(async move { source.hear_others().await });
+    let hearing = tokio::spawn(async move { tokio::join!(source.hear_others(), source.watch_presumed()) });
     signals::serving();
     tokio::select! {
         () = control.tend() => {}
@@ -110,6 +115,24 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     }
     store.close().await;
     Ok(())
+}
+
+/// Says where it is to be reached.
+fn narrate(public: &Shared, operators: Option<&Shared>, internal: Option<&Shared>) {
+    print::narrate(&format!("consentry: control plane on http://{}", public.address()));
+    if let Some(operators) = operators {
+        print::narrate(&format!("consentry: operators on http://{}", operators.address()));
+    }
+    if let Some(internal) = internal {
+        print::narrate(&format!("consentry: its internal API, for sidecars, on {}", internal.address()));
+    }
+}
+
+async fn bind_operators(address: Option<SocketAddr>) -> Result<Option<Bound>, Failure> {
+    match address {
+        Some(address) => bind(address).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<Bound, Failure> {

@@ -6,14 +6,12 @@ pub mod check;
 pub mod control;
 pub mod dev;
 pub mod failure;
-mod health;
-mod keys;
+mod operator;
 mod policies;
 pub mod policy;
 pub mod print;
 mod sealing;
 pub mod sidecar;
-mod sidecars;
 pub mod signals;
 
 use std::path::PathBuf;
@@ -23,6 +21,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use failure::Failure;
+use operator::{health, keys, sidecars, store};
 
 /// An authorization sidecar for third-party applications.
 #[derive(Debug, Parser)]
@@ -53,6 +52,9 @@ enum Command {
     Keys(keys::Keys),
     /// Invite, list and revoke the sidecars of a control plane
     Sidecars(sidecars::Sidecars),
+    /// Copy a store, from SQLite to PostgreSQL or back
+    #[command(subcommand)]
+    Store(store::Store),
     /// Print the completions of a shell
     Completions {
         /// Which shell
@@ -99,6 +101,7 @@ impl Command {
             Self::App(app) => app.run(),
             Self::Keys(keys) => keys.run().map(|()| ExitCode::SUCCESS),
             Self::Sidecars(sidecars) => sidecars.run().map(|()| ExitCode::SUCCESS),
+            Self::Store(store) => store.run().map(|()| ExitCode::SUCCESS),
             Self::Completions { shell } => completions(shell),
             Self::Man { out } => manual(out.as_deref()),
         }

@@ -17,6 +17,7 @@ pub mod issuer;
 pub mod oauth;
 pub mod page;
 mod problem;
+mod redirect_uri;
 pub mod resources;
 mod signing;
 

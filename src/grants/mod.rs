@@ -22,7 +22,7 @@ mod tests;
 use std::sync::{Arc, Weak};
 
 pub use near::Near;
-pub use standing::{Held, Named, Standing};
+pub use standing::{Held, Standing};
 
 use parking_lot::Mutex;
 
@@ -34,6 +34,18 @@ use crate::policy::reload::Current;
 use lease::Lease;
 use origin::{Origin, OriginError};
 use slots::SlotClock;
+
+/// What the slot clock and the flights are built on. The tests compile both a second time on loom's primitives and a
+/// few slots, to go through every order in which threads can meet.
+mod sync {
+    pub(super) use std::hash::RandomState as Hashing;
+    pub(super) use std::sync::Arc;
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+
+    pub(super) use parking_lot::Mutex;
+
+    pub(super) const SLOTS: usize = 1 << 16;
+}
 
 /// The way to a grant.
 pub struct Grants {
@@ -149,10 +161,15 @@ impl Grants {
     /// lease runs, the policies are the current ones, and the grant has not come to its own end.
     #[must_use]
     pub fn still(&self, standing: &Standing) -> bool {
-        self.lease.holds()
-            && !standing.has_ended()
+        self.lease.holds() && self.unchanged(standing)
+    }
+
+    /// The same but for the lease, for who asks about that at the same moment by [`Grants::ending`].
+    #[must_use]
+    pub fn unchanged(&self, standing: &Standing) -> bool {
+        !standing.has_ended()
             && self.slots.unchanged(standing.seal())
-            && self.policies.is(standing.policies())
+            && self.policies.generation() == standing.generation()
             && standing.ends_at().is_none_or(|end| self.clock.now() < end)
     }
 
@@ -198,7 +215,7 @@ impl Grants {
         let key = caller.grant();
         // The order matters: the clock is read before the policies and the facts are.
         let since = self.slots.now();
-        let policies = self.policies.policies();
+        let (generation, policies) = self.policies.load();
         let (grant, first) = self.near.grant(&key).await?;
         let (member, second) = self.near.member(&key, &caller.principal).await?;
         let (Some(grant), Some(member)) = (grant, member) else {
@@ -208,7 +225,7 @@ impl Grants {
         self.usable(installed, &member, caller)?;
         let compiled = grant.compiled(installed, &policies);
         let seal = self.slots.seal(&near::subjects(&key, &caller.principal), since);
-        let standing = Standing::new(installed, &compiled, &member, caller, seal);
+        let standing = Standing::new(installed, &compiled, &member, caller, (seal, generation));
         // Of the two facts the one from further away.
         Ok((Arc::new(standing), first.max(second)))
     }

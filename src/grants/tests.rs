@@ -202,3 +202,109 @@ async fn another_path_makes_no_lease_last_longer_than_the_control_plane_presumes
     assert!(kept_beyond_its_own, "until then the other path does renew it; told {told} times");
     following.abort();
 }
+
+mod slot_clock {
+    use crate::grants::slots::{SUBJECTS, SlotClock};
+    use crate::model::change::Subject;
+    use crate::model::id::GrantKey;
+
+    fn subjects(name: &str) -> [Subject; SUBJECTS] {
+        let key = GrantKey { account: "1".parse().unwrap(), application: name.parse().unwrap() };
+        let application = Subject::Application(key.application.clone());
+        [Subject::Grant(key.clone()), application, Subject::Grant(key.clone()), Subject::Grant(key)]
+    }
+
+    #[test]
+    fn a_fact_is_used_while_nothing_it_rests_on_has_changed() {
+        let clock = SlotClock::default();
+        let seal = clock.seal(&subjects("a"), clock.now());
+        clock.strike(&Subject::Keys);
+        assert!(clock.unchanged(&seal));
+    }
+
+    #[test]
+    fn a_fact_is_not_used_once_something_it_rests_on_has_changed() {
+        let clock = SlotClock::default();
+        for subject in subjects("a") {
+            let seal = clock.seal(&subjects("a"), clock.now());
+            clock.strike(&subject);
+            assert!(!clock.unchanged(&seal), "{subject:?}");
+        }
+    }
+
+    #[test]
+    fn a_fact_whose_read_began_before_the_change_is_not_used_though_it_arrives_after_it() {
+        let clock = SlotClock::default();
+        let before_the_read = clock.now();
+        for subject in subjects("a") {
+            clock.strike(&subject);
+        }
+        let seal = clock.seal(&subjects("a"), before_the_read);
+        assert!(!clock.unchanged(&seal));
+        let read_again = clock.seal(&subjects("a"), clock.now());
+        assert!(clock.unchanged(&read_again));
+    }
+
+    #[test]
+    fn striking_all_spares_nothing_read_before() {
+        let clock = SlotClock::default();
+        let seal = clock.seal(&subjects("a"), clock.now());
+        clock.strike_all();
+        assert!(!clock.unchanged(&seal));
+    }
+}
+
+mod single_flight {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Semaphore;
+
+    use crate::grants::flight::Flights;
+
+    #[tokio::test]
+    async fn callers_at_the_same_time_share_one_read() {
+        let flights = Arc::new(Flights::<&str, usize>::default());
+        let (reads, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+        let callers: Vec<_> = (0..8)
+            .map(|_| {
+                let (flights, reads, gate) = (Arc::clone(&flights), Arc::clone(&reads), Arc::clone(&gate));
+                tokio::spawn(async move {
+                    flights
+                        .join(&"k", 1, || async {
+                            let _open = gate.acquire().await;
+                            Ok::<_, ()>(reads.fetch_add(1, Ordering::SeqCst))
+                        })
+                        .await
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        gate.add_permits(100);
+        for caller in callers {
+            caller.await.unwrap().unwrap();
+        }
+        assert!(flights.len() == 0);
+        assert!(reads.load(Ordering::SeqCst) < 8);
+    }
+
+    #[tokio::test]
+    async fn a_caller_of_a_later_generation_does_not_join_an_older_read() {
+        let flights = Arc::new(Flights::<&str, &str>::default());
+        let gate = Arc::new(Semaphore::new(0));
+        let old = tokio::spawn({
+            let (flights, gate) = (Arc::clone(&flights), Arc::clone(&gate));
+            async move {
+                let read = || async {
+                    let _open = gate.acquire().await;
+                    Ok::<_, ()>("old")
+                };
+                flights.join(&"k", 1, read).await
+            }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(flights.join(&"k", 2, || async { Ok::<_, ()>("new") }).await, Ok("new"));
+        gate.add_permits(1);
+        assert_eq!(old.await.unwrap(), Ok("old"));
+    }
+}

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -23,6 +24,8 @@ use super::load::{Files, Policies, PolicyVersion};
 pub struct Current {
     /// With how many sets were in force before.
     policies: ArcSwap<(u64, Arc<Policies>)>,
+    /// The same number, for those who only ask whether anything has changed.
+    generation: AtomicU64,
     problem: ArcSwapOption<Problems>,
     version: watch::Sender<PolicyVersion>,
     rereading: Mutex<()>,
@@ -46,6 +49,7 @@ impl Current {
         let version = watch::Sender::new(policies.version().clone());
         Arc::new(Self {
             policies: ArcSwap::from_pointee((0, Arc::new(policies))),
+            generation: AtomicU64::new(0),
             problem: ArcSwapOption::empty(),
             version,
             rereading: Mutex::new(()),
@@ -82,7 +86,7 @@ impl Current {
     /// Rises with every change; two equal answers mean that the policies are the same. Takes no lock.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.policies.load().0
+        self.generation.load(Ordering::SeqCst)
     }
 
     /// Whether the policies in force are those of `version`.
@@ -106,7 +110,17 @@ impl Current {
     /// Reads `dir` now. The watcher's thread does it by itself; two at once take turns.
     pub fn reread(&self, dir: &Path) -> Reread {
         let _turn = self.rereading.lock();
-        let files = match Files::read(dir) {
+        self.put(Files::read(dir), &dir.display())
+    }
+
+    /// Takes files that came by another way than a folder: all of them, or none.
+    pub fn take(&self, texts: Vec<(String, String)>) -> Reread {
+        let _turn = self.rereading.lock();
+        self.put(Files::of_texts(texts), &"the control plane")
+    }
+
+    fn put(&self, files: Result<Files, Problems>, from: &dyn std::fmt::Display) -> Reread {
+        let files = match files {
             Ok(files) => files,
             Err(problems) => return self.refuse(problems),
         };
@@ -117,9 +131,11 @@ impl Current {
         match Policies::of(&files) {
             Ok(policies) => {
                 let version = policies.version().clone();
-                tracing::info!(policies = %version, folder = %dir.display(), "policies replaced");
+                tracing::info!(policies = %version, %from, "policies replaced");
                 let generation = self.generation().saturating_add(1);
                 self.policies.store(Arc::new((generation, Arc::new(policies))));
+                // Before anyone is told: what rests on the set before ends here.
+                self.generation.store(generation, Ordering::SeqCst);
                 self.problem.store(None);
                 self.version.send_replace(version);
                 Reread::Replaced

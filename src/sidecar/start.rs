@@ -1,6 +1,5 @@
 //! Starting and ending a sidecar: settings become a running one.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::admin::Status;
 use super::assume::Identities;
 use super::forward::Upstreams;
-use super::identify::Tokens;
-use super::record::Ids;
+use super::identify::{Recent, Tokens};
+use super::record::Desk;
 use super::route::Routes;
 use super::{Sidecar, Worker};
 use crate::config::sidecar as settings;
@@ -144,15 +143,9 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         published_until: clock.now(),
     };
     let (records, writer) = Records::start(settings.limits.records, Arc::clone(&metrics), keep)?;
-    let tokens = Tokens::new(
-        Arc::clone(&origin),
-        settings.issuer.clone(),
-        public_url.clone(),
-        clock.clone(),
-        settings.limits.tokens,
-    );
+    let tokens =
+        Tokens::new(Arc::clone(&origin), settings.issuer.clone(), public_url.clone(), settings.limits.tokens);
     let sidecar = Arc::new(Sidecar {
-        name: Arc::from(name.as_str()),
         issuer: settings.issuer.clone(),
         public_url,
         routes: Routes::new(&settings.routes).map_err(StartError::Settings)?,
@@ -175,7 +168,9 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         streams_cut: Arc::default(),
     });
     let upstreams = upstreams(&settings)?;
-    let workers = Arc::new(bound.start(move |worker| prepare(&sidecar, &upstreams, worker)).await?);
+    let named = name.clone();
+    let workers = bound.start(move |worker| prepare(&sidecar, &named, &upstreams, worker)).await?;
+    let workers = Arc::new(workers);
     Ok(Running { workers, status, grants, shared, slots, lease, key, origin, clock, writer, following })
 }
 
@@ -331,18 +326,23 @@ async fn publish(origin: &dyn Origin, key: &OwnKey, clock: &Clock) -> Result<(),
 /// What one worker serves with.
 fn prepare(
     sidecar: &Arc<Sidecar>,
+    name: &SidecarId,
     settings: &[(Arc<str>, UpstreamSettings)],
     worker: &listener::Worker,
 ) -> Result<super::Serve, Box<dyn std::error::Error + Send + Sync>> {
-    let mut upstreams = HashMap::new();
+    let mut upstreams = Vec::new();
     for (name, upstream) in settings {
-        upstreams.insert(Arc::clone(name), Upstream::new(upstream.clone(), worker)?);
+        upstreams.push((Arc::clone(name), Upstream::new(upstream.clone(), worker)?));
     }
     let mut seed = [0; 8];
     random::fill(&mut seed)?;
-    let ids = Ids::new(u64::from_be_bytes(seed));
-    let worker = Rc::new(Worker { sidecar: Arc::clone(sidecar), upstreams: Upstreams(upstreams), ids });
-    Ok(super::serve(worker))
+    let worker = Worker {
+        sidecar: Arc::clone(sidecar),
+        upstreams: Upstreams(upstreams),
+        desk: Desk::new(name.as_str(), u64::from_be_bytes(seed)),
+        recent: Recent::default(),
+    };
+    Ok(super::serve(Rc::new(worker)))
 }
 
 fn upstreams(settings: &settings::Sidecar) -> Result<Vec<(Arc<str>, UpstreamSettings)>, StartError> {

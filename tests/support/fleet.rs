@@ -52,6 +52,11 @@ impl Fleet {
 
     /// The same, not running yet; `internal` is added to the settings of the internal API.
     pub(crate) async fn asleep(internal: &str) -> Self {
+        Self::asleep_with("", internal).await
+    }
+
+    /// The same with more settings of the control plane.
+    pub(crate) async fn asleep_with(control: &str, internal: &str) -> Self {
         let mut world = World::start().await;
         assert!(world.terminate().await.success(), "{}", world.narration());
         let cloud = Cloud::start().await;
@@ -59,7 +64,7 @@ impl Fleet {
         let (data, port) = (world.data(), world.issuer.rsplit_once(':').unwrap().1);
         let settings = format!(
             "listen = \"127.0.0.1:{port}\"\nissuer = \"{}\"\nstore = \"sqlite:{}\"\nkey_file = \"{}\"\n\
-             lease_seconds = 2\n[internal]\n{internal}",
+             lease_seconds = 2\n{control}\n[internal]\n{internal}",
             world.issuer,
             data.join("consentry.db").display(),
             data.join("key").display(),
@@ -128,8 +133,8 @@ impl Fleet {
         let at = |file: &str| folder.join(file).display().to_string();
         std::fs::write(folder.join("token"), token).unwrap();
         let example = include_str!("../../deploy/sidecar.toml");
-        let routes = &example[example.find("[upstreams").unwrap()..];
-        let routes = routes.replace("http://127.0.0.1:8082", &self.cloud.url);
+        let (_, routes) = example.split_once("[upstreams").unwrap();
+        let routes = format!("[upstreams{routes}").replace("http://127.0.0.1:8082", &self.cloud.url);
         let settings = format!(
             "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nissuer = \"{}\"\nworkers = 1\nrecords = \"{}\"\n\
              drain_seconds = 2\n[control]\nurls = [\"{}\"]\nname = \"{name}\"\nstate = \"{}\"\ntoken_file = \"{}\"\n\

@@ -9,6 +9,7 @@ pub(crate) mod golden;
 pub(crate) mod html;
 pub(crate) mod http;
 pub(crate) mod person;
+pub(crate) mod postgres;
 pub(crate) mod raw;
 #[expect(dead_code, reason = "shared with the unit tests, which need more of it")]
 pub(crate) mod redis;

@@ -10,6 +10,7 @@ mod enrol;
 mod facts;
 mod follow;
 mod keys;
+mod policies;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -64,6 +64,7 @@ fn proven() -> Vec<(&'static str, MethodRouter<Arc<Control>>)> {
         ("/internal/v1/grants/{account}/{application}", get(facts::grant)),
         ("/internal/v1/grants/{account}/{application}/members/{kind}/{id}", get(facts::member)),
         ("/internal/v1/keys", get(keys::get).post(keys::publish)),
+        ("/internal/v1/policies", get(policies::get)),
         ("/internal/v1/records", post(records::take)),
     ]
 }
@@ -151,12 +152,9 @@ impl<T: serde::de::DeserializeOwned> FromRequest<Arc<Control>> for Body<T> {
         match axum::Json::from_request(request, control).await {
             Ok(axum::Json(body)) => Ok(Self(body)),
             Err(rejection) => {
-                let status = match &rejection {
-                    JsonRejection::BytesRejection(bytes) => bytes.status(),
-                    JsonRejection::MissingJsonContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    JsonRejection::JsonDataError(_) | JsonRejection::JsonSyntaxError(_) | _ => {
-                        StatusCode::BAD_REQUEST
-                    }
+                let status = match rejection.status() {
+                    StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+                    status => status,
                 };
                 // Not repeated: a body may hold a token.
                 let detail = "The body cannot be read as this endpoint's JSON.";

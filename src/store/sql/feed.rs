@@ -1,19 +1,19 @@
-//! The change log in SQLite. Writers add to it through `Writing::log`.
+//! The change log. Writers add to it through `Writing::log`.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::Sqlite;
-use super::link::sql;
-use super::rows::Row;
+use super::Tables;
+use super::link::Asks;
 use crate::model::id::Seq;
+use crate::store::backend::{Row, sql};
 use crate::store::{Change, Epoch, Feed, StoreError, Subject};
 
 #[async_trait]
-impl Feed for Sqlite {
+impl Feed for Tables {
     async fn newest(&self) -> Result<Seq, StoreError> {
-        self.reading().await?.newest().await
+        Asks::newest(&mut &*self).await
     }
 
     async fn changes_after(&self, seq: Seq, limit: u32) -> Result<Vec<Change>, StoreError> {
@@ -26,24 +26,30 @@ impl Feed for Sqlite {
 
     async fn epoch(&self) -> Result<Epoch, StoreError> {
         let row = self.row(sql("SELECT epoch FROM log_state")).await?;
-        let missing =
-            || StoreError::Corrupt { what: self.place.to_string(), why: "it has no epoch".to_owned() };
+        let missing = || StoreError::Corrupt {
+            what: self.backend.place().to_string(),
+            why: "it has no epoch".to_owned(),
+        };
         Ok(Epoch(row.ok_or_else(missing)?.get("epoch")?))
     }
 
     async fn note_policies(&self, version: &str, now: Timestamp) -> Result<Option<Seq>, StoreError> {
         let mut writing = self.writing().await?;
-        let note = sql("UPDATE log_state SET policies = $1 WHERE policies IS DISTINCT FROM $1").bind(version);
-        if writing.run(note).await? == 0 {
-            return Ok(None);
+        let done = async {
+            let note =
+                sql("UPDATE log_state SET policies = $1 WHERE policies IS DISTINCT FROM $1").bind(version);
+            if writing.run(note).await? == 0 {
+                return Ok(None);
+            }
+            let seq = writing.log(&Subject::Policies, now).await?;
+            Ok(Some(seq))
         }
-        let seq = writing.log(&Subject::Policies, now).await?;
-        writing.commit().await?;
-        Ok(Some(seq))
+        .await;
+        writing.end(done).await
     }
 
     fn woken(&self) -> watch::Receiver<Seq> {
-        self.woken.subscribe()
+        self.backend.woken().subscribe()
     }
 }
 

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, print, sealing};
+use super::super::{Failure, print, sealing};
 use crate::control::{self, Settings};
 use crate::model::time::Clock;
 use crate::store;
 
 /// List and rotate the issuer's signing keys.
 #[derive(Debug, Args)]
-pub(super) struct Keys {
+pub(in crate::cli) struct Keys {
     /// The data folder of `consentry dev`
     #[arg(long, value_name = "DIR", default_value = ".consentry", env = "CONSENTRY_DATA", global = true)]
     data: PathBuf,
@@ -36,8 +36,8 @@ impl Keys {
     ///
     /// # Errors
     /// The store or the sealing secret is not there, or does not open.
-    pub(super) fn run(self) -> Result<(), Failure> {
-        super::on_runtime(self.ask())
+    pub(in crate::cli) fn run(self) -> Result<(), Failure> {
+        super::super::on_runtime(self.ask())
     }
 
     async fn ask(self) -> Result<(), Failure> {

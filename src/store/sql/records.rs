@@ -1,31 +1,35 @@
-//! Decision records and the audit in SQLite.
+//! Decision records and the audit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Sqlite as Driver};
 
-use super::Sqlite;
+use super::Tables;
 use super::grants::about;
-use super::link::{Writing, sql};
+use super::link::Writing;
 use crate::model::decision::{Decision, Outcome};
 use crate::model::id::{AccountId, DecisionId, GrantKey};
+use crate::store::backend::{built, places, sql};
 use crate::store::{AuditEvent, DecisionFilter, Records, StoreError};
 
 #[async_trait]
-impl Records for Sqlite {
+impl Records for Tables {
     async fn keep_decisions(&self, decisions: &[Decision]) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        for batch in decisions.chunks(AT_ONCE) {
-            insert(&mut writing, batch).await?;
+        let done = async {
+            for batch in decisions.chunks(AT_ONCE) {
+                insert(&mut writing, batch).await?;
+            }
+            note_uses(&mut writing, decisions).await?;
+            if self.batches.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.limits.trimmed_every.max(1)) {
+                forget_oldest(&mut writing, decisions, self.limits.decisions_kept).await?;
+            }
+            Ok(())
         }
-        note_uses(&mut writing, decisions).await?;
-        if self.batches.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.trimmed_every) {
-            forget_oldest(&mut writing, decisions, self.decisions_kept).await?;
-        }
-        writing.commit().await
+        .await;
+        writing.end(done).await
     }
 
     async fn decisions(
@@ -64,8 +68,12 @@ impl Records for Sqlite {
 
     async fn keep_audit(&self, event: &AuditEvent) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        writing.audit(event).await?;
-        writing.commit().await
+        let done = async {
+            writing.audit(event).await?;
+            Ok(())
+        }
+        .await;
+        writing.end(done).await
     }
 
     async fn audit(&self, account: &AccountId, limit: u32) -> Result<Vec<AuditEvent>, StoreError> {
@@ -95,10 +103,12 @@ async fn forget_oldest(writing: &mut Writing, decisions: &[Decision], kept: u64)
     let accounts: BTreeSet<Option<&str>> =
         decisions.iter().map(|decision| decision.account.as_deref()).collect();
     for account in accounts {
-        let forget =
-            sql("DELETE FROM decisions WHERE account IS $1 AND place <= (SELECT place FROM decisions \
-             WHERE account IS $1 ORDER BY place DESC LIMIT 1 OFFSET $2)");
-        writing.run(forget.bind(account).bind(kept)).await?;
+        // Two texts, because PostgreSQL finds nothing by an index with IS NOT DISTINCT FROM.
+        let query = match account {
+            Some(account) => sql(FORGET_OF_ACCOUNT).bind(kept).bind(account),
+            None => sql(FORGET_OF_NOBODY).bind(kept),
+        };
+        writing.run(query).await?;
     }
     Ok(())
 }
@@ -107,18 +117,18 @@ async fn insert(writing: &mut Writing, batch: &[Decision]) -> Result<(), StoreEr
     let records: Result<Vec<String>, _> = batch.iter().map(serde_json::to_string).collect();
     let records = records
         .map_err(|error| StoreError::Unavailable(format!("a decision record makes no JSON ({error})")))?;
-    let mut builder =
-        QueryBuilder::<Driver>::new("INSERT INTO decisions (id, account, application, outcome, record) ");
-    builder.push_values(batch.iter().zip(records), |mut row, (decision, record)| {
-        row.push_bind(decision.id.as_str())
-            .push_bind(decision.account.as_deref())
-            .push_bind(decision.application.as_deref())
-            .push_bind(decision.outcome.as_str())
-            .push_bind(record);
+    let mut text = "INSERT INTO decisions (id, account, application, outcome, record) VALUES ".to_owned();
+    text.push_str(&places(batch.len(), 5));
+    text.push_str(" ON CONFLICT (id) DO NOTHING");
+    let query = batch.iter().zip(records).fold(built(text), |query, (decision, record)| {
+        query
+            .bind(decision.id.as_str())
+            .bind(decision.account.as_deref())
+            .bind(decision.application.as_deref())
+            .bind(decision.outcome.as_str())
+            .bind(record)
     });
-    builder.push(" ON CONFLICT (id) DO NOTHING");
-    // A batch of a size of its own is not worth a place among the prepared statements.
-    writing.run(builder.build().persistent(batch.len() == AT_ONCE)).await?;
+    writing.run(query).await?;
     Ok(())
 }
 
@@ -137,8 +147,8 @@ async fn note_uses(writing: &mut Writing, decisions: &[Decision]) -> Result<(), 
                 sql("INSERT INTO uses (account, application, used_at) VALUES ($1, $2, $3)
                      ON CONFLICT (account, application) DO UPDATE SET used_at = excluded.used_at
                      WHERE uses.used_at < excluded.used_at")
-                .bind(account)
-                .bind(application)
+                .bind(&**account)
+                .bind(&**application)
                 .bind(at.as_microsecond()),
             )
             .await?;
@@ -148,6 +158,14 @@ async fn note_uses(writing: &mut Writing, decisions: &[Decision]) -> Result<(), 
 
 /// How many records one statement takes.
 const AT_ONCE: usize = 200;
+
+const FORGET_OF_ACCOUNT: &str =
+    "DELETE FROM decisions WHERE account = $2 AND place <= (SELECT place FROM decisions
+    WHERE account = $2 ORDER BY place DESC LIMIT 1 OFFSET $1)";
+
+const FORGET_OF_NOBODY: &str =
+    "DELETE FROM decisions WHERE account IS NULL AND place <= (SELECT place FROM decisions
+    WHERE account IS NULL ORDER BY place DESC LIMIT 1 OFFSET $1)";
 
 // Every character of an id sorts before the tilde.
 const OF_APPLICATION: &str = "SELECT record FROM decisions WHERE account = $1 AND application = $2

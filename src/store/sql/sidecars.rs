@@ -1,36 +1,40 @@
-//! Sidecars in SQLite: their invitations, enrolments and presumed leases.
-//!
-//! The file is one control node's, so that there is nobody to announce anything to.
+//! Sidecars: their invitations, enrolments and presumed leases.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::broadcast;
 
-use super::Sqlite;
-use super::link::{Reading, Writing, sql};
-use super::rows::Row;
+use super::Tables;
+use super::link::{Asks, Writing};
 use crate::model::id::SidecarId;
+use crate::store::backend::{Row, sql};
 use crate::store::{
-    Acknowledged, Enrolled, Instance, Invitation, SidecarStatus, Sidecars, StoreError, Subject,
+    Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars, StoreError, Subject,
 };
 
 #[async_trait]
-impl Sidecars for Sqlite {
+impl Sidecars for Tables {
     async fn invite(&self, invitation: &Invitation, now: Timestamp) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let old = sql("DELETE FROM invitations WHERE expires_at <= $1").bind(now.as_microsecond());
-        writing.run(old).await?;
-        writing
-            .run(
-                sql("INSERT INTO invitations (sidecar, token_hash, expires_at) VALUES ($1, $2, $3)
+        let done = async {
+            let old = sql("DELETE FROM invitations WHERE expires_at <= $1").bind(now.as_microsecond());
+            writing.run(old).await?;
+            writing
+                .run(
+                    sql("INSERT INTO invitations (sidecar, token_hash, expires_at) VALUES ($1, $2, $3)
                      ON CONFLICT (sidecar)
                      DO UPDATE SET token_hash = excluded.token_hash, expires_at = excluded.expires_at")
-                .bind(invitation.sidecar.as_str())
-                .bind(&invitation.token_hash[..])
-                .bind(invitation.expires_at.as_microsecond()),
-            )
-            .await?;
-        writing.commit().await
+                    .bind(invitation.sidecar.as_str())
+                    .bind(&invitation.token_hash[..])
+                    .bind(invitation.expires_at.as_microsecond()),
+                )
+                .await?;
+            Ok(())
+        }
+        .await;
+        writing.end(done).await
     }
 
     async fn enrol(
@@ -40,32 +44,39 @@ impl Sidecars for Sqlite {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut writing = self.writing().await?;
-        if !admitted(&mut writing, &sidecar.sidecar, token_hash, now).await? {
-            return Ok(false);
+        let done = async {
+            if !admitted(&mut writing, &sidecar.sidecar, token_hash, now).await? {
+                return Ok(false);
+            }
+            put(&mut writing, sidecar, now).await?;
+            writing.log(&Subject::Keys, now).await?;
+            Ok(true)
         }
-        put(&mut writing, sidecar, now).await?;
-        writing.log(&Subject::Keys, now).await?;
-        writing.commit().await?;
-        Ok(true)
+        .await;
+        writing.end(done).await
     }
 
     async fn revoke_sidecar(&self, sidecar: &SidecarId, now: Timestamp) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let revoke = sql("UPDATE sidecars SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL");
-        let revoked = writing.run(revoke.bind(sidecar.as_str()).bind(now.as_microsecond())).await?;
-        if revoked == 0 {
-            return Err(missing(sidecar));
+        let done = async {
+            let revoke = sql("UPDATE sidecars SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL");
+            let revoked = writing.run(revoke.bind(sidecar.as_str()).bind(now.as_microsecond())).await?;
+            if revoked == 0 {
+                return Err(missing(sidecar));
+            }
+            let withdraw =
+                sql("UPDATE sidecar_keys SET withdrawn_at = $2 WHERE sidecar = $1 AND withdrawn_at IS NULL");
+            writing.run(withdraw.bind(sidecar.as_str()).bind(now.as_microsecond())).await?;
+            writing.run(sql("DELETE FROM invitations WHERE sidecar = $1").bind(sidecar.as_str())).await?;
+            writing.log(&Subject::Keys, now).await?;
+            Ok(())
         }
-        let withdraw =
-            sql("UPDATE sidecar_keys SET withdrawn_at = $2 WHERE sidecar = $1 AND withdrawn_at IS NULL");
-        writing.run(withdraw.bind(sidecar.as_str()).bind(now.as_microsecond())).await?;
-        writing.run(sql("DELETE FROM invitations WHERE sidecar = $1").bind(sidecar.as_str())).await?;
-        writing.log(&Subject::Keys, now).await?;
-        writing.commit().await
+        .await;
+        writing.end(done).await
     }
 
     async fn enrolled(&self, sidecar: &SidecarId) -> Result<Option<Enrolled>, StoreError> {
-        find(&mut self.reading().await?, sidecar).await
+        find(&mut &*self, sidecar).await
     }
 
     async fn all_enrolled(&self) -> Result<Vec<Enrolled>, StoreError> {
@@ -89,49 +100,67 @@ impl Sidecars for Sqlite {
     async fn presume(
         &self,
         sidecar: &SidecarId,
-        lasts: SignedDuration,
+        lease: Duration,
         status: &SidecarStatus,
     ) -> Result<(), StoreError> {
         let said = serde_json::to_string(status).map_err(|error| {
             StoreError::Unavailable(format!("a sidecar's status makes no JSON ({error})"))
         })?;
         let mut writing = self.writing().await?;
-        writing.run(sql(FORGET)).await?;
-        let presumed = writing
-            .run(
-                sql(PRESUME)
-                    .bind(sidecar.as_str())
-                    .bind(i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX / 2))
-                    .bind(said)
-                    .bind(sidecar.enrolment()),
-            )
-            .await?;
-        if presumed == 0 {
-            return Err(missing(sidecar));
+        let done = async {
+            let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 4000);
+            let presume =
+                sql(PRESUME).bind(sidecar.as_str()).bind(lease).bind(said).bind(sidecar.enrolment());
+            if writing.run(presume).await? == 0 {
+                return Err(missing(sidecar));
+            }
+            Ok(())
         }
-        writing.commit().await
+        .await;
+        writing.end(done).await
     }
 
     async fn left(&self, sidecar: &SidecarId) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let left = sql("DELETE FROM sidecar_leases WHERE instance = $1").bind(sidecar.as_str());
-        writing.run(left).await?;
-        writing.commit().await
+        let done = async {
+            let left = sql("DELETE FROM sidecar_leases WHERE instance = $1").bind(sidecar.as_str());
+            writing.run(left).await?;
+            Ok(())
+        }
+        .await;
+        writing.end(done).await
     }
 
-    async fn presumed(&self) -> Result<Vec<(SidecarId, SignedDuration)>, StoreError> {
-        let rows = self.rows(sql(PRESUMED)).await?;
-        rows.iter()
-            .map(|row| Ok((row.parse("instance")?, SignedDuration::from_micros(row.get("runs")?))))
-            .collect()
+    async fn presumed(&self) -> Result<Vec<Presumed>, StoreError> {
+        let rows = self.rows(sql("SELECT instance, renewed, lease_ms FROM sidecar_leases")).await?;
+        let presumed = |row: &Row| {
+            Ok(Presumed {
+                instance: row.parse("instance")?,
+                renewed: row.number("renewed")?,
+                lease_ms: row.number("lease_ms")?,
+            })
+        };
+        rows.iter().map(presumed).collect()
     }
 
-    async fn announce(&self, _word: &Acknowledged) -> Result<(), StoreError> {
-        Ok(())
+    async fn forget_presumed(&self, presumed: &Presumed) -> Result<(), StoreError> {
+        let mut writing = self.writing().await?;
+        let done = async {
+            let forget = sql("DELETE FROM sidecar_leases WHERE instance = $1 AND renewed = $2");
+            let renewed = i64::try_from(presumed.renewed).unwrap_or(i64::MAX);
+            writing.run(forget.bind(presumed.instance.as_str()).bind(renewed)).await?;
+            Ok(())
+        }
+        .await;
+        writing.end(done).await
+    }
+
+    async fn announce(&self, word: &Acknowledged) -> Result<(), StoreError> {
+        self.backend.announce(word).await
     }
 
     fn announcements(&self) -> broadcast::Receiver<Acknowledged> {
-        self.words.subscribe()
+        self.backend.announcements()
     }
 }
 
@@ -190,7 +219,7 @@ async fn put(writing: &mut Writing, sidecar: &Enrolled, now: Timestamp) -> Resul
     Ok(())
 }
 
-async fn find(reading: &mut Reading, sidecar: &SidecarId) -> Result<Option<Enrolled>, StoreError> {
+async fn find(reading: &mut impl Asks, sidecar: &SidecarId) -> Result<Option<Enrolled>, StoreError> {
     let row = reading.row(sql(ONE).bind(sidecar.as_str())).await?;
     row.map(|row| row.enrolled()).transpose()
 }
@@ -211,15 +240,11 @@ const ONE: &str = "SELECT s.*,
              ORDER BY l.presumed_until DESC LIMIT 1) AS status
     FROM sidecars s WHERE s.id = $1";
 
-const PRESUME: &str = "INSERT INTO sidecar_leases (instance, sidecar, presumed_until, status)
-    SELECT $1, id, CAST(unixepoch('subsec') * 1000000 AS INTEGER) + $2, $3
+const PRESUME: &str =
+    "INSERT INTO sidecar_leases (instance, sidecar, renewed, lease_ms, presumed_until, status)
+    SELECT $1, id, 1, $2, (SELECT now FROM store_clock) + 3000 * $2, $3
         FROM sidecars WHERE id = $4 AND revoked_at IS NULL
-    ON CONFLICT (instance) DO UPDATE SET status = excluded.status,
-        presumed_until = max(sidecar_leases.presumed_until, excluded.presumed_until)";
-
-/// Processes that have not been heard of for a day.
-const FORGET: &str = "DELETE FROM sidecar_leases
-    WHERE presumed_until < CAST(unixepoch('subsec') * 1000000 AS INTEGER) - 86400000000";
-
-const PRESUMED: &str = "SELECT instance, presumed_until - CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS runs
-    FROM sidecar_leases WHERE presumed_until > CAST(unixepoch('subsec') * 1000000 AS INTEGER) ORDER BY instance";
+    ON CONFLICT (instance) DO UPDATE SET status = excluded.status, renewed = sidecar_leases.renewed + 1,
+        presumed_until = excluded.presumed_until,
+        lease_ms = CASE WHEN sidecar_leases.lease_ms > excluded.lease_ms
+            THEN sidecar_leases.lease_ms ELSE excluded.lease_ms END";

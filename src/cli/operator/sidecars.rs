@@ -6,8 +6,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::app::{at, table, word};
-use super::{Failure, print};
+use super::super::app::{at, table, word};
+use super::super::{Failure, print};
 use crate::config::control as settings;
 use crate::model::id::SidecarId;
 use crate::model::time::Clock;
@@ -17,7 +17,7 @@ use crate::token::random::Secret;
 
 /// Invite, list and revoke the sidecars of a control plane.
 #[derive(Debug, Args)]
-pub(super) struct Sidecars {
+pub(in crate::cli) struct Sidecars {
     /// The control plane's settings file
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
@@ -63,8 +63,8 @@ impl Sidecars {
     ///
     /// # Errors
     /// The store is not there or does not answer; there is no such sidecar.
-    pub(super) fn run(self) -> Result<(), Failure> {
-        super::on_runtime(self.ask())
+    pub(in crate::cli) fn run(self) -> Result<(), Failure> {
+        super::super::on_runtime(self.ask())
     }
 
     async fn ask(self) -> Result<(), Failure> {
@@ -80,7 +80,8 @@ impl Sidecars {
 
     async fn store(&self) -> Result<Shared, Failure> {
         if let Some(config) = &self.config {
-            return Ok(store::open(&settings::Control::read(config)?.store).await?);
+            let settings = settings::Control::read(config)?;
+            return Ok(store::open_with(&settings.store, settings.store_password_file.as_deref()).await?);
         }
         let data = self.data.as_deref().unwrap_or(Path::new(".consentry"));
         let file = data.join("consentry.db");

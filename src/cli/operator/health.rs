@@ -14,11 +14,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::{Failure, print};
+use super::super::{Failure, print};
 
 /// Ask a running role whether it is well: exit code 0 yes, 1 no, 4 nothing answers.
 #[derive(Debug, Args)]
-pub(super) struct Health {
+pub(in crate::cli) struct Health {
     /// The probe's address
     #[arg(long, value_name = "URL", default_value = DEFAULT)]
     url: Url,
@@ -29,8 +29,8 @@ impl Health {
     ///
     /// # Errors
     /// [`Failure::No`] with what is said, [`Failure::Unreachable`], or [`Failure::Usage`] for another kind of address.
-    pub(super) fn run(self) -> Result<(), Failure> {
-        super::on_runtime(self.ask())
+    pub(in crate::cli) fn run(self) -> Result<(), Failure> {
+        super::super::on_runtime(self.ask())
     }
 
     async fn ask(self) -> Result<(), Failure> {

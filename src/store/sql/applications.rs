@@ -1,18 +1,18 @@
-//! Applications and their secrets in SQLite.
+//! Applications and their secrets.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::Sqlite;
-use super::link::{Query, Reading, Writing, sql};
-use super::rows::Row;
+use super::Tables;
+use super::link::{Asks, Writing};
 use crate::model::application::Application;
 use crate::model::id::{AccountId, ApplicationId};
+use crate::store::backend::{Query, Row, sql};
 use crate::store::{Actor, Applications, AuditEvent, Secret, StoreError, Subject};
 
 #[async_trait]
-impl Applications for Sqlite {
+impl Applications for Tables {
     async fn register(
         &self,
         application: &Application,
@@ -20,21 +20,25 @@ impl Applications for Sqlite {
         by: &Actor,
     ) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let added = writing
-            .run(
-                described(application, sql(INSERT))?
-                    .bind(application.publisher.as_str())
-                    .bind(application.created_at.as_microsecond()),
-            )
-            .await?;
-        if added == 0 {
-            return Err(exists(application));
+        let done = async {
+            let added = writing
+                .run(
+                    described(application, sql(INSERT))?
+                        .bind(application.publisher.as_str())
+                        .bind(application.created_at.as_microsecond()),
+                )
+                .await?;
+            if added == 0 {
+                return Err(exists(application));
+            }
+            for secret in secrets {
+                insert_secret(&mut writing, &application.id, secret).await?;
+            }
+            audit(&mut writing, application, by, "application.register", application.created_at).await?;
+            Ok(())
         }
-        for secret in secrets {
-            insert_secret(&mut writing, &application.id, secret).await?;
-        }
-        audit(&mut writing, application, by, "application.register", application.created_at).await?;
-        writing.commit().await
+        .await;
+        writing.end(done).await
     }
 
     async fn change_application(
@@ -44,22 +48,27 @@ impl Applications for Sqlite {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let before = find(&mut writing, &application.id).await?.ok_or_else(|| missing(&application.id))?;
-        let taken = sql("SELECT 1 FROM applications WHERE publisher = $1 AND name = $2 AND id <> $3")
-            .bind(before.publisher.as_str())
-            .bind(&application.name)
-            .bind(application.id.as_str());
-        if writing.row(taken).await?.is_some() {
-            return Err(exists(application));
+        let done = async {
+            let before =
+                find(&mut writing, &application.id).await?.ok_or_else(|| missing(&application.id))?;
+            let taken = sql("SELECT 1 FROM applications WHERE publisher = $1 AND name = $2 AND id <> $3")
+                .bind(before.publisher.as_str())
+                .bind(&application.name)
+                .bind(application.id.as_str());
+            if writing.row(taken).await?.is_some() {
+                return Err(exists(application));
+            }
+            writing.run(described(application, sql(UPDATE))?).await?;
+            audit(&mut writing, &before, by, "application.change", now).await?;
+            writing.log(&Subject::Application(application.id.clone()), now).await?;
+            Ok(())
         }
-        writing.run(described(application, sql(UPDATE))?).await?;
-        audit(&mut writing, &before, by, "application.change", now).await?;
-        writing.log(&Subject::Application(application.id.clone()), now).await?;
-        writing.commit().await
+        .await;
+        writing.end(done).await
     }
 
     async fn application(&self, id: &ApplicationId) -> Result<Option<Application>, StoreError> {
-        find(&mut self.reading().await?, id).await
+        find(&mut &*self, id).await
     }
 
     async fn secrets(&self, id: &ApplicationId) -> Result<Vec<Secret>, StoreError> {
@@ -71,16 +80,20 @@ impl Applications for Sqlite {
 
     async fn add_secret(&self, id: &ApplicationId, secret: &Secret, by: &Actor) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let application = find(&mut writing, id).await?.ok_or_else(|| missing(id))?;
-        let live = sql("SELECT id FROM secrets WHERE application = $1").bind(id.as_str());
-        if writing.rows(live).await?.len() >= SECRETS {
-            return Err(StoreError::Conflict(format!(
-                "the application {id} has {SECRETS} secrets already; delete one first"
-            )));
+        let done = async {
+            let application = find(&mut writing, id).await?.ok_or_else(|| missing(id))?;
+            let live = sql("SELECT id FROM secrets WHERE application = $1").bind(id.as_str());
+            if writing.rows(live).await?.len() >= SECRETS {
+                return Err(StoreError::Conflict(format!(
+                    "the application {id} has {SECRETS} secrets already; delete one first"
+                )));
+            }
+            insert_secret(&mut writing, id, secret).await?;
+            audit(&mut writing, &application, by, "application.secret.add", secret.created_at).await?;
+            Ok(())
         }
-        insert_secret(&mut writing, id, secret).await?;
-        audit(&mut writing, &application, by, "application.secret.add", secret.created_at).await?;
-        writing.commit().await
+        .await;
+        writing.end(done).await
     }
 
     async fn delete_secret(
@@ -91,14 +104,18 @@ impl Applications for Sqlite {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let application = find(&mut writing, id).await?.ok_or_else(|| missing(id))?;
-        let query =
-            sql("DELETE FROM secrets WHERE application = $1 AND id = $2").bind(id.as_str()).bind(secret);
-        if writing.run(query).await? == 0 {
-            return Err(StoreError::Missing(format!("secret {secret} of the application {id}")));
+        let done = async {
+            let application = find(&mut writing, id).await?.ok_or_else(|| missing(id))?;
+            let query =
+                sql("DELETE FROM secrets WHERE application = $1 AND id = $2").bind(id.as_str()).bind(secret);
+            if writing.run(query).await? == 0 {
+                return Err(StoreError::Missing(format!("secret {secret} of the application {id}")));
+            }
+            audit(&mut writing, &application, by, "application.secret.delete", now).await?;
+            Ok(())
         }
-        audit(&mut writing, &application, by, "application.secret.delete", now).await?;
-        writing.commit().await
+        .await;
+        writing.end(done).await
     }
 
     async fn published_by(&self, account: &AccountId) -> Result<Vec<Application>, StoreError> {
@@ -117,7 +134,7 @@ impl Applications for Sqlite {
 
 /// The application with this id.
 pub(super) async fn find(
-    reading: &mut Reading,
+    reading: &mut impl Asks,
     id: &ApplicationId,
 ) -> Result<Option<Application>, StoreError> {
     let row = reading.row(sql("SELECT * FROM applications WHERE id = $1").bind(id.as_str())).await?;
@@ -125,7 +142,7 @@ pub(super) async fn find(
 }
 
 /// Binds what can be changed of an application, after its id.
-fn described<'q>(application: &'q Application, query: Query<'q>) -> Result<Query<'q>, StoreError> {
+fn described(application: &Application, query: Query) -> Result<Query, StoreError> {
     let redirect_uris = serde_json::to_string(&application.redirect_uris)
         .map_err(|error| StoreError::Unavailable(format!("the redirect URIs make no JSON ({error})")))?;
     Ok(query

@@ -1,13 +1,13 @@
-//! Grants, assignments and personal consents in SQLite.
+//! Grants, assignments and personal consents.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::Sqlite;
+use super::Tables;
 use super::directory::{missing as missing_principal, of, principal};
-use super::link::{Query, Reading, Writing, sql};
-use super::rows::{Row, kept};
+use super::link::{Asks, Writing};
+use super::rows::kept;
 use super::{applications, tokens};
 use crate::model::account::{PrincipalKey, PrincipalKind};
 use crate::model::application::Relation;
@@ -15,19 +15,23 @@ use crate::model::grant::{Grant, GrantState, Installed};
 use crate::model::id::{AccountId, GrantKey, Revision, Seq};
 use crate::model::member::Member;
 use crate::model::scope::ScopeSet;
+use crate::store::backend::{Query, Row, sql};
 use crate::store::{
     Actor, Assignment, AuditEvent, Grants, Install, InstallRefused, PersonalConsent, StoreError, Subject,
 };
 
 #[async_trait]
-impl Grants for Sqlite {
+impl Grants for Tables {
     async fn install(&self, install: &Install, now: Timestamp) -> Result<(Grant, Seq), InstallRefused> {
         let mut writing = self.writing().await?;
-        let grant = authorized(&mut writing, install, now).await?;
-        let event = if grant.since == grant.revision { "grant.install" } else { "grant.replace" };
-        let seq = put(&mut writing, &grant, event, &install.by.login, now).await?;
-        writing.commit().await?;
-        Ok((grant, seq))
+        let done = async {
+            let grant = authorized(&mut writing, install, now).await?;
+            let event = if grant.since == grant.revision { "grant.install" } else { "grant.replace" };
+            let seq = put(&mut writing, &grant, event, &install.by.login, now).await?;
+            Ok((grant, seq))
+        }
+        .await;
+        writing.end(done).await
     }
 
     async fn set_state(
@@ -38,30 +42,36 @@ impl Grants for Sqlite {
         now: Timestamp,
     ) -> Result<(Grant, Seq), StoreError> {
         let mut writing = self.writing().await?;
-        let mut grant = live(&mut writing, key).await?;
-        if grant.state == state {
-            let newest = writing.newest().await?;
-            return Ok((grant, newest));
-        }
-        grant.state = state;
-        grant.revision = grant.revision.next();
-        let event = match state {
-            GrantState::Active => "grant.resume",
-            GrantState::Suspended => "grant.suspend",
-            GrantState::Revoked => {
-                writing
-                    .run(about(key, sql("DELETE FROM assignments WHERE account = $1 AND application = $2")))
-                    .await?;
-                writing
-                    .run(about(key, sql("DELETE FROM consents WHERE account = $1 AND application = $2")))
-                    .await?;
-                tokens::end_all_of(&mut writing, key, now).await?;
-                "grant.revoke"
+        let done = async {
+            let mut grant = live(&mut writing, key).await?;
+            if grant.state == state {
+                let newest = writing.newest().await?;
+                return Ok((grant, newest));
             }
-        };
-        let seq = put(&mut writing, &grant, event, &by.login, now).await?;
-        writing.commit().await?;
-        Ok((grant, seq))
+            grant.state = state;
+            grant.revision = grant.revision.next();
+            let event = match state {
+                GrantState::Active => "grant.resume",
+                GrantState::Suspended => "grant.suspend",
+                GrantState::Revoked => {
+                    writing
+                        .run(about(
+                            key,
+                            sql("DELETE FROM assignments WHERE account = $1 AND application = $2"),
+                        ))
+                        .await?;
+                    writing
+                        .run(about(key, sql("DELETE FROM consents WHERE account = $1 AND application = $2")))
+                        .await?;
+                    tokens::end_all_of(&mut writing, key, now).await?;
+                    "grant.revoke"
+                }
+            };
+            let seq = put(&mut writing, &grant, event, &by.login, now).await?;
+            Ok((grant, seq))
+        }
+        .await;
+        writing.end(done).await
     }
 
     async fn installed(&self, key: &GrantKey) -> Result<Option<Installed>, StoreError> {
@@ -132,25 +142,28 @@ impl Grants for Sqlite {
         now: Timestamp,
     ) -> Result<(Grant, Seq), StoreError> {
         let mut writing = self.writing().await?;
-        let mut grant = live(&mut writing, key).await?;
-        grant.assignment = assignment.mode;
-        grant.revision = grant.revision.next();
-        writing
-            .run(about(key, sql("DELETE FROM assignments WHERE account = $1 AND application = $2")))
-            .await?;
-        let users = assignment.users.iter().map(|id| (PrincipalKind::User, id));
-        let roles = assignment.roles.iter().map(|id| (PrincipalKind::Role, id));
-        for (kind, id) in users.chain(roles) {
-            let whom = PrincipalKey { account: key.account.clone(), kind, id: id.clone() };
-            principal(&mut writing, &whom).await?.ok_or_else(|| missing_principal(&whom))?;
-            assign_one(&mut writing, key, kind.as_str(), id.as_str()).await?;
+        let done = async {
+            let mut grant = live(&mut writing, key).await?;
+            grant.assignment = assignment.mode;
+            grant.revision = grant.revision.next();
+            writing
+                .run(about(key, sql("DELETE FROM assignments WHERE account = $1 AND application = $2")))
+                .await?;
+            let users = assignment.users.iter().map(|id| (PrincipalKind::User, id));
+            let roles = assignment.roles.iter().map(|id| (PrincipalKind::Role, id));
+            for (kind, id) in users.chain(roles) {
+                let whom = PrincipalKey { account: key.account.clone(), kind, id: id.clone() };
+                principal(&mut writing, &whom).await?.ok_or_else(|| missing_principal(&whom))?;
+                assign_one(&mut writing, key, kind.as_str(), id.as_str()).await?;
+            }
+            for group in &assignment.groups {
+                assign_one(&mut writing, key, "group", group.as_str()).await?;
+            }
+            let seq = put(&mut writing, &grant, "grant.assign", &by.login, now).await?;
+            Ok((grant, seq))
         }
-        for group in &assignment.groups {
-            assign_one(&mut writing, key, "group", group.as_str()).await?;
-        }
-        let seq = put(&mut writing, &grant, "grant.assign", &by.login, now).await?;
-        writing.commit().await?;
-        Ok((grant, seq))
+        .await;
+        writing.end(done).await
     }
 
     async fn consent_in_person(
@@ -161,31 +174,34 @@ impl Grants for Sqlite {
         now: Timestamp,
     ) -> Result<Seq, StoreError> {
         let mut writing = self.writing().await?;
-        live(&mut writing, key).await?;
-        let person = principal(&mut writing, whom).await?;
-        let person = person
-            .filter(|person| person.enabled && whom.account == key.account)
-            .ok_or_else(|| missing_principal(whom))?;
-        writing
-            .run(
-                member(
-                    key,
-                    whom,
-                    sql("INSERT INTO consents
+        let done = async {
+            live(&mut writing, key).await?;
+            let person = principal(&mut writing, whom).await?;
+            let person = person
+                .filter(|person| person.enabled && whom.account == key.account)
+                .ok_or_else(|| missing_principal(whom))?;
+            writing
+                .run(
+                    member(
+                        key,
+                        whom,
+                        sql("INSERT INTO consents
                              (account, application, principal_kind, principal_id, scopes, consented_at)
                          SELECT $1, $2, $3, $4, $6, $7 WHERE $1 = $5
                          ON CONFLICT (account, application, principal_kind, principal_id)
                          DO UPDATE SET scopes = excluded.scopes, consented_at = excluded.consented_at"),
+                    )
+                    .bind(scopes.to_string())
+                    .bind(now.as_microsecond()),
                 )
-                .bind(scopes.to_string())
-                .bind(now.as_microsecond()),
-            )
-            .await?;
-        let detail = json!({ "principal": person.login, "scopes": scopes });
-        audit(&mut writing, key, "consent.personal", &person.login, detail, now).await?;
-        let seq = writing.log(&Subject::Member(key.clone(), whom.clone()), now).await?;
-        writing.commit().await?;
-        Ok(seq)
+                .await?;
+            let detail = json!({ "principal": person.login, "scopes": scopes });
+            audit(&mut writing, key, "consent.personal", &person.login, detail, now).await?;
+            let seq = writing.log(&Subject::Member(key.clone(), whom.clone()), now).await?;
+            Ok(seq)
+        }
+        .await;
+        writing.end(done).await
     }
 
     async fn withdraw_consent(
@@ -196,26 +212,29 @@ impl Grants for Sqlite {
         now: Timestamp,
     ) -> Result<Seq, StoreError> {
         let mut writing = self.writing().await?;
-        let deleted = writing
-            .run(member(
-                key,
-                whom,
-                sql("DELETE FROM consents WHERE account = $1 AND application = $2
+        let done = async {
+            let deleted = writing
+                .run(member(
+                    key,
+                    whom,
+                    sql("DELETE FROM consents WHERE account = $1 AND application = $2
                      AND principal_kind = $3 AND principal_id = $4 AND account = $5"),
-            ))
-            .await?;
-        if deleted == 0 {
-            return Err(StoreError::Missing(format!(
-                "personal consent of {} {} to {key}",
-                whom.kind, whom.id
-            )));
+                ))
+                .await?;
+            if deleted == 0 {
+                return Err(StoreError::Missing(format!(
+                    "personal consent of {} {} to {key}",
+                    whom.kind, whom.id
+                )));
+            }
+            tokens::end_those_of(&mut writing, key, whom, now).await?;
+            let detail = json!({ "principal": format!("{}/{}", whom.kind, whom.id) });
+            audit(&mut writing, key, "consent.withdraw", &by.login, detail, now).await?;
+            let seq = writing.log(&Subject::Member(key.clone(), whom.clone()), now).await?;
+            Ok(seq)
         }
-        tokens::end_those_of(&mut writing, key, whom, now).await?;
-        let detail = json!({ "principal": format!("{}/{}", whom.kind, whom.id) });
-        audit(&mut writing, key, "consent.withdraw", &by.login, detail, now).await?;
-        let seq = writing.log(&Subject::Member(key.clone(), whom.clone()), now).await?;
-        writing.commit().await?;
-        Ok(seq)
+        .await;
+        writing.end(done).await
     }
 
     async fn personal_consents(&self, key: &GrantKey) -> Result<Vec<PersonalConsent>, StoreError> {
@@ -239,22 +258,22 @@ impl Grants for Sqlite {
 }
 
 /// Binds a grant's key as `$1` and `$2`.
-pub(super) fn about<'q>(key: &'q GrantKey, query: Query<'q>) -> Query<'q> {
+pub(super) fn about(key: &GrantKey, query: Query) -> Query {
     query.bind(key.account.as_str()).bind(key.application.as_str())
 }
 
 /// Binds a grant's key and a principal's kind, id and account as `$1` to `$5`.
-pub(super) fn member<'q>(key: &'q GrantKey, whom: &'q PrincipalKey, query: Query<'q>) -> Query<'q> {
+pub(super) fn member(key: &GrantKey, whom: &PrincipalKey, query: Query) -> Query {
     about(key, query).bind(whom.kind.as_str()).bind(whom.id.as_str()).bind(whom.account.as_str())
 }
 
 /// The grant, whatever its state.
-pub(super) async fn find(reading: &mut Reading, key: &GrantKey) -> Result<Option<Grant>, StoreError> {
+pub(super) async fn find(reading: &mut impl Asks, key: &GrantKey) -> Result<Option<Grant>, StoreError> {
     let query = about(key, sql("SELECT * FROM grants WHERE account = $1 AND application = $2"));
     reading.row(query).await?.map(|row| row.grant()).transpose()
 }
 
-async fn live(reading: &mut Reading, key: &GrantKey) -> Result<Grant, StoreError> {
+async fn live(reading: &mut impl Asks, key: &GrantKey) -> Result<Grant, StoreError> {
     let grant = find(reading, key).await?.filter(|grant| grant.state != GrantState::Revoked);
     grant.ok_or_else(|| StoreError::Missing(format!("grant {key}")))
 }

@@ -1,19 +1,21 @@
-//! Accounts, principals and admin API tokens in SQLite.
+//! Accounts, principals and admin API tokens.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::Sqlite;
-use super::link::{Reading, Writing, sql};
+use super::Tables;
+use super::link::{Asks, Writing};
 use crate::model::account::{Account, Principal, PrincipalKey};
 use crate::model::id::AccountId;
+use crate::store::backend::{Query, sql};
 use crate::store::{ApiToken, Credential, Directory, NewPrincipal, StoreError, Subject};
 
 #[async_trait]
-impl Directory for Sqlite {
+impl Directory for Tables {
     async fn add_account(&self, account: &Account) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let added = writing
+        let done = async {
+            let added = writing
             .run(
                 sql("INSERT INTO accounts (id, alias, alias_key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
                     .bind(account.id.as_str())
@@ -21,10 +23,13 @@ impl Directory for Sqlite {
                     .bind(account.alias.to_lowercase()),
             )
             .await?;
-        if added == 0 {
-            return Err(StoreError::Exists(format!("an account {} or {}", account.id, account.alias)));
+            if added == 0 {
+                return Err(StoreError::Exists(format!("an account {} or {}", account.id, account.alias)));
+            }
+            Ok(())
         }
-        writing.commit().await
+        .await;
+        writing.end(done).await
     }
 
     async fn account(&self, id: &AccountId) -> Result<Option<Account>, StoreError> {
@@ -40,12 +45,16 @@ impl Directory for Sqlite {
 
     async fn add_principal(&self, new: &NewPrincipal) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        insert(&mut writing, new).await?;
-        writing.commit().await
+        let done = async {
+            insert(&mut writing, new).await?;
+            Ok(())
+        }
+        .await;
+        writing.end(done).await
     }
 
     async fn principal(&self, key: &PrincipalKey) -> Result<Option<Principal>, StoreError> {
-        principal(&mut self.reading().await?, key).await
+        principal(&mut &*self, key).await
     }
 
     async fn credential(&self, login: &str) -> Result<Option<Credential>, StoreError> {
@@ -74,11 +83,13 @@ impl Directory for Sqlite {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let before = principal(&mut writing, key).await?.ok_or_else(|| missing(key))?;
-        if before.enabled == enabled {
-            return Ok(());
-        }
-        writing
+        let done =
+            async {
+                let before = principal(&mut writing, key).await?.ok_or_else(|| missing(key))?;
+                if before.enabled == enabled {
+                    return Ok(());
+                }
+                writing
             .run(
                 of(
                     key,
@@ -87,18 +98,21 @@ impl Directory for Sqlite {
                 .bind(enabled),
             )
             .await?;
-        if !enabled {
-            // Whoever is enabled again logs in again.
-            writing
-                .run(of(
-                    key,
-                    sql("DELETE FROM sessions
+                if !enabled {
+                    // Whoever is enabled again logs in again.
+                    writing
+                        .run(of(
+                            key,
+                            sql("DELETE FROM sessions
                          WHERE account = $1 AND principal_kind = $2 AND principal_id = $3"),
-                ))
-                .await?;
-        }
-        writing.log(&Subject::Principal(key.clone()), now).await?;
-        writing.commit().await
+                        ))
+                        .await?;
+                }
+                writing.log(&Subject::Principal(key.clone()), now).await?;
+                Ok(())
+            }
+            .await;
+        writing.end(done).await
     }
 
     async fn set_full_access(
@@ -108,11 +122,12 @@ impl Directory for Sqlite {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let before = principal(&mut writing, key).await?.ok_or_else(|| missing(key))?;
-        if before.full_access == full_access {
-            return Ok(());
-        }
-        writing
+        let done = async {
+            let before = principal(&mut writing, key).await?.ok_or_else(|| missing(key))?;
+            if before.full_access == full_access {
+                return Ok(());
+            }
+            writing
             .run(
                 of(
                     key,
@@ -123,12 +138,16 @@ impl Directory for Sqlite {
                 .bind(full_access),
             )
             .await?;
-        writing.log(&Subject::Principal(key.clone()), now).await?;
-        writing.commit().await
+            writing.log(&Subject::Principal(key.clone()), now).await?;
+            Ok(())
+        }
+        .await;
+        writing.end(done).await
     }
 
     async fn add_api_token(&self, token: &ApiToken) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
+        let done = async {
         writing
             .run(
                 of(
@@ -144,7 +163,10 @@ impl Directory for Sqlite {
                 .bind(token.expires_at.map(Timestamp::as_microsecond)),
             )
             .await?;
-        writing.commit().await
+        Ok(())
+        }
+        .await;
+        writing.end(done).await
     }
 
     async fn api_token(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<Principal>, StoreError> {
@@ -160,7 +182,7 @@ impl Directory for Sqlite {
 
 /// The principal with this key.
 pub(super) async fn principal(
-    reading: &mut Reading,
+    reading: &mut impl Asks,
     key: &PrincipalKey,
 ) -> Result<Option<Principal>, StoreError> {
     let query = of(key, sql("SELECT * FROM people WHERE account = $1 AND kind = $2 AND id = $3"));
@@ -168,7 +190,7 @@ pub(super) async fn principal(
 }
 
 /// Binds a principal's key as `$1`, `$2` and `$3`.
-pub(super) fn of<'q>(key: &'q PrincipalKey, query: super::link::Query<'q>) -> super::link::Query<'q> {
+pub(super) fn of(key: &PrincipalKey, query: Query) -> Query {
     query.bind(key.account.as_str()).bind(key.kind.as_str()).bind(key.id.as_str())
 }
 

@@ -1,4 +1,4 @@
-//! Codes, refresh tokens and their families in SQLite.
+//! Codes, refresh tokens and their families.
 //!
 //! A token is spent by a transaction that holds the only writer, so that of any number of presenters one wins and
 //! every other one is seen to reuse it.
@@ -7,76 +7,89 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::Sqlite;
+use super::Tables;
 use super::directory::principal;
 use super::grants::{about, find, member};
-use super::link::{Reading, Writing, sql};
-use super::rows::Row;
+use super::link::{Asks, Writing};
 use crate::model::account::PrincipalKey;
 use crate::model::id::{ApplicationId, FamilyId, GrantKey};
+use crate::store::backend::{Row, sql};
 use crate::store::{
     AuditEvent, Authorization, Code, CodeOutcome, LONGEST_ACCESS_TOKEN, Refresh, RefreshOutcome, StoreError,
     Subject, Tokens,
 };
 
 #[async_trait]
-impl Tokens for Sqlite {
+impl Tokens for Tables {
     async fn keep_code(&self, code: &Code) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        insert_family(&mut writing, &code.authorization, code.expires_at).await?;
-        writing
-            .run(
-                sql("INSERT INTO codes (hash, family, redirect_uri, challenge, expires_at)
+        let done = async {
+            insert_family(&mut writing, &code.authorization, code.expires_at).await?;
+            writing
+                .run(
+                    sql("INSERT INTO codes (hash, family, redirect_uri, challenge, expires_at)
                      VALUES ($1, $2, $3, $4, $5)")
-                .bind(&code.hash[..])
-                .bind(code.authorization.family.as_str())
-                .bind(&code.redirect_uri)
-                .bind(&code.challenge)
-                .bind(code.expires_at.as_microsecond()),
-            )
-            .await?;
-        writing.commit().await
+                    .bind(&code.hash[..])
+                    .bind(code.authorization.family.as_str())
+                    .bind(&code.redirect_uri)
+                    .bind(&code.challenge)
+                    .bind(code.expires_at.as_microsecond()),
+                )
+                .await?;
+            Ok(())
+        }
+        .await;
+        writing.end(done).await
     }
 
     async fn redeem_code(&self, hash: &[u8; 32], now: Timestamp) -> Result<CodeOutcome, StoreError> {
         let mut writing = self.writing().await?;
-        let query = sql("SELECT * FROM codes c JOIN families f ON f.id = c.family WHERE c.hash = $1");
-        let Some(row) = writing.row(query.bind(&hash[..])).await? else { return Ok(CodeOutcome::Unknown) };
-        let authorization = row.authorization()?;
-        if row.time_any("spent_at")?.is_some() {
-            let family = authorization.family.clone();
-            reused(&mut writing, &authorization, "code.reused", now).await?;
-            writing.commit().await?;
-            return Ok(CodeOutcome::Reused(family));
+        let done = async {
+            let query = sql("SELECT * FROM codes c JOIN families f ON f.id = c.family WHERE c.hash = $1");
+            let Some(row) = writing.row(query.bind(&hash[..])).await? else {
+                return Ok(CodeOutcome::Unknown);
+            };
+            let authorization = row.authorization()?;
+            if row.time_any("spent_at")?.is_some() {
+                let family = authorization.family.clone();
+                reused(&mut writing, &authorization, "code.reused", now).await?;
+                return Ok(CodeOutcome::Reused(family));
+            }
+            let expires_at = row.time("expires_at")?;
+            let usable =
+                now < expires_at && rests_on_something(&mut writing, &row, &authorization, now).await?;
+            let spend = sql("UPDATE codes SET spent_at = $2 WHERE hash = $1");
+            writing.run(spend.bind(&hash[..]).bind(now.as_microsecond())).await?;
+            // However long after its code this is, its access tokens may live for their longest life from now on.
+            prolong(&mut writing, &authorization.family, now).await?;
+            if !usable {
+                return Ok(CodeOutcome::Unknown);
+            }
+            Ok(CodeOutcome::Redeemed(Code {
+                hash: *hash,
+                authorization,
+                redirect_uri: row.get("redirect_uri")?,
+                challenge: row.get("challenge")?,
+                expires_at,
+            }))
         }
-        let expires_at = row.time("expires_at")?;
-        let usable = now < expires_at && rests_on_something(&mut writing, &row, &authorization, now).await?;
-        let spend = sql("UPDATE codes SET spent_at = $2 WHERE hash = $1");
-        writing.run(spend.bind(&hash[..]).bind(now.as_microsecond())).await?;
-        // However long after its code this is, its access tokens may live for their longest life from now on.
-        prolong(&mut writing, &authorization.family, now).await?;
-        writing.commit().await?;
-        if !usable {
-            return Ok(CodeOutcome::Unknown);
-        }
-        Ok(CodeOutcome::Redeemed(Code {
-            hash: *hash,
-            authorization,
-            redirect_uri: row.get("redirect_uri")?,
-            challenge: row.get("challenge")?,
-            expires_at,
-        }))
+        .await;
+        writing.end(done).await
     }
 
     async fn keep_refresh(&self, refresh: &Refresh) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let family = &refresh.authorization.family;
-        let live = sql("SELECT 1 FROM families WHERE id = $1 AND ended_at IS NULL").bind(family.as_str());
-        if writing.row(live).await?.is_none() {
-            return Err(StoreError::Missing(format!("live token family {family}")));
+        let done = async {
+            let family = &refresh.authorization.family;
+            let live = sql("SELECT 1 FROM families WHERE id = $1 AND ended_at IS NULL").bind(family.as_str());
+            if writing.row(live).await?.is_none() {
+                return Err(StoreError::Missing(format!("live token family {family}")));
+            }
+            insert_refresh(&mut writing, &refresh.hash, family, refresh.expires_at).await?;
+            Ok(())
         }
-        insert_refresh(&mut writing, &refresh.hash, family, refresh.expires_at).await?;
-        writing.commit().await
+        .await;
+        writing.end(done).await
     }
 
     async fn refresh(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<Refresh>, StoreError> {
@@ -98,28 +111,30 @@ impl Tokens for Sqlite {
         now: Timestamp,
     ) -> Result<RefreshOutcome, StoreError> {
         let mut writing = self.writing().await?;
-        let Some(row) = presented(&mut writing, hash).await? else { return Ok(RefreshOutcome::Unknown) };
-        let authorization = row.authorization()?;
-        if authorization.grant.application != *application {
-            return Ok(RefreshOutcome::Unknown);
+        let done = async {
+            let Some(row) = presented(&mut writing, hash).await? else { return Ok(RefreshOutcome::Unknown) };
+            let authorization = row.authorization()?;
+            if authorization.grant.application != *application {
+                return Ok(RefreshOutcome::Unknown);
+            }
+            if row.time_any("spent_at")?.is_some() {
+                let family = authorization.family.clone();
+                reused(&mut writing, &authorization, "refresh.reused", now).await?;
+                return Ok(RefreshOutcome::Reused(family));
+            }
+            if now >= row.time("expires_at")?
+                || !rests_on_something(&mut writing, &row, &authorization, now).await?
+            {
+                return Ok(RefreshOutcome::Unknown);
+            }
+            let spend = sql("UPDATE refresh_tokens SET spent_at = $2 WHERE hash = $1");
+            writing.run(spend.bind(&hash[..]).bind(now.as_microsecond())).await?;
+            insert_refresh(&mut writing, successor, &authorization.family, successor_expires_at).await?;
+            prolong(&mut writing, &authorization.family, now).await?;
+            Ok(RefreshOutcome::Rotated(authorization))
         }
-        if row.time_any("spent_at")?.is_some() {
-            let family = authorization.family.clone();
-            reused(&mut writing, &authorization, "refresh.reused", now).await?;
-            writing.commit().await?;
-            return Ok(RefreshOutcome::Reused(family));
-        }
-        if now >= row.time("expires_at")?
-            || !rests_on_something(&mut writing, &row, &authorization, now).await?
-        {
-            return Ok(RefreshOutcome::Unknown);
-        }
-        let spend = sql("UPDATE refresh_tokens SET spent_at = $2 WHERE hash = $1");
-        writing.run(spend.bind(&hash[..]).bind(now.as_microsecond())).await?;
-        insert_refresh(&mut writing, successor, &authorization.family, successor_expires_at).await?;
-        prolong(&mut writing, &authorization.family, now).await?;
-        writing.commit().await?;
-        Ok(RefreshOutcome::Rotated(authorization))
+        .await;
+        writing.end(done).await
     }
 
     async fn end_family(
@@ -129,12 +144,16 @@ impl Tokens for Sqlite {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let known = sql("SELECT 1 FROM families WHERE id = $1").bind(family.as_str());
-        if writing.row(known).await?.is_none() {
-            return Err(StoreError::Missing(format!("token family {family}")));
+        let done = async {
+            let known = sql("SELECT 1 FROM families WHERE id = $1").bind(family.as_str());
+            if writing.row(known).await?.is_none() {
+                return Err(StoreError::Missing(format!("token family {family}")));
+            }
+            end(&mut writing, family, remember_until, now).await?;
+            Ok(())
         }
-        end(&mut writing, family, remember_until, now).await?;
-        writing.commit().await
+        .await;
+        writing.end(done).await
     }
 
     async fn family_is_live(&self, family: &FamilyId) -> Result<bool, StoreError> {
@@ -144,12 +163,15 @@ impl Tokens for Sqlite {
 
     async fn forget_old_tokens(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut writing = self.writing().await?;
-        let mut forgotten = 0;
-        for statement in FORGET {
-            forgotten += writing.run(sql(statement).bind(now.as_microsecond())).await?;
+        let done = async {
+            let mut forgotten = 0;
+            for statement in FORGET {
+                forgotten += writing.run(sql(statement).bind(now.as_microsecond())).await?;
+            }
+            Ok(forgotten)
         }
-        writing.commit().await?;
-        Ok(forgotten)
+        .await;
+        writing.end(done).await
     }
 }
 
@@ -194,7 +216,7 @@ async fn end(
 ) -> Result<(), StoreError> {
     let ended = writing
         .row(
-            sql("UPDATE families SET ended_at = $2, remember_until = $3, forget_at = max(forget_at, $3)
+            sql("UPDATE families SET ended_at = $2, remember_until = $3, forget_at = CASE WHEN forget_at < $3 THEN $3 ELSE forget_at END
                  WHERE id = $1 AND ended_at IS NULL
                  RETURNING account, application, principal_kind, principal_id")
             .bind(family.as_str())
@@ -234,7 +256,7 @@ async fn reused(
 
 /// Whether the family, its grant, its principal and its application still stand.
 async fn rests_on_something(
-    reading: &mut Reading,
+    reading: &mut impl Asks,
     row: &Row,
     authorization: &Authorization,
     now: Timestamp,
@@ -251,7 +273,7 @@ async fn rests_on_something(
         && principal.is_some_and(|principal| principal.enabled))
 }
 
-async fn presented(reading: &mut Reading, hash: &[u8; 32]) -> Result<Option<Row>, StoreError> {
+async fn presented(reading: &mut impl Asks, hash: &[u8; 32]) -> Result<Option<Row>, StoreError> {
     let query = sql("SELECT * FROM refresh_tokens r JOIN families f ON f.id = r.family WHERE r.hash = $1");
     reading.row(query.bind(&hash[..])).await
 }
@@ -306,7 +328,10 @@ async fn insert_refresh(
 
 /// Keeps the family for as long as an access token given at `last` could live.
 async fn prolong(writing: &mut Writing, family: &FamilyId, last: Timestamp) -> Result<(), StoreError> {
-    let query = sql("UPDATE families SET forget_at = max(forget_at, $2) WHERE id = $1").bind(family.as_str());
+    let query = sql(
+        "UPDATE families SET forget_at = CASE WHEN forget_at < $2 THEN $2 ELSE forget_at END WHERE id = $1",
+    )
+    .bind(family.as_str());
     writing.run(query.bind(longest_access_from(last).as_microsecond())).await?;
     Ok(())
 }

@@ -2,17 +2,15 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Decode, Row as _, Sqlite, Type};
 
 use crate::model::account::{Principal, PrincipalKey};
 use crate::model::application::Application;
 use crate::model::grant::{Grant, Installed};
 use crate::model::id::{GrantKey, GroupName, Revision};
 use crate::model::scope::ScopeSet;
+use crate::store::backend::Row;
 use crate::store::{Authorization, StoreError};
 
 /// A time as it will be read again: in whole microseconds.
@@ -20,30 +18,7 @@ pub(super) fn kept(at: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 
-/// One row of an answer.
-pub(super) struct Row {
-    row: SqliteRow,
-    place: Arc<str>,
-}
-
 impl Row {
-    pub(super) fn new(row: SqliteRow, place: Arc<str>) -> Self {
-        Self { row, place }
-    }
-
-    /// This column makes no sense.
-    pub(super) fn unreadable(&self, column: &str, why: impl Display) -> StoreError {
-        StoreError::Corrupt { what: format!("{}, {column}", self.place), why: why.to_string() }
-    }
-
-    /// A column as it is.
-    pub(super) fn get<'r, T>(&'r self, column: &'static str) -> Result<T, StoreError>
-    where
-        T: Decode<'r, Sqlite> + Type<Sqlite>,
-    {
-        self.row.try_get(column).map_err(|error| self.unreadable(column, error))
-    }
-
     /// A column of text that is read as something.
     pub(super) fn parse<T>(&self, column: &'static str) -> Result<T, StoreError>
     where
@@ -51,11 +26,6 @@ impl Row {
         T::Err: Display,
     {
         self.get::<&str>(column)?.parse().map_err(|error: T::Err| self.unreadable(column, error))
-    }
-
-    /// A number that is not negative.
-    pub(super) fn number(&self, column: &'static str) -> Result<u64, StoreError> {
-        u64::try_from(self.get::<i64>(column)?).map_err(|error| self.unreadable(column, error))
     }
 
     /// A point in time.
