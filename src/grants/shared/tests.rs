@@ -504,6 +504,12 @@ async fn a_log_with_a_gap_or_an_entry_that_is_not_controls_tells_up_to_there_and
         world.redis.ask::<()>(&["XADD", &log, id, "r", &world.signed(&log, seq, &policies)]);
     }
     world.put_watermark(&world.signer, world.names.watermark(), 3, |_| ());
+    // What somebody has added to it is a doubt too, though the watermark is reached.
+    world.redis.ask::<()>(&["XADD", &log, "4-0", "r", "no record"]);
+    let mut sidecar = world.sidecar(Seq(0));
+    let told = eventually::in_time("the entries before", sidecar.told.recv()).await.unwrap();
+    assert_eq!((told.news.newest, told.as_of), (Seq(3), 0), "{told:?}");
+    world.redis.ask::<()>(&["XDEL", &log, "4-0"]);
     world.sidecar(Seq(0)).hears(Seq(3)).await;
 }
 
