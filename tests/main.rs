@@ -26,6 +26,7 @@ mod bad_input;
 mod coverage;
 mod drain;
 mod fail_closed;
+mod faults;
 mod keys;
 mod limits;
 mod oauth;

@@ -3,15 +3,19 @@
 
 pub(crate) mod application;
 pub(crate) mod eventually;
+pub(crate) mod fault;
 pub(crate) mod golden;
 pub(crate) mod html;
 pub(crate) mod http;
+pub(crate) mod line;
 pub(crate) mod person;
 pub(crate) mod raw;
 pub(crate) mod script;
 pub(crate) mod sources;
 pub(crate) mod standalone;
 pub(crate) mod story;
+pub(crate) mod traffic;
+pub(crate) mod witness;
 pub(crate) mod world;
 
 pub(crate) use application::{Application, Attempt, Tokens};
