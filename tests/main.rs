@@ -31,6 +31,7 @@ mod keys;
 mod limits;
 mod oauth;
 mod restart;
+mod roles;
 mod streaming;
 mod tls;
 

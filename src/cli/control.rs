@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use clap::Args;
 use hyper_util::service::TowerToHyperService;
+use serde_json::json;
 
-use super::{Failure, policies, print, sealing, signals};
+use super::{Failure, policies, print, sealing, sidecar, signals};
 use crate::config::control as settings;
 use crate::control::{Control as Role, Settings, Setup, with_peer};
 use crate::grants::source::Source;
 use crate::model::time::Clock;
 use crate::net::listener::{Bound, ListenerSettings};
+use crate::net::tls::ServerTls;
 use crate::observe::log;
 use crate::store;
 
@@ -22,6 +24,9 @@ pub struct Control {
     /// The settings file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Write a JSON file with the addresses once they are served
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
 }
 
 impl Control {
@@ -32,20 +37,24 @@ impl Control {
     pub fn run(self) -> Result<(), Failure> {
         let settings = settings::Control::read(&self.config)?;
         log::start();
-        super::on_runtime(serve(settings))
+        super::on_runtime(serve(settings, self.ready_file))
     }
 }
 
-async fn serve(settings: settings::Control) -> Result<(), Failure> {
+async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Result<(), Failure> {
+    sidecar::withdraw(ready_file.as_deref())?;
     let mut end = signals::End::new()?;
     let store = store::open(&settings.store).await?;
     let (policies, _watcher) = policies::in_force(settings.policies.as_deref())?;
     let bound = Bound::new(ListenerSettings::new(settings.listen))
         .await
         .map_err(|error| Failure::Unreachable(error.to_string()))?;
+    let internal = bind_internal(settings.internal.as_ref()).await?;
     let key_file = settings.key_file.as_deref().unwrap_or(Path::new("consentry.key"));
     let clock = Clock::system();
     let apart = settings.internal.is_some();
+    let secure = settings.internal.as_ref().is_some_and(|internal| internal.tls.is_some());
+    let scheme = if secure { "https" } else { "http" };
     let source = Source::new(Arc::clone(&store), settings.lease(), clock.clone(), apart).await?;
     let control = Role::start(Setup {
         issuer: settings.issuer,
@@ -61,13 +70,41 @@ async fn serve(settings: settings::Control) -> Result<(), Failure> {
     .map_err(|error| Failure::Unreachable(error.to_string()))?;
     let served = bound.serve(TowerToHyperService::new(with_peer(control.router())));
     print::narrate(&format!("consentry: control plane on http://{}", served.address()));
+    let internal = internal.map(|bound| bound.serve(TowerToHyperService::new(control.internal())));
+    if let Some(internal) = &internal {
+        print::narrate(&format!("consentry: its internal API, for sidecars, on {}", internal.address()));
+    }
+    let told = json!({
+        "issuer": control.issuer().as_str(),
+        "internal": internal.as_ref().map(|served| format!("{scheme}://{}", served.address())),
+    });
+    sidecar::tell(ready_file.as_deref(), &told)?;
+    let hearing = tokio::spawn(async move { source.hear_others().await });
     tokio::select! {
         () = control.tend() => {}
         () = end.come() => {}
     }
+    // Sidecars are answered to the end: a deletion under way waits for what they say.
     served.drain(DRAIN).await;
+    if let Some(internal) = internal {
+        internal.drain(SHORT).await;
+    }
+    hearing.abort();
     store.close().await;
     Ok(())
 }
 
+/// The listener of the internal API, if there is to be one.
+async fn bind_internal(settings: Option<&settings::Internal>) -> Result<Option<Bound>, Failure> {
+    let Some(internal) = settings else { return Ok(None) };
+    let mut listening = ListenerSettings::new(internal.listen);
+    if let Some(tls) = &internal.tls {
+        let tls = ServerTls::for_clients(&tls.certificate, &tls.key, tls.client_ca.as_deref());
+        listening.tls = Some(tls.map_err(|error| Failure::Invalid(error.to_string()))?);
+    }
+    let bound = Bound::new(listening).await;
+    bound.map(Some).map_err(|error| Failure::Unreachable(error.to_string()))
+}
+
 const DRAIN: Duration = Duration::from_secs(30);
+const SHORT: Duration = Duration::from_secs(2);

@@ -12,6 +12,7 @@ pub mod policy;
 pub mod print;
 mod sealing;
 pub mod sidecar;
+mod sidecars;
 pub mod signals;
 
 use std::path::PathBuf;
@@ -47,6 +48,8 @@ enum Command {
     App(app::App),
     /// List and rotate the issuer's signing keys
     Keys(keys::Keys),
+    /// Invite, list and revoke the sidecars of a control plane
+    Sidecars(sidecars::Sidecars),
     /// Print the completions of a shell
     Completions {
         /// Which shell
@@ -91,6 +94,7 @@ impl Command {
             Self::Policy(policy) => policy.run(),
             Self::App(app) => app.run(),
             Self::Keys(keys) => keys.run().map(|()| ExitCode::SUCCESS),
+            Self::Sidecars(sidecars) => sidecars.run().map(|()| ExitCode::SUCCESS),
             Self::Completions { shell } => completions(shell),
             Self::Man { out } => manual(out.as_deref()),
         }

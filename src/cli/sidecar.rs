@@ -1,28 +1,28 @@
-//! `consentry sidecar`: a sidecar alone.
+//! `consentry sidecar`: a sidecar in a process of its own.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use clap::Args;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::{Failure, policies, print, signals};
 use crate::config::sidecar as settings;
-use crate::grants::origin::{Origin, OriginError, OwnKey};
-use crate::model::account::PrincipalKey;
-use crate::model::grant::Installed;
-use crate::model::id::{GrantKey, SidecarId};
-use crate::model::member::Member;
+use crate::demo::ready::{self, Ready};
 use crate::model::time::Clock;
 use crate::net::listener::{Bound, BoundWorkers, ListenerSettings};
 use crate::net::tls::ServerTls;
 use crate::observe::log;
 use crate::observe::records::{JsonLines, Keep};
 use crate::sidecar::admin;
-use crate::sidecar::start::{self, Setup};
+use crate::sidecar::link::records::copied;
+use crate::sidecar::link::{Link, LinkError};
+use crate::sidecar::start::{self, Setup, Ways};
+use crate::token::random::Secret;
 
 /// Run a sidecar: the proxy that decides and forwards.
 #[derive(Debug, Args)]
@@ -30,6 +30,9 @@ pub struct Sidecar {
     /// The settings file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Write a JSON file with the addresses and the process's name once they are listened on
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
 }
 
 impl Sidecar {
@@ -40,33 +43,91 @@ impl Sidecar {
     pub fn run(self) -> Result<(), Failure> {
         let settings = settings::Sidecar::read(&self.config)?;
         log::start();
-        super::on_runtime(serve(settings))
+        super::on_runtime(serve(settings, self.config, self.ready_file))
     }
 }
 
-async fn serve(settings: settings::Sidecar) -> Result<(), Failure> {
+async fn serve(
+    settings: settings::Sidecar,
+    config: PathBuf,
+    ready_file: Option<PathBuf>,
+) -> Result<(), Failure> {
     let unreachable = |error: &dyn std::error::Error| Failure::Unreachable(error.to_string());
+    withdraw(ready_file.as_deref())?;
     let mut end = signals::End::new()?;
+    let link = link(&settings, &config)?;
     let (policies, _watcher) = policies::in_force(settings.policies.as_deref())?;
     let drain = Duration::from_secs(settings.drain_seconds);
     let bound = BoundWorkers::new(listening(&settings)?).map_err(|error| unreachable(&error))?;
     let operators =
         Bound::new(ListenerSettings::new(settings.admin)).await.map_err(|error| unreachable(&error))?;
-    let name: SidecarId = format!("sidecar-{}", std::process::id())
-        .parse()
-        .map_err(|error| Failure::Invalid(format!("{error}")))?;
-    let keep = keep(&settings.records)?;
-    let setup =
-        Setup { settings, bound, name, origin: Arc::new(NoOrigin), policies, clock: Clock::system(), keep };
+    let (keep, copies) = copied(keep(&settings.records)?);
+    let setup = Setup {
+        settings,
+        bound,
+        name: link.instance().clone(),
+        origin: Arc::clone(&link) as _,
+        policies,
+        clock: Clock::system(),
+        keep: Box::new(keep),
+    };
     let running = start::start(setup).await.map_err(|error| unreachable(&error))?;
-    let _operators = admin::serve(operators, Arc::clone(running.status()));
+    let operators = admin::serve(operators, Arc::clone(running.status()));
+    let stop = CancellationToken::new();
+    let follower = tokio::spawn(running.follow(Ways::only(Arc::clone(&link) as _), stop.clone()));
+    let publishing = tokio::spawn(running.keep_published());
+    let copying = tokio::spawn(copies.send(link));
     print::narrate(&format!("consentry: sidecar on {}", running.address()));
-    print::narrate(
-        "consentry: this version's sidecar finds its grants only inside `consentry dev`; alone it refuses every call",
-    );
+    let at = |address| format!("http://{address}");
+    let told = json!({
+        "sidecar": at(running.address()), "admin": at(operators.address()), "id": running.name(),
+    });
+    tell(ready_file.as_deref(), &told)?;
     end.come().await;
+    // Its calls rest on the lease, so that they come first; the operators' port says how it goes to the end.
     running.drain(drain).await;
+    stop.cancel();
+    publishing.abort();
+    // Either has said what went wrong. A control plane that does not answer is not waited for.
+    let _ = tokio::time::timeout(SHORT, copying).await;
+    let _ = tokio::time::timeout(SHORT, follower).await;
+    operators.drain(SHORT).await;
     Ok(())
+}
+
+/// The way to the control plane; without one there is nothing that a sidecar could allow.
+fn link(settings: &settings::Sidecar, config: &Path) -> Result<Arc<Link>, Failure> {
+    let Some(control) = &settings.control else {
+        return Err(Failure::Invalid(format!(
+            "{}: there is no [control]: a sidecar gets its grants from a control plane. Name its urls, this sidecar's \
+             name, and a state folder, as in deploy/sidecar.toml; or try both roles at once with `consentry dev`.",
+            config.display()
+        )));
+    };
+    let given =
+        std::env::var("CONSENTRY_ENROLMENT_TOKEN").ok().map(|text| Secret::new(text.trim().to_owned()));
+    Link::new(control, &settings.issuer, given, settings.lease(), Clock::system()).map_err(
+        |error| match error {
+            LinkError::State { .. } | LinkError::Random(_) | LinkError::Key(_) => {
+                Failure::Unreachable(error.to_string())
+            }
+            LinkError::NoKey(_) | LinkError::Prover(_) | LinkError::Tls(_) | LinkError::Address(_) => {
+                Failure::Invalid(error.to_string())
+            }
+        },
+    )
+}
+
+/// A ready file of an earlier run would say that this one is ready.
+pub(super) fn withdraw(ready_file: Option<&Path>) -> Result<(), Failure> {
+    let withdrawn = ready_file.map_or(Ok(()), Ready::withdraw);
+    withdrawn.map_err(|error| Failure::Unreachable(error.to_string()))
+}
+
+/// Says where everything is.
+pub(super) fn tell(ready_file: Option<&Path>, told: &serde_json::Value) -> Result<(), Failure> {
+    let told = ready_file.map_or(Ok(()), |file| ready::tell(file, told));
+    told.map_err(|error| Failure::Unreachable(error.to_string()))
 }
 
 fn listening(settings: &settings::Sidecar) -> Result<ListenerSettings, Failure> {
@@ -97,31 +158,4 @@ fn keep(place: &str) -> Result<Box<dyn Keep>, Failure> {
     Ok(Box::new(JsonLines::new(file, place.to_owned())))
 }
 
-/// Where a sidecar on its own finds grants: nowhere, until it can be enrolled with a control plane in another
-/// process. Nothing is known, so everything is refused.
-struct NoOrigin;
-
-const NOT_YET: &str = "this version knows no control plane in another process";
-
-#[async_trait]
-impl Origin for NoOrigin {
-    async fn installed(&self, _key: &GrantKey) -> Result<Option<Installed>, OriginError> {
-        Err(OriginError(NOT_YET.to_owned()))
-    }
-
-    async fn member(
-        &self,
-        _key: &GrantKey,
-        _principal: &PrincipalKey,
-    ) -> Result<Option<Member>, OriginError> {
-        Err(OriginError(NOT_YET.to_owned()))
-    }
-
-    async fn keys(&self) -> Result<String, OriginError> {
-        Err(OriginError(NOT_YET.to_owned()))
-    }
-
-    async fn publish_key(&self, _key: &OwnKey) -> Result<(), OriginError> {
-        Err(OriginError(NOT_YET.to_owned()))
-    }
-}
+const SHORT: Duration = Duration::from_secs(2);

@@ -96,10 +96,9 @@ impl FileFailed {
 impl Ready {
     /// Writes the file.
     pub fn write(&self, path: &Path) -> Result<(), FileFailed> {
-        let mut text = serde_json::to_vec_pretty(self)
+        let told = serde_json::to_value(self)
             .map_err(|why| FileFailed::new(path, "written", io::Error::other(why)))?;
-        text.push(b'\n');
-        write_private(path, &text)
+        tell(path, &told)
     }
 
     /// Takes a ready file of an earlier run away, if there is one, so that nobody takes it for this run's.
@@ -109,6 +108,11 @@ impl Ready {
             Ok(()) | Err(_) => Ok(()),
         }
     }
+}
+
+/// Writes a ready file of another shape: a role's, that runs alone.
+pub fn tell(path: &Path, told: &serde_json::Value) -> Result<(), FileFailed> {
+    write_private(path, format!("{told:#}\n").as_bytes())
 }
 
 /// Writes a file for its owner alone: beside its place first, then to the disk, then into its place.

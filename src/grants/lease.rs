@@ -12,20 +12,22 @@ use crate::model::time::boot_milliseconds;
 #[derive(Debug)]
 pub struct Lease {
     ends: AtomicU64,
-    length: Duration,
+    longest: Duration,
+    /// What the last renewal lasted, in milliseconds: less than the longest when the other side allows less.
+    agreed: AtomicU64,
 }
 
 impl Lease {
     /// A lease that has not begun.
     #[must_use]
-    pub fn new(length: Duration) -> Self {
-        Self { ends: AtomicU64::new(0), length }
+    pub fn new(longest: Duration) -> Self {
+        Self { ends: AtomicU64::new(0), longest, agreed: AtomicU64::new(u64::MAX) }
     }
 
     /// How long one renewal lasts.
     #[must_use]
     pub fn length(&self) -> Duration {
-        self.length
+        self.longest.min(Duration::from_millis(self.agreed.load(Ordering::Acquire)))
     }
 
     /// Whether it runs now.
@@ -38,19 +40,20 @@ impl Lease {
     #[must_use]
     pub fn patience(&self) -> Duration {
         match self.ends.load(Ordering::Acquire).saturating_sub(boot_milliseconds()) {
-            0 => self.length,
+            0 => self.length(),
             left => Duration::from_millis(left),
         }
     }
 
     /// An answer has come to a question that was sent at `sent` (in [`boot_milliseconds`]).
     pub fn renew(&self, sent: u64) {
-        self.renew_for(sent, self.length);
+        self.renew_for(sent, self.longest);
     }
 
     /// As [`Lease::renew`], when the answer allows no more than `longest`.
     pub fn renew_for(&self, sent: u64, longest: Duration) {
-        let length = u64::try_from(self.length.min(longest).as_millis()).unwrap_or(0);
+        let length = u64::try_from(self.longest.min(longest).as_millis()).unwrap_or(0);
+        self.agreed.store(length, Ordering::Release);
         self.ends.fetch_max(sent.saturating_add(length), Ordering::AcqRel);
     }
 
@@ -77,6 +80,17 @@ mod tests {
         assert_eq!(lease.patience(), lease.length());
         lease.renew(boot_milliseconds().saturating_sub(50_000));
         assert!(lease.holds() && lease.patience() <= Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_renewal_lasts_as_long_as_both_sides_allow() {
+        let lease = Lease::new(Duration::from_secs(30));
+        assert_eq!(lease.length(), Duration::from_secs(30));
+        lease.renew_for(boot_milliseconds(), Duration::from_secs(2));
+        assert_eq!(lease.length(), Duration::from_secs(2));
+        assert!(lease.patience() <= Duration::from_secs(2));
+        lease.renew_for(boot_milliseconds(), Duration::from_secs(60));
+        assert_eq!(lease.length(), Duration::from_secs(30));
     }
 
     #[test]

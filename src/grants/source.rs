@@ -66,6 +66,12 @@ impl Source {
         &self.epoch
     }
 
+    /// For how long an answer lets a sidecar count on what it knows.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
     /// How many streams each sidecar has cut so far; take it before a change to count what the change cut.
     #[must_use]
     pub fn cut_so_far(&self) -> CutBefore {
@@ -128,10 +134,10 @@ impl Source {
         }
     }
 
-    /// Returns when there is something after `applied`, and at the latest after a beat.
-    async fn wait_for_news(&self, applied: Option<Seq>) -> Result<(), StoreError> {
+    /// Returns when there is something after `applied`, and at the latest after a beat, or `longest`.
+    async fn wait_for_news(&self, applied: Option<Seq>, longest: Duration) -> Result<(), StoreError> {
         let mut woken = self.store.woken();
-        let over = tokio::time::sleep(self.lease / BEATS_A_LEASE);
+        let over = tokio::time::sleep(longest.min(self.lease / BEATS_A_LEASE));
         tokio::pin!(over);
         loop {
             woken.mark_unchanged();
@@ -187,7 +193,7 @@ impl ChangeLog for Source {
         self.confirm(report).await;
         let applied =
             report.place.as_ref().filter(|place| place.epoch == self.epoch).map(|place| place.applied);
-        self.wait_for_news(applied).await?;
+        self.wait_for_news(applied, Duration::from_millis(report.wait_ms)).await?;
         self.presume(report).await?;
         Ok(self.news_after(applied).await?)
     }

@@ -95,9 +95,21 @@ identifier!(
     DecisionId
 );
 identifier!(
-    /// A sidecar, as enrolled.
+    /// A sidecar, as enrolled; or one of its processes: the sidecar's name, a dot and eight hexadecimal digits.
     SidecarId
 );
+
+impl SidecarId {
+    /// The name that a process's sidecar is enrolled by.
+    #[must_use]
+    pub fn enrolment(&self) -> &str {
+        let process = |word: &str| word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match self.0.rsplit_once('.') {
+            Some((name, word)) if process(word) && !name.is_empty() => name,
+            Some(_) | None => &self.0,
+        }
+    }
+}
 
 impl DecisionId {
     /// A UUID's text is an identifier.
@@ -156,6 +168,18 @@ mod tests {
     fn an_identifier_keeps_its_text() {
         let id: ApplicationId = "4611686018427387904".parse().unwrap();
         assert_eq!(id.to_string(), "4611686018427387904");
+    }
+
+    #[test]
+    fn a_process_leads_to_its_sidecar_and_a_sidecar_to_itself() {
+        for (process, sidecar) in [
+            ("web-1.0a1b2c3d", "web-1"),
+            ("web-1.eu.0a1b2c3d", "web-1.eu"),
+            ("web-1.eu", "web-1.eu"),
+            ("web-1", "web-1"),
+        ] {
+            assert_eq!(process.parse::<SidecarId>().unwrap().enrolment(), sidecar);
+        }
     }
 
     #[test]

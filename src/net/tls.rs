@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ParsedCertificate, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// Why TLS could not be set up.
@@ -31,6 +33,14 @@ pub enum TlsError {
         /// Why.
         source: rustls::Error,
     },
+    /// No client could be told apart with this authority.
+    #[error("cannot use {} as the clients' authority: {source}", path.display())]
+    NoClients {
+        /// The authority's file.
+        path: PathBuf,
+        /// Why.
+        source: VerifierBuilderError,
+    },
     /// There is no certificate authority to trust.
     #[error("no certificate authority to trust was found in {from}; name a PEM file of the authority")]
     NoAuthority {
@@ -44,7 +54,31 @@ pub enum TlsError {
 pub struct ServerTls {
     certificate: PathBuf,
     key: PathBuf,
+    clients: Option<PathBuf>,
     current: ArcSwap<ServerConfig>,
+}
+
+/// The certificate that a client has shown, which one of the configured authorities has signed. A request's extension.
+#[derive(Debug, Clone)]
+pub struct PeerCertificate(Arc<CertificateDer<'static>>);
+
+impl PeerCertificate {
+    pub(in crate::net) fn of(
+        stream: &tokio_rustls::server::TlsStream<tokio::net::TcpStream>,
+    ) -> Option<Self> {
+        let shown = stream.get_ref().1.peer_certificates()?.first()?;
+        Some(Self(Arc::new(shown.clone().into_owned())))
+    }
+
+    /// Whether it is for `name`, by its DNS names as RFC 6125 compares them.
+    #[must_use]
+    pub fn is_for(&self, name: &str) -> bool {
+        let (Ok(certificate), Ok(name)) = (ParsedCertificate::try_from(&*self.0), ServerName::try_from(name))
+        else {
+            return false;
+        };
+        verify_server_name(&certificate, &name).is_ok()
+    }
 }
 
 impl ServerTls {
@@ -53,8 +87,21 @@ impl ServerTls {
     /// # Errors
     /// [`TlsError::Unreadable`] and [`TlsError::Unusable`].
     pub fn load(certificate: &Path, key: &Path) -> Result<Arc<Self>, TlsError> {
-        let current = ArcSwap::from(server_config(certificate, key)?);
-        Ok(Arc::new(Self { certificate: certificate.into(), key: key.into(), current }))
+        Self::for_clients(certificate, key, None)
+    }
+
+    /// The same, for clients alone that show a certificate of the authority `clients`, if one is given.
+    ///
+    /// # Errors
+    /// As [`ServerTls::load`], and [`TlsError::NoClients`].
+    pub fn for_clients(
+        certificate: &Path,
+        key: &Path,
+        clients: Option<&Path>,
+    ) -> Result<Arc<Self>, TlsError> {
+        let current = ArcSwap::from(server_config(certificate, key, clients)?);
+        let clients = clients.map(Path::to_path_buf);
+        Ok(Arc::new(Self { certificate: certificate.into(), key: key.into(), clients, current }))
     }
 
     /// Reads the files again. New connections use the new certificate.
@@ -62,7 +109,7 @@ impl ServerTls {
     /// # Errors
     /// As [`ServerTls::load`]; what was loaded before stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
-        self.current.store(server_config(&self.certificate, &self.key)?);
+        self.current.store(server_config(&self.certificate, &self.key, self.clients.as_deref())?);
         Ok(())
     }
 
@@ -78,6 +125,18 @@ impl ServerTls {
 /// # Errors
 /// [`TlsError::Unreadable`] and [`TlsError::NoAuthority`].
 pub fn client_config(authority: Option<&Path>, http2: bool) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut config = client_with(authority, None)?;
+    config.alpn_protocols =
+        if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+    Ok(Arc::new(config))
+}
+
+/// The client side that shows a certificate of its own (its chain, and its key), if one is given. No protocol is
+/// chosen yet.
+///
+/// # Errors
+/// As [`client_config`], and [`TlsError::Unusable`].
+pub fn client_with(authority: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     let from = match authority {
         Some(path) => {
@@ -93,29 +152,54 @@ pub fn client_config(authority: Option<&Path>, http2: bool) -> Result<Arc<Client
         return Err(TlsError::NoAuthority { from });
     }
     let unusable = |source| TlsError::Unusable { path: from.clone().into(), source };
-    let mut config = ClientConfig::builder_with_provider(provider())
+    let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(unusable)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols =
-        if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+        .with_root_certificates(roots);
+    let Some((certificate, key)) = own else { return Ok(config.with_no_client_auth()) };
+    let (chain, secret) = (certificates(certificate)?, secret(key)?);
+    let unusable = |source| TlsError::Unusable { path: certificate.into(), source };
+    config.with_client_auth_cert(chain, secret).map_err(unusable)
+}
+
+/// The client side that trusts nobody, for a client that speaks in the clear only.
+///
+/// # Errors
+/// [`TlsError::Unusable`].
+pub fn client_in_the_clear() -> Result<ClientConfig, TlsError> {
+    let config = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let config = config.map_err(|source| TlsError::Unusable { path: PathBuf::new(), source })?;
+    Ok(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
+fn server_config(
+    certificate: &Path,
+    key: &Path,
+    clients: Option<&Path>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let (chain, secret) = (certificates(certificate)?, secret(key)?);
+    let unusable = |source| TlsError::Unusable { path: certificate.into(), source };
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?;
+    let config = match clients {
+        None => config.with_no_client_auth(),
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(certificates(path)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+            config.with_client_cert_verifier(
+                verifier.map_err(|source| TlsError::NoClients { path: path.into(), source })?,
+            )
+        }
+    };
+    let mut config = config.with_single_cert(chain, secret).map_err(unusable)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
-fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = certificates(certificate)?;
-    let secret = PrivateKeyDer::from_pem_file(key)
-        .map_err(|source| TlsError::Unreadable { path: key.into(), source })?;
-    let unusable = |source| TlsError::Unusable { path: certificate.into(), source };
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?
-        .with_no_client_auth()
-        .with_single_cert(chain, secret)
-        .map_err(unusable)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+fn secret(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|source| TlsError::Unreadable { path: path.into(), source })
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -8,6 +8,7 @@ pub mod admin;
 mod assume;
 mod forward;
 mod identify;
+pub mod link;
 mod metadata;
 mod record;
 mod refuse;

@@ -37,6 +37,7 @@ use crate::policy::reload::Current;
 use crate::token::assertion::AssertionSigner;
 use crate::token::keys::{self, KeyError, Purpose, Signer};
 use crate::token::random;
+use crate::token::verify::KeySet;
 
 /// What a sidecar is made of.
 pub struct Setup {
@@ -251,13 +252,22 @@ impl Running {
         })
     }
 
-    /// Reads the issuer's keys anew, for a follower.
+    /// Reads the issuer's keys anew, for a follower; before that it makes sure that this sidecar's own is among those
+    /// that upstreams know.
     #[must_use]
     pub fn refresh_keys(&self) -> Refresh {
-        let sidecar = Arc::clone(&self.status.sidecar);
+        let (sidecar, origin) = (Arc::clone(&self.status.sidecar), Arc::clone(&self.origin));
+        let (key, clock) = (self.key.clone(), self.clock.clone());
         Arc::new(move || {
-            let sidecar = Arc::clone(&sidecar);
-            Box::pin(async move { sidecar.tokens.refresh_keys().await })
+            let (sidecar, origin) = (Arc::clone(&sidecar), Arc::clone(&origin));
+            let (key, clock) = (key.clone(), clock.clone());
+            Box::pin(async move {
+                let known = KeySet::parse(&origin.keys().await?);
+                if !known.is_ok_and(|keys| keys.contains(&key.kid)) {
+                    publish(&*origin, &key, &clock).await?;
+                }
+                sidecar.tokens.refresh_keys().await
+            })
         })
     }
 

@@ -32,10 +32,24 @@ pub struct Enrolled {
     pub enrolled_at: Timestamp,
     /// From then on it is refused.
     pub revoked_at: Option<Timestamp>,
-    /// Until when it may count on what it knows, at the latest, by the store's clock; none once it has left.
+    /// Until when one of its processes may count on what it knows, at the latest, by the store's clock; none once all
+    /// have left.
     pub presumed_until: Option<Timestamp>,
-    /// What it last said of itself; none before it has said anything.
+    /// What one of them last said of itself; none before any has said anything.
     pub status: Option<SidecarStatus>,
+}
+
+/// One process of an enrolled sidecar, until it leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// The process.
+    pub instance: SidecarId,
+    /// Of which sidecar.
+    pub sidecar: SidecarId,
+    /// Until when it may count on what it knows, at the latest, by the store's clock.
+    pub presumed_until: Timestamp,
+    /// What it last said of itself when its lease was written down.
+    pub status: SidecarStatus,
 }
 
 /// What a sidecar says of itself.
@@ -92,7 +106,9 @@ pub trait Sidecars {
     async fn enrolled(&self, sidecar: &SidecarId) -> Result<Option<Enrolled>, StoreError>;
     /// All of them, by name.
     async fn all_enrolled(&self) -> Result<Vec<Enrolled>, StoreError>;
-    /// From now on the sidecar is presumed to hold a lease for as long as `lasts` by the store's own clock, and
+    /// Every process of a sidecar that has not left, whether or not its lease has run out since.
+    async fn instances(&self) -> Result<Vec<Instance>, StoreError>;
+    /// From now on a process of a sidecar ([`SidecarId::enrolment`]) is presumed to hold a lease for as long as `lasts` by the store's own clock, and
     /// never for less than was said before. Durable when this returns. Also keeps its status.
     ///
     /// # Errors
@@ -103,9 +119,9 @@ pub trait Sidecars {
         lasts: SignedDuration,
         status: &SidecarStatus,
     ) -> Result<(), StoreError>;
-    /// The sidecar has ended and holds no lease.
+    /// The process has ended and holds no lease.
     async fn left(&self, sidecar: &SidecarId) -> Result<(), StoreError>;
-    /// Those presumed to hold a lease now, by the store's own clock, each with how long at most it still runs. Asks
+    /// The processes presumed to hold a lease now, by the store's own clock, each with how long at most it still runs. Asks
     /// the store itself.
     async fn presumed(&self) -> Result<Vec<(SidecarId, SignedDuration)>, StoreError>;
     /// Tells the other control nodes on this store. Nothing is kept; with one node nothing is done.

@@ -31,12 +31,14 @@ pub enum Purpose {
     Assertion,
     /// Grants' records in Redis, Ed25519. Only sidecars learn its public half, and no token is signed with it.
     Record,
+    /// A sidecar's proof of who it is to the control plane's internal API, Ed25519. Never published.
+    Sidecar,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 5] =
-        [Self::AccessToken, Self::IdToken, Self::IdTokenEc, Self::Assertion, Self::Record];
+    pub const ALL: [Self; 6] =
+        [Self::AccessToken, Self::IdToken, Self::IdTokenEc, Self::Assertion, Self::Record, Self::Sidecar];
 
     /// The word in the store and in `consentry_purpose`.
     #[must_use]
@@ -47,6 +49,7 @@ impl Purpose {
             Self::IdTokenEc => "id-token-ec",
             Self::Assertion => "assertion",
             Self::Record => "record",
+            Self::Sidecar => "sidecar",
         }
     }
 
@@ -54,7 +57,7 @@ impl Purpose {
     #[must_use]
     pub fn algorithm(self) -> Algorithm {
         match self {
-            Self::AccessToken | Self::Assertion | Self::Record => Algorithm::EdDsa,
+            Self::AccessToken | Self::Assertion | Self::Record | Self::Sidecar => Algorithm::EdDsa,
             Self::IdToken => Algorithm::Rs256,
             Self::IdTokenEc => Algorithm::Es256,
         }
@@ -68,6 +71,7 @@ impl Purpose {
             Self::IdToken | Self::IdTokenEc => "JWT",
             Self::Assertion => "identity+jwt",
             Self::Record => "record+jws",
+            Self::Sidecar => "sidecar+jwt",
         }
     }
 }
@@ -124,7 +128,7 @@ pub enum KeyError {
     #[error("there is no key that signs for {0} now; add one")]
     NoKey(Purpose),
     /// A word that names no purpose.
-    #[error("a key's purpose is access-token, id-token, id-token-ec, assertion or record")]
+    #[error("a key's purpose is access-token, id-token, id-token-ec, assertion, record or sidecar")]
     NoPurpose,
     /// The signature was not made.
     #[error("signing for {0} failed")]

@@ -16,6 +16,7 @@ pub mod keyring;
 pub mod keys;
 pub mod password;
 pub mod pkce;
+pub mod proof;
 pub mod random;
 pub mod seal;
 pub mod verify;

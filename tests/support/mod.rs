@@ -2,8 +2,10 @@
 //! means to look at the outcome. Nothing here imports the product: it is known only from outside.
 
 pub(crate) mod application;
+pub(crate) mod cloud;
 pub(crate) mod eventually;
 pub(crate) mod fault;
+pub(crate) mod fleet;
 pub(crate) mod golden;
 pub(crate) mod html;
 pub(crate) mod http;

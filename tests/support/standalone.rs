@@ -19,7 +19,8 @@ impl Standalone {
     /// A sidecar with one route and, before its tables, these settings; what they name lies in `folder`.
     pub(crate) async fn sidecar(folder: TempDir, settings: &str) -> Self {
         let (config, told) = (folder.path().join("sidecar.toml"), folder.path().join("told.txt"));
-        std::fs::write(&config, format!("{settings}{SETTINGS}")).unwrap();
+        let state = folder.path().join("state").display().to_string();
+        std::fs::write(&config, format!("{settings}{}", SETTINGS.replace("STATE", &state))).unwrap();
         let log = std::fs::File::create(&told).unwrap();
         let mut command = consentry();
         command.arg("sidecar").arg("--config").arg(&config).stdout(Stdio::null()).stderr(log);
@@ -46,6 +47,11 @@ listen = "127.0.0.1:0"
 admin = "127.0.0.1:0"
 issuer = "http://127.0.0.1:1"
 workers = 1
+
+[control]
+urls = ["http://127.0.0.1:1"]
+name = "alone"
+state = "STATE"
 
 [upstreams.nowhere]
 url = "http://127.0.0.1:1"

@@ -105,6 +105,7 @@ impl Traffic {
         let since = Instant::now();
         eventually(&format!("calls and streams of {} are allowed at {sidecars:?}", self.bucket), || {
             let log = self.log.lock();
+            eprintln!("{:?}", log.calls.last());
             let flows = |sidecar: usize, kind| {
                 let mut flows = log.flows.iter().filter(|flow| flow.sidecar == sidecar && flow.kind == kind);
                 flows.any(|flow| flow.flow.is_open() && flow.flow.came().1.is_some())

@@ -8,14 +8,22 @@ CREATE TABLE invitations (
 ) STRICT;
 
 CREATE TABLE sidecars (
-    id             TEXT PRIMARY KEY,
-    kid            TEXT    NOT NULL UNIQUE,
-    public_jwk     TEXT    NOT NULL,
-    enrolled_at    INTEGER NOT NULL,
-    revoked_at     INTEGER,
-    presumed_until INTEGER, -- by the store's own clock
-    status         TEXT     -- JSON: what it last said of itself
+    id          TEXT PRIMARY KEY,
+    kid         TEXT    NOT NULL UNIQUE,
+    public_jwk  TEXT    NOT NULL,
+    enrolled_at INTEGER NOT NULL,
+    revoked_at  INTEGER
 ) STRICT;
+
+-- A row for each process of a sidecar: none acknowledges for another.
+CREATE TABLE sidecar_leases (
+    instance       TEXT PRIMARY KEY,
+    sidecar        TEXT    NOT NULL,
+    presumed_until INTEGER NOT NULL, -- by the store's own clock
+    status         TEXT    NOT NULL  -- JSON: what it last said of itself
+) STRICT;
+CREATE INDEX sidecar_leases_by_sidecar ON sidecar_leases (sidecar);
+
 CREATE INDEX sidecar_keys_by_sidecar ON sidecar_keys (sidecar);
 
 CREATE TABLE log_state (

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::api::Api;
 use super::{Failure, print};
 use connection::Connection;
-pub(super) use table::{at, plain};
+pub(super) use table::{at, plain, table, word};
 
 /// List, show, register, provision, assign, suspend, resume and revoke applications.
 #[derive(Debug, Args)]

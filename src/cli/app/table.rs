@@ -17,7 +17,7 @@ pub(in crate::cli) fn at<'a>(value: &'a Value, name: &str) -> &'a Value {
 }
 
 /// A value of the API as a word; nothing for null, several joined by spaces.
-pub(super) fn word(value: &Value) -> String {
+pub(in crate::cli) fn word(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) if text.is_empty() => "-".to_owned(),
@@ -31,7 +31,7 @@ pub(super) fn word(value: &Value) -> String {
 }
 
 /// Rows under a heading, columns padded to the widest; `empty` when there is no row.
-pub(super) fn table(heading: &[&str], rows: &[Vec<String>], empty: &str) -> String {
+pub(in crate::cli) fn table(heading: &[&str], rows: &[Vec<String>], empty: &str) -> String {
     if rows.is_empty() {
         return format!("{empty}\n");
     }

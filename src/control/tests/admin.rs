@@ -62,7 +62,15 @@ async fn every_route_is_refused_without_a_token_with_a_wrong_one_and_to_ordinary
 
 fn report(sidecar: &SidecarId, place: Option<Place>) -> Report {
     let (version, policies) = ("1".to_owned(), "1".to_owned());
-    Report { sidecar: sidecar.clone(), place, streams_cut: 0, version, policies, paths: Vec::new() }
+    Report {
+        sidecar: sidecar.clone(),
+        place,
+        streams_cut: 0,
+        version,
+        policies,
+        paths: Vec::new(),
+        wait_ms: 0,
+    }
 }
 
 #[tokio::test]

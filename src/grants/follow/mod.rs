@@ -5,6 +5,7 @@
 //! there is news or a beat has passed; and others, such as the shared tier, tell it ([`Told`]). Whatever does not fit
 //! to what is known, a gap, another life of the store, is not guessed at: everything cached is given up.
 
+pub mod messages;
 pub mod news;
 
 use std::pin::Pin;
@@ -205,6 +206,7 @@ impl Follower {
                 .filter(|(_, at)| *at >= since)
                 .map(|(path, _)| (*path).to_owned())
                 .collect(),
+            wait_ms: milliseconds(self.beat()),
         }
     }
 
@@ -226,12 +228,16 @@ impl Follower {
     }
 
     async fn note_trouble(&self, error: FollowError, streams_cut: &mut u64) {
+        let told = self.state.borrow().trouble.as_ref() == Some(&error);
         match &error {
-            FollowError::Unreachable(why) => {
+            FollowError::Unreachable(why) if !told => {
                 tracing::warn!(%why, "the control plane cannot be followed; the lease is not renewed by it");
             }
+            FollowError::Unreachable(_) => {}
             FollowError::Refused(why) => {
-                tracing::error!(%why, "the control plane refuses this sidecar; it serves nothing");
+                if !told {
+                    tracing::error!(%why, "the control plane refuses this sidecar; it serves nothing");
+                }
                 self.lease.give_up();
                 self.slots.strike_all();
             }

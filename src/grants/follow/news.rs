@@ -30,6 +30,8 @@ pub struct Report {
     pub policies: String,
     /// By which paths it hears at present: `control`, `redis`.
     pub paths: Vec<String>,
+    /// For how long the answer may be held back at most, in milliseconds.
+    pub wait_ms: u64,
 }
 
 /// What is new after the place that was reported.

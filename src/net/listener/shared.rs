@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{BREATHE, CONNECTION_WINDOW, HEADER_LIST, ListenError, ListenerSettings, PING, PONG};
 use super::{STREAM_WINDOW, STREAMS, Tally};
 use crate::net::stream::Stream;
+use crate::net::tls::PeerCertificate;
 use crate::net::watch::Peer;
 
 /// A running listener. Dropping it stops it at once.
@@ -57,7 +58,8 @@ impl Bound {
         self.address
     }
 
-    /// Serves `service` until drained. Each request carries its [`Peer`] as an extension.
+    /// Serves `service` until drained. Each request carries its [`Peer`] as an extension, and the [`PeerCertificate`]
+    /// where one was asked for.
     pub fn serve<S, B>(self, service: S) -> Shared
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -175,11 +177,13 @@ async fn serve<S, B>(
         return;
     }
     let peer = Peer { address, local, secure: settings.tls.is_some() };
+    let mut certificate = None;
     let stream = match &settings.tls {
         None => Stream::Plain(tcp),
         Some(tls) => {
             let accepting = tls.acceptor().accept(tcp);
             let Ok(Ok(tls)) = tokio::time::timeout(settings.head_timeout, accepting).await else { return };
+            certificate = PeerCertificate::of(&tls);
             Stream::Accepted(Box::new(tls))
         }
     };
@@ -188,6 +192,9 @@ async fn serve<S, B>(
     let service = service_fn(move |mut request: Request<Incoming>| {
         begins.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(peer);
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(PeerCertificate::clone(certificate));
+        }
         service.call(request)
     });
     let builder = builder(settings.head_timeout);

@@ -158,6 +158,21 @@ pub(super) async fn a_presumed_lease_never_becomes_shorter_and_ends_when_its_sid
     assert!(world.presumed().await.is_empty());
 }
 
+pub(super) async fn two_processes_of_a_sidecar_hold_leases_of_their_own(world: &World) {
+    world.enrol("web-1", "k1").await;
+    let (one, two) = (sidecar("web-1.0000000a"), sidecar("web-1.0000000b"));
+    for (process, applied) in [(&one, 3), (&two, 4)] {
+        world.store.presume(process, SignedDuration::from_secs(600), &status(applied)).await.unwrap();
+    }
+    let found = world.store.instances().await.unwrap();
+    assert!(found.iter().all(|found| found.sidecar == sidecar("web-1")));
+    let applied: Vec<_> = found.iter().map(|found| found.status.applied).collect();
+    assert_eq!(applied, [Seq(3), Seq(4)]);
+    world.store.left(&one).await.unwrap();
+    assert_eq!(world.presumed().await, [two.as_str()]);
+    assert!(world.store.enrolled(&sidecar("web-1")).await.unwrap().unwrap().presumed_until.is_some());
+}
+
 pub(super) async fn a_revoked_sidecar_is_presumed_to_its_end_and_gets_no_new_lease(world: &World) {
     world.enrol("web-1", "k1").await;
     let lasts = SignedDuration::from_secs(600);

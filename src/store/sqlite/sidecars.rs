@@ -10,7 +10,9 @@ use super::Sqlite;
 use super::link::{Reading, Writing, sql};
 use super::rows::Row;
 use crate::model::id::SidecarId;
-use crate::store::{Acknowledged, Enrolled, Invitation, SidecarStatus, Sidecars, StoreError, Subject};
+use crate::store::{
+    Acknowledged, Enrolled, Instance, Invitation, SidecarStatus, Sidecars, StoreError, Subject,
+};
 
 #[async_trait]
 impl Sidecars for Sqlite {
@@ -67,8 +69,21 @@ impl Sidecars for Sqlite {
     }
 
     async fn all_enrolled(&self) -> Result<Vec<Enrolled>, StoreError> {
-        let rows = self.rows(sql("SELECT * FROM sidecars ORDER BY id")).await?;
+        let rows = self.rows(sql(ALL)).await?;
         rows.iter().map(Row::enrolled).collect()
+    }
+
+    async fn instances(&self) -> Result<Vec<Instance>, StoreError> {
+        let rows = self.rows(sql("SELECT * FROM sidecar_leases ORDER BY instance")).await?;
+        let instance = |row: &Row| {
+            Ok(Instance {
+                instance: row.parse("instance")?,
+                sidecar: row.parse("sidecar")?,
+                presumed_until: row.time("presumed_until")?,
+                status: row.json("status")?,
+            })
+        };
+        rows.iter().map(instance).collect()
     }
 
     async fn presume(
@@ -81,12 +96,14 @@ impl Sidecars for Sqlite {
             StoreError::Unavailable(format!("a sidecar's status makes no JSON ({error})"))
         })?;
         let mut writing = self.writing().await?;
+        writing.run(sql(FORGET)).await?;
         let presumed = writing
             .run(
                 sql(PRESUME)
                     .bind(sidecar.as_str())
                     .bind(i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX / 2))
-                    .bind(said),
+                    .bind(said)
+                    .bind(sidecar.enrolment()),
             )
             .await?;
         if presumed == 0 {
@@ -97,14 +114,16 @@ impl Sidecars for Sqlite {
 
     async fn left(&self, sidecar: &SidecarId) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let left = sql("UPDATE sidecars SET presumed_until = NULL WHERE id = $1").bind(sidecar.as_str());
+        let left = sql("DELETE FROM sidecar_leases WHERE instance = $1").bind(sidecar.as_str());
         writing.run(left).await?;
         writing.commit().await
     }
 
     async fn presumed(&self) -> Result<Vec<(SidecarId, SignedDuration)>, StoreError> {
         let rows = self.rows(sql(PRESUMED)).await?;
-        rows.iter().map(|row| Ok((row.parse("id")?, SignedDuration::from_micros(row.get("runs")?)))).collect()
+        rows.iter()
+            .map(|row| Ok((row.parse("instance")?, SignedDuration::from_micros(row.get("runs")?))))
+            .collect()
     }
 
     async fn announce(&self, _word: &Acknowledged) -> Result<(), StoreError> {
@@ -165,14 +184,14 @@ async fn put(writing: &mut Writing, sidecar: &Enrolled, now: Timestamp) -> Resul
     writing.run(withdraw).await?;
     let put = sql("INSERT INTO sidecars (id, kid, public_jwk, enrolled_at) VALUES ($1, $2, $3, $4)
                    ON CONFLICT (id) DO UPDATE SET kid = excluded.kid, public_jwk = excluded.public_jwk,
-                       enrolled_at = excluded.enrolled_at, revoked_at = NULL, status = NULL");
+                       enrolled_at = excluded.enrolled_at, revoked_at = NULL");
     let put = put.bind(sidecar.sidecar.as_str()).bind(&sidecar.kid).bind(&sidecar.public_jwk);
     writing.run(put.bind(sidecar.enrolled_at.as_microsecond())).await?;
     Ok(())
 }
 
 async fn find(reading: &mut Reading, sidecar: &SidecarId) -> Result<Option<Enrolled>, StoreError> {
-    let row = reading.row(sql("SELECT * FROM sidecars WHERE id = $1").bind(sidecar.as_str())).await?;
+    let row = reading.row(sql(ONE).bind(sidecar.as_str())).await?;
     row.map(|row| row.enrolled()).transpose()
 }
 
@@ -180,9 +199,27 @@ fn missing(sidecar: &SidecarId) -> StoreError {
     StoreError::Missing(format!("enrolled sidecar {sidecar}"))
 }
 
-const PRESUME: &str = "UPDATE sidecars SET status = $3,
-        presumed_until = max(coalesce(presumed_until, 0), CAST(unixepoch('subsec') * 1000000 AS INTEGER) + $2)
-    WHERE id = $1 AND revoked_at IS NULL";
+const ALL: &str = "SELECT s.*,
+        (SELECT max(l.presumed_until) FROM sidecar_leases l WHERE l.sidecar = s.id) AS presumed_until,
+        (SELECT l.status FROM sidecar_leases l WHERE l.sidecar = s.id
+             ORDER BY l.presumed_until DESC LIMIT 1) AS status
+    FROM sidecars s ORDER BY s.id";
 
-const PRESUMED: &str = "SELECT id, presumed_until - CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS runs
-    FROM sidecars WHERE presumed_until > CAST(unixepoch('subsec') * 1000000 AS INTEGER) ORDER BY id";
+const ONE: &str = "SELECT s.*,
+        (SELECT max(l.presumed_until) FROM sidecar_leases l WHERE l.sidecar = s.id) AS presumed_until,
+        (SELECT l.status FROM sidecar_leases l WHERE l.sidecar = s.id
+             ORDER BY l.presumed_until DESC LIMIT 1) AS status
+    FROM sidecars s WHERE s.id = $1";
+
+const PRESUME: &str = "INSERT INTO sidecar_leases (instance, sidecar, presumed_until, status)
+    SELECT $1, id, CAST(unixepoch('subsec') * 1000000 AS INTEGER) + $2, $3
+        FROM sidecars WHERE id = $4 AND revoked_at IS NULL
+    ON CONFLICT (instance) DO UPDATE SET status = excluded.status,
+        presumed_until = max(sidecar_leases.presumed_until, excluded.presumed_until)";
+
+/// Processes that have not been heard of for a day.
+const FORGET: &str = "DELETE FROM sidecar_leases
+    WHERE presumed_until < CAST(unixepoch('subsec') * 1000000 AS INTEGER) - 86400000000";
+
+const PRESUMED: &str = "SELECT instance, presumed_until - CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS runs
+    FROM sidecar_leases WHERE presumed_until > CAST(unixepoch('subsec') * 1000000 AS INTEGER) ORDER BY instance";

@@ -1,0 +1,79 @@
+//! What else passes over the internal API between a sidecar and its control plane: enrolments, facts and keys. Both
+//! ends read and write these types, so that they never differ.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::change::Epoch;
+use crate::model::grant::Installed;
+use crate::model::id::{Seq, SidecarId};
+use crate::model::member::Member;
+
+/// A sidecar asks to be enrolled. A proof by the key goes with it, so that nobody enrols another's key.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Enrol {
+    /// The one-time token of its invitation; none for who shows a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The name that it is to have.
+    pub name: SidecarId,
+    /// The key that it will prove itself with, a JWK.
+    pub public_jwk: serde_json::Value,
+    /// Its program's version.
+    pub version: String,
+}
+
+/// It is enrolled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolment {
+    /// Its name.
+    pub sidecar: SidecarId,
+    /// The issuer whose tokens it is to take.
+    pub issuer: String,
+}
+
+/// A grant as it stands in the store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FoundGrant {
+    /// The log's place that was read before the grant was.
+    pub as_of: Seq,
+    /// In which life of the store.
+    pub epoch: Epoch,
+    /// The grant with its application; none when there never was one.
+    pub installed: Option<Installed>,
+}
+
+/// What a principal is to a grant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FoundMember {
+    /// The log's place that was read before the facts were.
+    pub as_of: Seq,
+    /// In which life of the store.
+    pub epoch: Epoch,
+    /// None when there is no such principal.
+    pub member: Option<Member>,
+}
+
+/// The keys that a sidecar has to know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Keys {
+    /// The issuer's keys, and those that the asking sidecar has published: a JWK set.
+    pub jwks: serde_json::Value,
+    /// The keys that the shared tier's records are signed with: a JWK set.
+    pub record_keys: serde_json::Value,
+}
+
+/// A sidecar publishes a key for assumed identities, or prolongs it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnKeyPublished {
+    /// The public half, a JWK.
+    pub public_jwk: serde_json::Value,
+}
+
+/// The code of the answer to who is not enrolled: an invitation or a certificate mends it.
+pub const UNKNOWN: &str = "enrolment_unknown";
+/// The code of the answer to whose enrolment was ended.
+pub const REVOKED: &str = "enrolment_revoked";
+/// The code of the answer to who may not enrol.
+pub const REFUSED: &str = "enrolment_refused";
+/// The code of the answer to a request without a good proof.
+pub const UNPROVEN: &str = "unproven";
