@@ -19,6 +19,7 @@ pub(crate) struct Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Call,
+    Deletion,
     Events,
     Socket,
 }
@@ -49,16 +50,18 @@ impl Line {
         token: &str,
     ) -> io::Result<(u16, Option<usize>)> {
         let more = match kind {
-            Kind::Call => "",
+            Kind::Call | Kind::Deletion => "",
             Kind::Events => "Accept: text/event-stream\r\n",
             Kind::Socket => {
                 "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             }
         };
+        let method = if kind == Kind::Deletion { "DELETE" } else { "GET" };
         let host = self.stream.peer_addr()?;
-        let head =
-            format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n{more}\r\n");
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n{more}\r\n"
+        );
         self.stream.write_all(head.as_bytes()).await?;
         let end = loop {
             let found = self.read.windows(4).position(|part| part == b"\r\n\r\n");
@@ -74,15 +77,19 @@ impl Line {
         Ok((status.ok_or(io::ErrorKind::InvalidData)?, length))
     }
 
-    /// A whole call; gives the status.
-    pub(crate) async fn call(&mut self, target: &str, token: &str) -> io::Result<u16> {
-        let (status, length) = self.ask(Kind::Call, target, token).await?;
+    /// Sends a request and reads the whole answer.
+    pub(crate) async fn whole(
+        &mut self,
+        kind: Kind,
+        target: &str,
+        token: &str,
+    ) -> io::Result<(u16, Vec<u8>)> {
+        let (status, length) = self.ask(kind, target, token).await?;
         let length = length.ok_or(io::ErrorKind::InvalidData)?;
         while self.read.len() < length {
             self.more().await?;
         }
-        self.read.drain(..length);
-        Ok(status)
+        Ok((status, self.read.drain(..length).collect()))
     }
 
     /// From now on this is a stream.

@@ -105,7 +105,6 @@ impl Traffic {
         let since = Instant::now();
         eventually(&format!("calls and streams of {} are allowed at {sidecars:?}", self.bucket), || {
             let log = self.log.lock();
-            eprintln!("{:?}", log.calls.last());
             let flows = |sidecar: usize, kind| {
                 let mut flows = log.flows.iter().filter(|flow| flow.sidecar == sidecar && flow.kind == kind);
                 flows.any(|flow| flow.flow.is_open() && flow.flow.came().1.is_some())
@@ -120,6 +119,15 @@ impl Traffic {
             std::future::ready(all.then_some(()))
         })
         .await;
+    }
+
+    pub(crate) fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// How many streams are open.
+    pub(crate) fn open_streams(&self) -> usize {
+        self.log.lock().flows.iter().filter(|flow| flow.flow.is_open()).count()
     }
 
     pub(crate) async fn flows(&self) {
@@ -267,7 +275,7 @@ impl Worker {
             let number = self.numbers.fetch_add(1, Ordering::Relaxed);
             let (sidecar, bucket) = (self.sidecar, &self.bucket);
             let target = match self.kind {
-                Kind::Call => format!("/oss/{bucket}/{sidecar}-{number}"),
+                Kind::Call | Kind::Deletion => format!("/oss/{bucket}/{sidecar}-{number}"),
                 Kind::Events => format!("/oss-watch/{bucket}?n={number}"),
                 Kind::Socket => format!("/oss-socket/{bucket}?n={number}"),
             };
@@ -278,12 +286,14 @@ impl Worker {
             let place = self.note(&target);
             let asking = async {
                 match self.kind {
-                    Kind::Call => connected.call(&target, &self.token).await,
-                    kind => connected.ask(kind, &target, &self.token).await.map(|(status, _)| status),
+                    Kind::Events | Kind::Socket => {
+                        connected.ask(self.kind, &target, &self.token).await.map(|(status, _)| status)
+                    }
+                    kind => connected.whole(kind, &target, &self.token).await.map(|(status, _)| status),
                 }
             };
             let status = tokio::time::timeout(PATIENCE, asking).await.ok().and_then(Result::ok);
-            let flows = self.kind != Kind::Call && self.note_answer(place, status);
+            let flows = self.note_answer(place, status) && self.kind != Kind::Call;
             match line.take() {
                 Some(open) if flows => {
                     let flow = open.flow();

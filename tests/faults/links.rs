@@ -1,0 +1,28 @@
+//! Networks that fail between a sidecar and its control plane.
+
+use super::play::Play;
+use super::stage::Cast;
+use crate::support::fault::Mode;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn with_nothing_broken_a_deletion_is_final_when_it_is_acknowledged() {
+    let mut play = Play::begin("none", Cast::SMALL).await;
+    while play.round().await {
+        play.delete_all().await;
+        play.judge(&[]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_sidecar_that_is_cut_off_stops_before_a_deletion_is_acknowledged() {
+    let mut play = Play::begin("sidecar cut off from all", Cast::SMALL).await;
+    while play.round().await {
+        play.stage.sidecars[0].to_control.iter().for_each(|network| network.set(Mode::Blackhole));
+        play.delete_all().await;
+        play.are_refused_at(&[0, 1, 2]).await;
+        play.refuse_everything(&[0]).await;
+        play.serve_others(&[1, 2]).await;
+        play.stage.heal();
+        play.judge(&[0]).await;
+    }
+}

@@ -1,0 +1,265 @@
+//! Controls and sidecars in processes of their own, with a network between each two of them that can be made to fail.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::role::Role;
+use super::servers::Server;
+use crate::support::fault::{Mode, Proxy};
+use crate::support::witness::Witness;
+use crate::support::world::consentry;
+use crate::support::{World, eventually, get};
+
+/// Who plays.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cast {
+    pub(super) controls: usize,
+    pub(super) sidecars: usize,
+    pub(super) postgres: bool,
+    pub(super) redis: bool,
+}
+
+pub(super) struct Stage {
+    /// The people and applications. Its issuer is the address of all control planes.
+    pub(super) world: World,
+    pub(super) witness: Witness,
+    /// Where the issuer is: leads to one of the control planes.
+    pub(super) front: Proxy,
+    pub(super) controls: Vec<Role>,
+    pub(super) sidecars: Vec<Sidecar>,
+    pub(super) store: Option<Server>,
+    pub(super) redis: Option<Server>,
+    /// From each control plane to the store.
+    pub(super) to_store: Vec<Proxy>,
+    /// From each control plane to Redis.
+    pub(super) to_redis: Vec<Proxy>,
+    /// Where each control plane listens: for everybody, and for sidecars.
+    listening: Vec<[String; 2]>,
+    /// To which of them the issuer's address leads.
+    leads_to: usize,
+    folder: TempDir,
+}
+
+pub(super) struct Sidecar {
+    pub(super) role: Role,
+    /// From it to each control plane.
+    pub(super) to_control: Vec<Proxy>,
+    /// From it to Redis.
+    pub(super) to_redis: Proxy,
+    /// Where it listens, as `127.0.0.1:8080`. No network of the test's own stands before it: what it has sent is
+    /// there at once.
+    pub(super) door: String,
+    /// Its operators' port.
+    admin: String,
+}
+
+impl Cast {
+    /// One control plane on SQLite with three sidecars.
+    pub(super) const SMALL: Self = Self { controls: 1, sidecars: 3, postgres: false, redis: false };
+    /// Two control planes on PostgreSQL with three sidecars.
+    pub(super) const TWO: Self = Self { controls: 2, sidecars: 3, postgres: true, redis: false };
+    /// The same with Redis.
+    pub(super) const WHOLE: Self = Self { controls: 2, sidecars: 3, postgres: true, redis: true };
+}
+
+impl Stage {
+    pub(super) async fn set(cast: Cast) -> Self {
+        let mut world = World::start().await;
+        assert!(world.terminate().await.success(), "{}", world.narration());
+        let front = Proxy::start("127.0.0.1:1").await;
+        world.issuer = front.url();
+        let mut stage = Self {
+            world,
+            witness: Witness::start(),
+            front,
+            controls: Vec::new(),
+            sidecars: Vec::new(),
+            store: None,
+            redis: None,
+            to_store: Vec::new(),
+            to_redis: Vec::new(),
+            listening: Vec::new(),
+            leads_to: 0,
+            folder: tempfile::tempdir().unwrap(),
+        };
+        if cast.postgres {
+            stage.move_to_postgres().await;
+        }
+        if cast.redis {
+            stage.redis = Some(Server::redis().await);
+        }
+        for number in 0..cast.controls {
+            stage.add_control(number).await;
+        }
+        for number in 0..cast.controls {
+            stage.start_control(number).await;
+        }
+        for number in 0..cast.sidecars {
+            stage.add_sidecar(number).await;
+        }
+        for number in 0..cast.sidecars {
+            stage.start_sidecar(number).await;
+        }
+        stage.until_ready().await;
+        stage
+    }
+
+    async fn move_to_postgres(&mut self) {
+        let server = Server::postgres().await;
+        let from = format!("sqlite:{}", self.world.data().join("consentry.db").display());
+        let to = format!("postgres://consentry@{}/consentry", server.address());
+        let copied = consentry().args(["store", "copy", &from, &to]).output().unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        self.store = Some(server);
+    }
+
+    async fn add_control(&mut self, number: usize) {
+        let data = self.world.data();
+        let to_store = self.store.as_ref().map_or("127.0.0.1:1".to_owned(), Server::address);
+        let to_store = Proxy::start(&to_store).await;
+        let store = match &self.store {
+            Some(_) => format!("postgres://consentry@{}/consentry", to_store.address()),
+            None => format!("sqlite:{}", data.join("consentry.db").display()),
+        };
+        let to_redis = self.redis.as_ref().map_or("127.0.0.1:1".to_owned(), Server::address);
+        let to_redis = Proxy::start(&to_redis).await;
+        let settings = format!(
+            "listen = \"127.0.0.1:0\"\nissuer = \"{}\"\nstore = \"{store}\"\nkey_file = \"{}\"\n\
+             lease_seconds = {LEASE}\n[internal]\nlisten = \"127.0.0.1:0\"\n{}",
+            self.front.url(),
+            data.join("key").display(),
+            self.redis_settings(&to_redis),
+        );
+        let folder = self.folder.path().join(format!("control-{number}"));
+        self.controls.push(Role::new("control", &folder, &settings));
+        self.to_store.push(to_store);
+        self.to_redis.push(to_redis);
+        self.listening.push(Default::default());
+    }
+
+    fn redis_settings(&self, network: &Proxy) -> String {
+        match &self.redis {
+            Some(_) => format!("[redis]\nurl = \"redis://{}\"\n", network.address()),
+            None => String::new(),
+        }
+    }
+
+    /// Starts a control plane, again if it has run before, and leads to it who looks for it.
+    pub(super) async fn start_control(&mut self, number: usize) {
+        let control = &mut self.controls[number];
+        control.start();
+        let ready = control.ready().await;
+        let public = control.says("control plane on http://");
+        let internal = ready["internal"].as_str().unwrap().trim_start_matches("http://").to_owned();
+        for sidecar in &self.sidecars {
+            sidecar.to_control[number].lead_to(&internal);
+        }
+        self.listening[number] = [public, internal];
+        if number == 0 {
+            self.lead_to_control(0);
+        }
+    }
+
+    /// From now on this control plane is the issuer for people, applications and administrators.
+    pub(super) fn lead_to_control(&mut self, number: usize) {
+        self.leads_to = number;
+        self.front.lead_to(&self.listening[number][0]);
+    }
+
+    /// Where that control plane listens for everybody, with no network between.
+    pub(super) fn control_address(&self) -> String {
+        self.listening[self.leads_to][0].clone()
+    }
+
+    async fn add_sidecar(&mut self, number: usize) {
+        let name = format!("s{number}");
+        let folder = self.folder.path().join(&name);
+        let mut to_control = Vec::new();
+        for [_, internal] in &self.listening {
+            to_control.push(Proxy::start(internal).await);
+        }
+        let to_redis = self.redis.as_ref().map_or("127.0.0.1:1".to_owned(), Server::address);
+        let to_redis = Proxy::start(&to_redis).await;
+        let urls: Vec<_> = to_control.iter().map(|network| format!("\"{}\"", network.url())).collect();
+        let at = |file: &str| folder.join(file).display().to_string();
+        let settings = format!(
+            "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nissuer = \"{}\"\nworkers = 1\n\
+             records = \"{}\"\ndrain_seconds = 2\n[control]\nurls = [{}]\nname = \"{name}\"\nstate = \"{}\"\n\
+             token_file = \"{}\"\n{}{}",
+            self.front.url(),
+            at("records.jsonl"),
+            urls.join(", "),
+            at("state"),
+            at("token"),
+            self.redis_settings(&to_redis),
+            self.routes(),
+        );
+        let role = Role::new("sidecar", &folder, &settings);
+        std::fs::write(folder.join("token"), self.invite(&name)).unwrap();
+        self.sidecars.push(Sidecar { role, to_control, to_redis, door: String::new(), admin: String::new() });
+    }
+
+    fn routes(&self) -> String {
+        let example = include_str!("../../deploy/sidecar.toml");
+        let routes = &example[example.find("[upstreams").unwrap()..];
+        routes.replace("127.0.0.1:8082", &self.witness.address.to_string())
+    }
+
+    fn invite(&self, name: &str) -> String {
+        let invited = consentry()
+            .args(["sidecars", "invite", name, "--config"])
+            .arg(self.controls[0].settings())
+            .output()
+            .unwrap();
+        assert!(invited.status.success(), "{}", String::from_utf8_lossy(&invited.stderr));
+        String::from_utf8(invited.stdout).unwrap()
+    }
+
+    /// Starts a sidecar, again if it has run before.
+    pub(super) async fn start_sidecar(&mut self, number: usize) {
+        let sidecar = &mut self.sidecars[number];
+        sidecar.role.start();
+        let ready = sidecar.role.ready().await;
+        let text = |name: &str| ready[name].as_str().unwrap().to_owned();
+        sidecar.door = text("sidecar").trim_start_matches("http://").to_owned();
+        sidecar.admin = text("admin");
+    }
+
+    /// Waits until every sidecar says that it serves.
+    pub(super) async fn until_ready(&self) {
+        for sidecar in &self.sidecars {
+            eventually("the sidecar says that it serves", || async {
+                let answer = tokio::spawn(get(format!("{}/readyz", sidecar.admin)).send()).await;
+                answer.is_ok_and(|answer| answer.status == 200).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// Where applications reach the sidecars.
+    pub(super) fn doors(&self) -> Vec<String> {
+        self.sidecars.iter().map(|sidecar| sidecar.door.clone()).collect()
+    }
+
+    /// Every network passes again.
+    pub(super) fn heal(&self) {
+        let own = [&self.front].into_iter().chain(&self.to_store).chain(&self.to_redis);
+        let theirs = self.sidecars.iter();
+        let theirs = theirs.flat_map(|sidecar| sidecar.to_control.iter().chain([&sidecar.to_redis]));
+        own.chain(theirs).for_each(|network| network.set(Mode::Pass));
+    }
+
+    /// Between every sidecar and Redis, and every control plane and Redis.
+    pub(super) fn redis_is(&self, mode: Mode) {
+        let theirs = self.sidecars.iter().map(|sidecar| &sidecar.to_redis);
+        theirs.chain(&self.to_redis).for_each(|network| network.set(mode));
+    }
+
+    pub(super) fn sqlite(&self) -> PathBuf {
+        self.world.data().join("consentry.db")
+    }
+}
+
+/// The shortest lease that is allowed, in seconds.
+pub(super) const LEASE: u64 = 2;
