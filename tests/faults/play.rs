@@ -55,7 +55,7 @@ impl Play {
     pub(super) async fn begin(name: &'static str, cast: Cast) -> Self {
         let stage = Stage::set(cast).await;
         let (at_once, revocations) = match std::env::var("CONSENTRY_FAULTS") {
-            Ok(many) => (5, many.parse().unwrap()),
+            Ok(many) => (4, many.parse().unwrap()),
             Err(_) => (2, 2),
         };
         let mut parts = Vec::new();
@@ -97,17 +97,27 @@ impl Play {
 
     /// Deletes every application; each is marked the moment its acknowledgement comes.
     pub(super) async fn delete(&mut self) -> Vec<Asked> {
+        let (address, token) = self.desk();
+        let mut asking = self.ask_all(&address, &token);
+        self.take_answers(&mut asking).await
+    }
+
+    fn ask_all(&mut self, address: &str, token: &str) -> JoinSet<(Part, (Asked, Value))> {
         let mut asking = JoinSet::new();
-        let (address, token) = (self.stage.control_address(), self.stage.world.account("acme").api_token.clone());
         for mut part in std::mem::take(&mut self.parts) {
-            let (address, token) = (address.clone(), token.clone());
+            let (address, token) = (address.to_owned(), token.to_owned());
             asking.spawn(async move {
                 let asked = part.delete(&address, &token).await;
                 (part, asked)
             });
         }
+        asking
+    }
+
+    async fn take_answers(&mut self, asking: &mut JoinSet<(Part, (Asked, Value))>) -> Vec<Asked> {
         let mut told = Vec::new();
-        for (part, (asked, receipt)) in asking.join_all().await {
+        while let Some(answer) = asking.join_next().await {
+            let (part, (asked, receipt)) = answer.unwrap();
             if let Some(end) = part.end.as_ref().filter(|_| asked == Asked::Done) {
                 self.report.acknowledged(end.mark.at - end.asked, &receipt);
             }
@@ -115,6 +125,27 @@ impl Play {
             told.push(asked);
         }
         told
+    }
+
+    /// Where deletions are asked for, and by which token.
+    fn desk(&self) -> (String, String) {
+        (self.stage.control_address(), self.stage.world.account("acme").api_token.clone())
+    }
+
+    /// Sidecars that were started again are somewhere else.
+    pub(super) fn move_to_new_doors(&self) {
+        let doors = self.stage.doors();
+        self.parts.iter().chain([&self.bystander]).for_each(|part| part.working().move_to(&doors));
+    }
+
+    /// Deletes, and a moment later, another one each round, does this.
+    pub(super) async fn delete_while(&mut self, strike: impl FnOnce(&mut Stage)) -> Vec<Asked> {
+        let moment = Duration::from_millis(self.round as u64 * 7 % 40);
+        let (address, token) = self.desk();
+        let mut asking = self.ask_all(&address, &token);
+        tokio::time::sleep(moment).await;
+        strike(&mut self.stage);
+        self.take_answers(&mut asking).await
     }
 
     /// Deletes, and expects that each deletion is acknowledged within the bound that is promised: a lease and a second.
@@ -131,12 +162,16 @@ impl Play {
     /// Asks again for what was not acknowledged, until it is done. What had been done by a deletion whose answer was
     /// lost is promised to hold everywhere a lease and a second later.
     pub(super) async fn insist(&mut self) {
-        let (address, token) = (self.stage.control_address(), self.stage.world.account("acme").api_token.clone());
+        let (address, token) = self.desk();
         for part in self.parts.iter_mut().filter(|part| part.end.is_none()) {
             loop {
-                let (asked, _) = part.delete(&address, &token).await;
+                let (asked, receipt) = part.delete(&address, &token).await;
                 match asked {
-                    Asked::Done => break,
+                    Asked::Done => {
+                        let end = part.end.as_ref().unwrap();
+                        self.report.acknowledged(end.mark.at - end.asked, &receipt);
+                        break;
+                    }
                     Asked::DoneBefore => {
                         let done = Instant::now();
                         let bound = Duration::from_secs(LEASE + 1);

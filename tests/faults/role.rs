@@ -2,7 +2,7 @@
 //! ended, stopped or killed as the test wishes.
 
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
@@ -36,12 +36,28 @@ impl Role {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Where its time of day is said.
+    pub(super) fn clock(&self) -> PathBuf {
+        self.folder.join("clock")
+    }
+
+    /// From now on its time of day is so many seconds away from the true one.
+    pub(super) fn set_clock(&self, seconds: &str) {
+        let new = self.folder.join("clock.new");
+        std::fs::write(&new, format!("{seconds}\n")).unwrap();
+        std::fs::rename(new, self.clock()).unwrap();
+    }
+
     /// Starts it; ends an earlier process of it first.
     pub(super) fn start(&mut self) {
         self.kill();
         let _ = std::fs::remove_file(self.folder.join(READY));
         let log = std::fs::File::create(self.folder.join(LOG)).unwrap();
-        let mut command = consentry();
+        // A file that may not grow is to be an error and not the end of the process.
+        let program = consentry();
+        let mut command = Command::new("sh");
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(program.get_program());
         command.arg(self.role).arg("--config").arg(self.settings());
         command.arg("--ready-file").arg(self.folder.join(READY));
         command.env_remove("CONSENTRY_ENROLMENT_TOKEN").envs(self.environment.iter().cloned());
@@ -74,6 +90,14 @@ impl Role {
 
     pub(super) fn is_running(&mut self) -> bool {
         self.process.is_some() && self.ended().is_none()
+    }
+
+    /// No file that it writes may grow beyond so many bytes; none: as large as it likes.
+    pub(super) fn limit_files(&self, bytes: Option<u64>) {
+        let id = self.process.as_ref().unwrap().id().to_string();
+        let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let done = Command::new("prlimit").args(["--pid", &id, &format!("--fsize={limit}:")]).status().unwrap();
+        assert!(done.success());
     }
 
     pub(super) fn signal(&self, signal: Signal) {

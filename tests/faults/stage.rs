@@ -18,6 +18,8 @@ pub(super) struct Cast {
     pub(super) sidecars: usize,
     pub(super) postgres: bool,
     pub(super) redis: bool,
+    /// Whether the time of day of each process can be set.
+    pub(super) clocks: bool,
 }
 
 pub(super) struct Stage {
@@ -38,6 +40,7 @@ pub(super) struct Stage {
     listening: Vec<[String; 2]>,
     /// To which of them the issuer's address leads.
     leads_to: usize,
+    clocks: bool,
     folder: TempDir,
 }
 
@@ -56,11 +59,11 @@ pub(super) struct Sidecar {
 
 impl Cast {
     /// One control plane on SQLite with three sidecars.
-    pub(super) const SMALL: Self = Self { controls: 1, sidecars: 3, postgres: false, redis: false };
+    pub(super) const SMALL: Self = Self { controls: 1, sidecars: 3, postgres: false, redis: false, clocks: false };
     /// Two control planes on PostgreSQL with three sidecars.
-    pub(super) const TWO: Self = Self { controls: 2, sidecars: 3, postgres: true, redis: false };
+    pub(super) const TWO: Self = Self { controls: 2, sidecars: 3, postgres: true, redis: false, clocks: false };
     /// The same with Redis.
-    pub(super) const WHOLE: Self = Self { controls: 2, sidecars: 3, postgres: true, redis: true };
+    pub(super) const WHOLE: Self = Self { controls: 2, sidecars: 3, postgres: true, redis: true, clocks: false };
 }
 
 impl Stage {
@@ -81,6 +84,7 @@ impl Stage {
             to_redis: Vec::new(),
             listening: Vec::new(),
             leads_to: 0,
+            clocks: cast.clocks,
             folder: tempfile::tempdir().unwrap(),
         };
         if cast.postgres {
@@ -132,7 +136,9 @@ impl Stage {
             self.redis_settings(&to_redis),
         );
         let folder = self.folder.path().join(format!("control-{number}"));
-        self.controls.push(Role::new("control", &folder, &settings));
+        let mut role = Role::new("control", &folder, &settings);
+        self.give_clock(&mut role);
+        self.controls.push(role);
         self.to_store.push(to_store);
         self.to_redis.push(to_redis);
         self.listening.push(Default::default());
@@ -195,7 +201,8 @@ impl Stage {
             self.redis_settings(&to_redis),
             self.routes(),
         );
-        let role = Role::new("sidecar", &folder, &settings);
+        let mut role = Role::new("sidecar", &folder, &settings);
+        self.give_clock(&mut role);
         std::fs::write(folder.join("token"), self.invite(&name)).unwrap();
         self.sidecars.push(Sidecar { role, to_control, to_redis, door: String::new(), admin: String::new() });
     }
@@ -242,6 +249,17 @@ impl Stage {
         self.sidecars.iter().map(|sidecar| sidecar.door.clone()).collect()
     }
 
+    fn give_clock(&self, role: &mut Role) {
+        if self.clocks {
+            role.set_clock("+0");
+            role.set("LD_PRELOAD", &faketime());
+            role.set("FAKETIME_TIMESTAMP_FILE", &role.clock().display().to_string());
+            role.set("FAKETIME_NO_CACHE", "1");
+            // The clocks that only go forward do so: they are what a lease counts by.
+            role.set("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+    }
+
     /// Every network passes again.
     pub(super) fn heal(&self) {
         let own = [&self.front].into_iter().chain(&self.to_store).chain(&self.to_redis);
@@ -259,6 +277,13 @@ impl Stage {
     pub(super) fn sqlite(&self) -> PathBuf {
         self.world.data().join("consentry.db")
     }
+}
+
+/// What lets a process see another time of day.
+fn faketime() -> String {
+    let places = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let found = places.map(|place| place.path().join("faketime/libfaketimeMT.so.1")).find(|file| file.exists());
+    found.unwrap_or_else(|| panic!("libfaketime is not installed: tests/run installs it")).display().to_string()
 }
 
 /// The shortest lease that is allowed, in seconds.

@@ -6,6 +6,7 @@
 //! delivered at that very moment; and the upstream, by when what arrived there and by the stamps on what it sent.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,10 +22,13 @@ pub(crate) struct Traffic {
     /// The bucket that it reads, which tells it from others at the upstream.
     bucket: String,
     log: Arc<Mutex<Log>>,
-    sidecars: usize,
+    doors: Doors,
     /// Ends with this.
     _at_work: JoinSet<()>,
 }
+
+/// Where each sidecar is: another place, once it was started again.
+type Doors = Arc<Mutex<Vec<String>>>;
 
 #[derive(Default)]
 struct Log {
@@ -40,6 +44,9 @@ struct Called {
     sent: Instant,
     /// None when no answer came.
     status: Option<u16>,
+    heard: Instant,
+    /// What a refusal says.
+    why: String,
 }
 
 #[derive(Clone)]
@@ -71,7 +78,7 @@ pub(crate) struct Verdict {
     pub(crate) last_allowed: Duration,
     /// From the asking to the last byte of a stream.
     pub(crate) last_byte: Duration,
-    /// Calls before the asking that were not allowed.
+    /// Calls answered before the asking that were not allowed.
     pub(crate) wrongly_refused: Vec<String>,
     /// Calls sent after it that were answered with a refusal.
     pub(crate) refused: usize,
@@ -83,11 +90,12 @@ impl Traffic {
         let log = Arc::new(Mutex::new(Log::default()));
         let numbers = Arc::new(AtomicU64::new(0));
         let mut at_work = JoinSet::new();
-        for (sidecar, address) in sidecars.iter().enumerate() {
+        let doors = Arc::new(Mutex::new(sidecars.to_vec()));
+        for sidecar in 0..sidecars.len() {
             for kind in [Kind::Call, Kind::Events, Kind::Socket] {
                 let worker = Worker {
                     bucket: bucket.to_owned(),
-                    address: address.clone(),
+                    doors: Arc::clone(&doors),
                     token: token.to_owned(),
                     sidecar,
                     kind,
@@ -97,7 +105,7 @@ impl Traffic {
                 at_work.spawn(worker.work());
             }
         }
-        Self { bucket: bucket.to_owned(), log, sidecars: sidecars.len(), _at_work: at_work }
+        Self { bucket: bucket.to_owned(), log, doors, _at_work: at_work }
     }
 
     /// Waits until from now on calls are allowed and both streams flow at each of these sidecars.
@@ -121,6 +129,11 @@ impl Traffic {
         .await;
     }
 
+    /// From now on the sidecars are there.
+    pub(crate) fn move_to(&self, sidecars: &[String]) {
+        *self.doors.lock() = sidecars.to_vec();
+    }
+
     pub(crate) fn bucket(&self) -> &str {
         &self.bucket
     }
@@ -131,7 +144,7 @@ impl Traffic {
     }
 
     pub(crate) async fn flows(&self) {
-        self.flows_at(&(0..self.sidecars).collect::<Vec<_>>()).await;
+        self.flows_at(&(0..self.doors.lock().len()).collect::<Vec<_>>()).await;
     }
 
     /// Waits until each of these sidecars has answered calls that were sent from now on.
@@ -208,7 +221,9 @@ impl Called {
 
     fn tell(&self, since: Instant) -> String {
         let after = self.sent.saturating_duration_since(since);
-        format!("{:?} {} at sidecar {} after {after:?}: {:?}", self.kind, self.target, self.sidecar, self.status)
+        let Self { sidecar, kind, target, status, why, .. } = self;
+        let took = self.heard.saturating_duration_since(self.sent);
+        format!("{kind:?} {target} at sidecar {sidecar} after {after:?}: {status:?} in {took:?} {why}")
     }
 }
 
@@ -223,7 +238,7 @@ impl Verdict {
         if call.is_allowed() {
             self.last_allowed = self.last_allowed.max(call.sent.saturating_duration_since(asked));
         }
-        if call.sent < asked && call.is_refused() {
+        if call.heard < asked && call.is_refused() {
             self.wrongly_refused.push(call.tell(asked));
         }
     }
@@ -257,7 +272,7 @@ impl Verdict {
 /// One that calls, or holds one stream open and opens it again when it ends.
 struct Worker {
     bucket: String,
-    address: String,
+    doors: Doors,
     token: String,
     sidecar: usize,
     kind: Kind,
@@ -280,20 +295,24 @@ impl Worker {
                 Kind::Socket => format!("/oss-socket/{bucket}?n={number}"),
             };
             if line.is_none() {
-                line = tokio::time::timeout(PATIENCE, Line::connect(&self.address)).await.ok().and_then(Result::ok);
+                let door = self.doors.lock()[self.sidecar].clone();
+                let connected = tokio::time::timeout(PATIENCE, Line::connect(&door)).await;
+                line = connected.ok().and_then(io::Result::ok);
             }
             let Some(connected) = &mut line else { continue };
             let place = self.note(&target);
             let asking = async {
                 match self.kind {
                     Kind::Events | Kind::Socket => {
-                        connected.ask(self.kind, &target, &self.token).await.map(|(status, _)| status)
+                        let (status, _) = connected.ask(self.kind, &target, &self.token).await?;
+                        Ok((status, Vec::new()))
                     }
-                    kind => connected.whole(kind, &target, &self.token).await.map(|(status, _)| status),
+                    kind => connected.whole(kind, &target, &self.token).await,
                 }
             };
-            let status = tokio::time::timeout(PATIENCE, asking).await.ok().and_then(Result::ok);
-            let flows = self.note_answer(place, status) && self.kind != Kind::Call;
+            let answer = tokio::time::timeout(PATIENCE, asking).await.ok().and_then(io::Result::ok);
+            let answered = answer.is_some();
+            let flows = self.note_answer(place, answer) && self.kind != Kind::Call;
             match line.take() {
                 Some(open) if flows => {
                     let flow = open.flow();
@@ -301,7 +320,7 @@ impl Worker {
                     self.log.lock().flows.push(flowed);
                     flow.run().await;
                 }
-                open => line = open.filter(|_| self.kind == Kind::Call && status.is_some()),
+                open => line = open.filter(|_| self.kind == Kind::Call && answered),
             }
         }
     }
@@ -315,21 +334,29 @@ impl Worker {
             target: target.to_owned(),
             sent: Instant::now(),
             status: None,
+            heard: Instant::now(),
+            why: String::new(),
         };
         log.calls.push(call);
         log.calls.len() - 1
     }
 
     /// Notes what came of it; answers whether it was allowed.
-    fn note_answer(&self, place: usize, status: Option<u16>) -> bool {
+    fn note_answer(&self, place: usize, answer: Option<(u16, Vec<u8>)>) -> bool {
         let mut log = self.log.lock();
         let call = &mut log.calls[place];
-        call.status = status;
+        call.heard = Instant::now();
+        if let Some((status, body)) = answer {
+            call.status = Some(status);
+            if !call.is_allowed() {
+                call.why = String::from_utf8_lossy(&body).into_owned();
+            }
+        }
         call.is_allowed()
     }
 }
 
-const PACE: Duration = Duration::from_millis(20);
+const PACE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The first byte of a WebSocket's close frame (RFC 6455 §5.2).
 const CLOSE: u8 = 0x88;
