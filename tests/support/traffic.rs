@@ -210,6 +210,25 @@ impl Traffic {
     }
 }
 
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let log = self.log.lock();
+        for sidecar in 0..self.doors.lock().len() {
+            for kind in [Kind::Call, Kind::Events, Kind::Socket] {
+                let own = log.calls.iter().filter(|call| call.sidecar == sidecar && call.kind == kind);
+                let open = log.flows.iter().filter(|flow| flow.sidecar == sidecar && flow.kind == kind);
+                let open = open.filter(|flow| flow.flow.is_open()).count();
+                let now = Instant::now();
+                let last = own.last().map(|call| format!("{:?} ago {}", now - call.sent, call.tell(call.sent)));
+                eprintln!("{}: {open} open; last {}", self.bucket, last.unwrap_or_default());
+            }
+        }
+    }
+}
+
 impl Called {
     fn is_allowed(&self) -> bool {
         matches!(self.status, Some(101 | 200..=299))
