@@ -59,6 +59,7 @@ const COMMANDS: &[&str] = &[
     "control",
     "sidecar",
     "check",
+    "health",
     "policy",
     "policy check",
     "policy format",
@@ -69,6 +70,8 @@ const COMMANDS: &[&str] = &[
     "app list",
     "app show",
     "app revoke",
+    "store",
+    "store copy",
     "completions",
     "man",
 ];

@@ -32,6 +32,7 @@ mod limits;
 mod oauth;
 mod restart;
 mod roles;
+mod store;
 mod streaming;
 mod tls;
 
@@ -39,6 +40,7 @@ mod tls;
 mod browser;
 mod cli;
 mod clients;
+mod deploy;
 mod policy_files;
 mod records;
 

@@ -222,7 +222,7 @@ async fn copies_of_decision_records_reach_the_admin_api() {
         (found.status == 200).then(|| found.json())
     })
     .await;
-    assert_eq!(record["sidecar"], sidecar.id.as_str(), "{record}");
+    assert_eq!(record["decision"]["sidecar"], sidecar.id.as_str(), "{record}");
     let own = std::fs::read_to_string(sidecar.folder.join("records.jsonl")).unwrap();
     assert!(own.contains(&id));
 }

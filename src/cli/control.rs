@@ -1,5 +1,6 @@
 //! `consentry control`: the control plane alone.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use serde_json::json;
 
 use super::{Failure, policies, print, sealing, sidecar, signals};
 use crate::config::control as settings;
+use crate::control::health::Health;
 use crate::control::{Control as Role, Settings, Setup, with_peer};
 use crate::grants::source::Source;
 use crate::model::time::Clock;
@@ -27,6 +29,9 @@ pub struct Control {
     /// Write a JSON file with the addresses once they are served
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+    /// Bring the store's schema up to date, then end: for an upgrade, before the new version starts to serve
+    #[arg(long)]
+    migrate_only: bool,
 }
 
 impl Control {
@@ -37,18 +42,31 @@ impl Control {
     pub fn run(self) -> Result<(), Failure> {
         let settings = settings::Control::read(&self.config)?;
         log::start();
+        if self.migrate_only {
+            return super::on_runtime(migrate(settings));
+        }
         super::on_runtime(serve(settings, self.ready_file))
     }
+}
+
+/// Opening a store brings its schema up to date.
+async fn migrate(settings: settings::Control) -> Result<(), Failure> {
+    let store = store::open_with(&settings.store, settings.store_password_file.as_deref()).await?;
+    store.close().await;
+    print::narrate("consentry: the store's schema is up to date");
+    Ok(())
 }
 
 async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Result<(), Failure> {
     sidecar::withdraw(ready_file.as_deref())?;
     let mut end = signals::End::new()?;
-    let store = store::open(&settings.store).await?;
+    let store = store::open_with(&settings.store, settings.store_password_file.as_deref()).await?;
     let (policies, _watcher) = policies::in_force(settings.policies.as_deref())?;
-    let bound = Bound::new(ListenerSettings::new(settings.listen))
-        .await
-        .map_err(|error| Failure::Unreachable(error.to_string()))?;
+    let bound = bind(settings.listen).await?;
+    let operators = match settings.admin {
+        Some(admin) => Some(bind(admin).await?),
+        None => None,
+    };
     let internal = bind_internal(settings.internal.as_ref()).await?;
     let key_file = settings.key_file.as_deref().unwrap_or(Path::new("consentry.key"));
     let clock = Clock::system();
@@ -69,21 +87,27 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     .await
     .map_err(|error| Failure::Unreachable(error.to_string()))?;
     let served = bound.serve(TowerToHyperService::new(with_peer(control.router())));
+    let health = Health::new(&control);
+    let operators = operators.map(|bound| health.serve(bound));
     print::narrate(&format!("consentry: control plane on http://{}", served.address()));
+    if let Some(operators) = &operators {
+        print::narrate(&format!("consentry: operators on http://{}", operators.address()));
+    }
     let internal = internal.map(|bound| bound.serve(TowerToHyperService::new(control.internal())));
     if let Some(internal) = &internal {
         print::narrate(&format!("consentry: its internal API, for sidecars, on {}", internal.address()));
     }
-    let told = json!({
-        "issuer": control.issuer().as_str(),
-        "internal": internal.as_ref().map(|served| format!("{scheme}://{}", served.address())),
-    });
+    let internal_url = internal.as_ref().map(|served| format!("{scheme}://{}", served.address()));
+    let told = json!({ "issuer": control.issuer().as_str(), "internal": internal_url });
     sidecar::tell(ready_file.as_deref(), &told)?;
     let hearing = tokio::spawn(async move { source.hear_others().await });
+    signals::serving();
     tokio::select! {
         () = control.tend() => {}
         () = end.come() => {}
     }
+    signals::ending();
+    health.drain();
     // Sidecars are answered to the end: a deletion under way waits for what they say.
     served.drain(DRAIN).await;
     if let Some(internal) = internal {
@@ -92,6 +116,11 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     hearing.abort();
     store.close().await;
     Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<Bound, Failure> {
+    let bound = Bound::new(ListenerSettings::new(address)).await;
+    bound.map_err(|error| Failure::Unreachable(error.to_string()))
 }
 
 /// The listener of the internal API, if there is to be one.

@@ -6,13 +6,12 @@ pub mod check;
 pub mod control;
 pub mod dev;
 pub mod failure;
-mod keys;
+mod operator;
 mod policies;
 pub mod policy;
 pub mod print;
 mod sealing;
 pub mod sidecar;
-mod sidecars;
 pub mod signals;
 
 use std::path::PathBuf;
@@ -22,6 +21,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use failure::Failure;
+use operator::{health, keys, sidecars, store};
 
 /// An authorization sidecar for third-party applications.
 #[derive(Debug, Parser)]
@@ -41,6 +41,8 @@ enum Command {
     Sidecar(sidecar::Sidecar),
     /// Check a settings file of a sidecar or a control plane, and its policies
     Check(check::Check),
+    /// Ask a running role whether it is well
+    Health(health::Health),
     /// Check, format, test, show and explain policies
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -50,6 +52,9 @@ enum Command {
     Keys(keys::Keys),
     /// Invite, list and revoke the sidecars of a control plane
     Sidecars(sidecars::Sidecars),
+    /// Copy a store, from SQLite to PostgreSQL or back
+    #[command(subcommand)]
+    Store(store::Store),
     /// Print the completions of a shell
     Completions {
         /// Which shell
@@ -91,10 +96,12 @@ impl Command {
             Self::Control(control) => control.run().map(|()| ExitCode::SUCCESS),
             Self::Sidecar(sidecar) => sidecar.run().map(|()| ExitCode::SUCCESS),
             Self::Check(check) => check.run().map(|()| ExitCode::SUCCESS),
+            Self::Health(health) => health.run().map(|()| ExitCode::SUCCESS),
             Self::Policy(policy) => policy.run(),
             Self::App(app) => app.run(),
             Self::Keys(keys) => keys.run().map(|()| ExitCode::SUCCESS),
             Self::Sidecars(sidecars) => sidecars.run().map(|()| ExitCode::SUCCESS),
+            Self::Store(store) => store.run().map(|()| ExitCode::SUCCESS),
             Self::Completions { shell } => completions(shell),
             Self::Man { out } => manual(out.as_deref()),
         }

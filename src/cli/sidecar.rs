@@ -83,7 +83,9 @@ async fn serve(
         "sidecar": at(running.address()), "admin": at(operators.address()), "id": running.name(),
     });
     tell(ready_file.as_deref(), &told)?;
+    signals::serving();
     end.come().await;
+    signals::ending();
     // Its calls rest on the lease, so that they come first; the operators' port says how it goes to the end.
     running.drain(drain).await;
     stop.cancel();

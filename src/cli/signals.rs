@@ -1,5 +1,6 @@
-//! The operating system's word that it is time to end.
+//! The operating system's word that it is time to end, and ours to whoever supervises the process.
 
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
@@ -30,5 +31,21 @@ impl End {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// Tells systemd (`Type=notify`) that requests are served. Elsewhere there is nobody to tell, and nothing is done.
+pub(super) fn serving() {
+    tell(NotifyState::Ready);
+}
+
+/// Tells systemd that the end has begun.
+pub(super) fn ending() {
+    tell(NotifyState::Stopping);
+}
+
+fn tell(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd could not be told; it will think that nothing has changed");
     }
 }

@@ -40,6 +40,9 @@ pub struct Control {
     /// Where sidecars in other processes reach it; without it there are none.
     #[serde(default)]
     pub internal: Option<Internal>,
+    /// Where operators and their probes reach `/livez` and `/readyz`; nowhere unless set.
+    #[serde(default)]
+    pub admin: Option<SocketAddr>,
     /// The shared tier that grants are published to.
     #[serde(default)]
     pub redis: Option<Redis>,
@@ -145,7 +148,11 @@ mod tests {
     fn the_example_sets_all_that_can_be_set() {
         let settings = parse(EXAMPLE).unwrap();
         assert!(settings.key_file.is_some() && settings.policies.is_some() && settings.resources.len() == 1);
-        assert!(settings.internal.is_some() && settings.lease() == Duration::from_secs(5));
+        assert!(
+            settings.internal.is_some()
+                && settings.admin.is_some()
+                && settings.lease() == Duration::from_secs(5)
+        );
     }
 
     #[test]
@@ -167,6 +174,6 @@ mod tests {
     #[test]
     fn a_setting_that_nobody_knows_is_refused_where_it_stands() {
         let error = parse(&EXAMPLE.replace("\nstore", "\nstor")).unwrap_err().to_string();
-        assert!(error.starts_with("control.toml:6:1: unknown field `stor`"), "{error}");
+        assert!(error.starts_with("control.toml:7:1: unknown field `stor`"), "{error}");
     }
 }

@@ -77,7 +77,8 @@ pub struct Tls {
 pub struct ControlPlane {
     /// The internal API of each control node; the next is tried when one does not answer.
     pub urls: Vec<Url>,
-    /// Its name at the control plane, unique there: in receipts, records and keys.
+    /// Its name at the control plane, unique there: in receipts, records and keys. `CONSENTRY_SIDECAR_NAME` in the
+    /// environment goes before it.
     pub name: SidecarId,
     /// The folder for its own key; made for its owner's eyes only.
     pub state: PathBuf,
@@ -153,12 +154,26 @@ impl Default for Limits {
 }
 
 impl Sidecar {
-    /// Reads and checks the file at `path`.
+    /// Reads and checks the file at `path`. Replicas share a file, but each needs a name of its own:
+    /// `CONSENTRY_SIDECAR_NAME` in the environment goes before `control.name`.
     ///
     /// # Errors
     /// It cannot be read, or says something without meaning; the text names the place and the mend.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        Self::parse(path, &file::text(path)?)
+        let settings = Self::parse(path, &file::text(path)?)?;
+        match std::env::var("CONSENTRY_SIDECAR_NAME") {
+            Ok(name) => settings.named(path, &name),
+            Err(_) => Ok(settings),
+        }
+    }
+
+    fn named(mut self, path: &Path, name: &str) -> Result<Self, ConfigError> {
+        if let Some(control) = &mut self.control {
+            control.name = name
+                .parse()
+                .map_err(|why| ConfigError::whole(path, format!("CONSENTRY_SIDECAR_NAME: {why}")))?;
+        }
+        Ok(self)
     }
 
     /// Reads and checks `text`, which stands in `path`.
@@ -297,6 +312,16 @@ mod tests {
     #[test]
     fn settings_that_mean_something_are_taken() {
         assert_eq!(parse(GOOD).unwrap().routes.len(), 1);
+    }
+
+    #[test]
+    fn replicas_that_share_a_file_have_names_of_their_own() {
+        let text =
+            format!("{GOOD}[control]\nurls = [\"http://127.0.0.1:8083\"]\nname = \"web\"\nstate = \"x\"\n");
+        let path = Path::new("sidecar.toml");
+        let named = |name: &str| parse(&text).unwrap().named(path, name);
+        assert_eq!(named("web-7").unwrap().control.unwrap().name.as_str(), "web-7");
+        assert!(named("web 7").unwrap_err().to_string().contains("CONSENTRY_SIDECAR_NAME"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod arrival;
 pub mod browser;
 pub mod console;
 mod form;
+pub mod health;
 pub mod internal;
 pub mod issuer;
 pub mod oauth;

@@ -23,5 +23,8 @@ pub mod adding_an_endpoint {}
 #[doc = include_str!("adding_a_store.md")]
 pub mod adding_a_store {}
 
+#[doc = include_str!("deploying.md")]
+pub mod deploying {}
+
 #[doc = include_str!("words.md")]
 pub mod words {}

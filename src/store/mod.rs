@@ -4,17 +4,21 @@
 //! the change log that sidecars follow. A change that was acknowledged survives the process; one that was not is
 //! there whole or not at all. The store keeps hashes of secrets, never secrets.
 //!
-//! To add a store: implement the traits of this folder in a folder of its own, add a line to [`open`], and make
+//! To add a database: implement [`backend::Backend`] in a folder of its own, add a line to [`open`], and make
 //! `contract` pass over it.
 
 mod applications;
+mod backend;
+mod copy;
 mod directory;
 mod feed;
 mod grants;
 mod keys;
+mod postgres;
 mod records;
 mod sessions;
 mod sidecars;
+mod sql;
 mod sqlite;
 mod tokens;
 
@@ -23,10 +27,14 @@ mod contract;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use zeroize::Zeroizing;
 
+use self::backend::Backend;
 pub use applications::{Applications, Secret};
+pub use copy::{Copied, copy};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
@@ -60,32 +68,78 @@ pub trait Store:
 /// Any store, shared.
 pub type Shared = Arc<dyn Store>;
 
-/// Opens the store at `place`: `sqlite:PATH`, or just a path. What is not there is made, for its owner's eyes only.
+/// Opens the store at `place`: `sqlite:PATH`, or just a path, or `postgres://USER@HOST/DATABASE`. Tables that are not
+/// there are made, and so is a file, for its owner's eyes only. PostgreSQL's password comes from
+/// `CONSENTRY_STORE_PASSWORD` in the environment, if at all.
 ///
 /// # Errors
 /// One sentence that names the place and the mend: [`StoreError::Unavailable`] when it is locked, of a newer
-/// schema, or no place for a file; [`StoreError::Unwritable`]; [`StoreError::Corrupt`].
+/// schema, cannot be reached, or is no place for a file; [`StoreError::Unwritable`]; [`StoreError::Corrupt`].
 pub async fn open(place: &str) -> Result<Shared, StoreError> {
-    let path = match place.split_once(':') {
-        Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
-        Some((scheme, rest)) if rest.starts_with("//") => {
+    open_with(place, None).await
+}
+
+/// The same with the password in a file; the environment goes before it. A file that is not needed is not read.
+///
+/// # Errors
+/// As [`open`], and [`StoreError::Unavailable`] when the file cannot be read.
+pub async fn open_with(place: &str, password_file: Option<&Path>) -> Result<Shared, StoreError> {
+    let backend = backend(place, password_file).await?;
+    Ok(Arc::new(sql::Tables::over(backend, sql::Limits::default())))
+}
+
+async fn backend(place: &str, password_file: Option<&Path>) -> Result<Arc<dyn Backend>, StoreError> {
+    match place.split_once(':') {
+        Some(("postgres" | "postgresql", _)) => {
+            let password = password(password_file)?;
+            let password = password.as_ref().map(|text| text.as_str());
+            return Ok(Arc::new(postgres::Postgres::open(place, password).await?));
+        }
+        Some((scheme, rest)) if scheme != "sqlite" && rest.starts_with("//") => {
             return Err(StoreError::Unavailable(format!(
-                "this consentry knows no store of the kind {scheme}; give sqlite:PATH or a path"
+                "this consentry knows no store of the kind {scheme}; \
+                 give sqlite:PATH or postgres://USER@HOST/DATABASE"
             )));
         }
-        Some(_) | None => place,
-    };
-    if path.is_empty() {
-        return Err(StoreError::Unavailable("its path is empty; give sqlite:PATH or a path".to_owned()));
+        Some(_) | None => {}
     }
-    Ok(Arc::new(sqlite::Sqlite::open(Path::new(path), sqlite::Settings::default()).await?))
+    let path = file(place)
+        .filter(|path| !path.as_os_str().is_empty())
+        .ok_or_else(|| StoreError::Unavailable("its path is empty; give sqlite:PATH or a path".to_owned()))?;
+    Ok(Arc::new(sqlite::Sqlite::open(path, PATIENCE).await?))
 }
+
+/// The file of a store that is one.
+fn file(place: &str) -> Option<&Path> {
+    match place.split_once(':') {
+        Some(("sqlite", path)) => Some(Path::new(path.strip_prefix("//").unwrap_or(path))),
+        Some((_, rest)) if rest.starts_with("//") => None,
+        Some(_) | None => Some(Path::new(place)),
+    }
+}
+
+fn password(file: Option<&Path>) -> Result<Option<Zeroizing<String>>, StoreError> {
+    if let Ok(text) = std::env::var("CONSENTRY_STORE_PASSWORD") {
+        return Ok(Some(Zeroizing::new(text)));
+    }
+    let Some(file) = file else { return Ok(None) };
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let file = file.display();
+        StoreError::Unavailable(format!(
+            "its password file {file} cannot be read ({error}); mend store_password_file"
+        ))
+    })?;
+    Ok(Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+}
+
+/// How long to wait for another process that holds the store.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long an access token can live at most, in seconds: for so long a family that ended early is remembered.
 pub const LONGEST_ACCESS_TOKEN: i64 = 10_800;
 
 /// Why the store did not do it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// It could not be reached, or did not answer: nothing is known to have changed. Answer 503.
     #[error("the store is unavailable: {0}")]

@@ -110,6 +110,11 @@ pub fn claimed(token: &str) -> Option<SidecarId> {
         return None;
     }
     let parts = jws::split(token)?;
+    let header: jws::Header<'_> = serde_json::from_slice(&parts.header).ok()?;
+    // Another kind of token is not looked into: it may be an application's.
+    if header.typ.as_deref() != Some(Purpose::Sidecar.token_type()) {
+        return None;
+    }
     serde_json::from_slice::<Claimed>(&parts.claims).ok().map(|claimed| claimed.sub)
 }
 
@@ -209,6 +214,10 @@ mod tests {
         let proof = prover("a");
         let keys = KeySet::new([proof.public()]);
         let token = proof.proof(1).unwrap();
+        assert_eq!(
+            claimed(&signer(Purpose::AccessToken).sign(&serde_json::json!({"sub":"a"})).unwrap()),
+            None
+        );
         assert!(signed_claims(&keys, token.expose(), Purpose::AccessToken).is_err());
         assert!(signed_claims(&keys, token.expose(), Purpose::Assertion).is_err());
     }

@@ -203,6 +203,8 @@ impl Lone {
 impl Role {
     fn start(role: &str, folder: &Path, config: &Path, arguments: &[&str]) -> Self {
         let (told, ready) = (folder.join(format!("{role}.log")), folder.join(format!("{role}.ready")));
+        // Of an earlier process.
+        let _ = std::fs::remove_file(&ready);
         let log = std::fs::File::options().create(true).append(true).open(&told).unwrap();
         let mut command: Command = consentry();
         command.arg(role).arg("--config").arg(config).arg("--ready-file").arg(&ready).args(arguments);

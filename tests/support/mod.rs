@@ -11,6 +11,7 @@ pub(crate) mod html;
 pub(crate) mod http;
 pub(crate) mod line;
 pub(crate) mod person;
+pub(crate) mod postgres;
 pub(crate) mod raw;
 pub(crate) mod script;
 pub(crate) mod sources;

@@ -17,24 +17,7 @@ pub(crate) struct Script {
 impl Script {
     /// Starts a script, `.mjs` with Node or `.py` with Python, and tells it what it must know.
     pub(crate) fn start(name: &str, facts: &Value) -> Self {
-        let clients = clients();
-        let interpreter = match name.rsplit_once('.') {
-            Some((_, "py")) => clients.join("python/bin/python"),
-            _ => clients.join("node/bin/node"),
-        };
-        assert!(
-            clients.join("stamp").exists() && interpreter.exists(),
-            "{} is not prepared: run tests/run once (or tests/run --install-only)",
-            clients.display()
-        );
-        let mut process = Command::new(interpreter)
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name))
-            // All that a client talks to is on this machine.
-            .envs([("no_proxy", "*"), ("NO_PROXY", "*")])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut process = command(name).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (to, from) = (process.stdin.take().unwrap(), BufReader::new(process.stdout.take().unwrap()));
         let mut script = Self { name: name.to_owned(), process, to, from };
         script.tell(facts);
@@ -69,6 +52,26 @@ impl Drop for Script {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The command that runs a script of `tests/clients`, `.mjs` with Node or `.py` with Python.
+pub(crate) fn command(name: &str) -> Command {
+    let clients = clients();
+    let interpreter = match name.rsplit_once('.') {
+        Some((_, "py")) => clients.join("python/bin/python"),
+        _ => clients.join("node/bin/node"),
+    };
+    assert!(
+        clients.join("stamp").exists() && interpreter.exists(),
+        "{} is not prepared: run tests/run once (or tests/run --install-only)",
+        clients.display()
+    );
+    let mut command = Command::new(interpreter);
+    command
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name))
+        // All that a client talks to is on this machine.
+        .envs([("no_proxy", "*"), ("NO_PROXY", "*")]);
+    command
 }
 
 /// Where `tests/run` has put the clients: beside the build, in `clients` of cargo's target folder.

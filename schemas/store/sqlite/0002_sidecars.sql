@@ -24,6 +24,9 @@ CREATE TABLE sidecar_leases (
 ) STRICT;
 CREATE INDEX sidecar_leases_by_sidecar ON sidecar_leases (sidecar);
 
+-- The store's own clock, which presumed leases are counted by.
+CREATE VIEW store_clock AS SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS now;
+
 CREATE INDEX sidecar_keys_by_sidecar ON sidecar_keys (sidecar);
 
 CREATE TABLE log_state (

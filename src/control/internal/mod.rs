@@ -154,7 +154,9 @@ impl<T: serde::de::DeserializeOwned> FromRequest<Arc<Control>> for Body<T> {
                 let status = match &rejection {
                     JsonRejection::BytesRejection(bytes) => bytes.status(),
                     JsonRejection::MissingJsonContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    _ => StatusCode::BAD_REQUEST,
+                    JsonRejection::JsonDataError(_) | JsonRejection::JsonSyntaxError(_) | _ => {
+                        StatusCode::BAD_REQUEST
+                    }
                 };
                 // Not repeated: a body may hold a token.
                 let detail = "The body cannot be read as this endpoint's JSON.";

@@ -5,6 +5,7 @@
 
 mod directory;
 mod grants;
+mod postgres;
 mod records;
 mod sidecars;
 mod sqlite;
@@ -21,13 +22,20 @@ use crate::model::grant::Grant;
 use crate::model::id::{AccountId, ApplicationId, FamilyId, GrantKey, Revision, Seq};
 use crate::model::scope::ScopeSet;
 
+#[path = "../../../tests/support/postgres.rs"]
+pub(super) mod fixture;
+
 macro_rules! every_backend {
     ($($subject:ident { $($sentence:ident),* $(,)? })*) => {
-        mod over_sqlite {
+        every_backend! { @over over_sqlite sqlite $($subject { $($sentence)* })* }
+        every_backend! { @over over_postgres postgres $($subject { $($sentence)* })* }
+    };
+    (@over $module:ident $backend:ident $($subject:ident { $($sentence:ident)* })*) => {
+        mod $module {
             $(mod $subject {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $sentence() {
-                    crate::store::contract::$subject::$sentence(&super::super::World::sqlite().await).await;
+                    crate::store::contract::$subject::$sentence(&super::super::World::$backend().await).await;
                 })*
             })*
         }
@@ -92,6 +100,9 @@ every_backend! {
         audit_events_are_answered_newest_first,
         a_second_handle_sees_what_was_committed,
         a_change_that_was_cut_short_is_there_whole_or_not_at_all,
+        the_log_has_no_gap_whoever_writes_it,
+        a_refused_change_takes_none_along_that_is_committed_with_it,
+        a_copy_holds_all_and_is_of_another_epoch,
     }
     sidecars {
         an_invitation_enrols_its_name_once,
@@ -110,14 +121,28 @@ every_backend! {
 pub(super) struct World {
     pub(super) store: Shared,
     place: String,
-    _folder: tempfile::TempDir,
+    home: Home,
+}
+
+/// What goes with the world.
+enum Home {
+    Folder(#[expect(dead_code, reason = "it is removed when it is dropped")] tempfile::TempDir),
+    Database(fixture::Database),
 }
 
 impl World {
     async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = format!("sqlite:{}", folder.path().join("store.db").display());
-        let world = Self { store: open(&place).await.unwrap(), place, _folder: folder };
+        let world = Self { store: open(&place).await.unwrap(), place, home: Home::Folder(folder) };
+        world.populate().await;
+        world
+    }
+
+    async fn postgres() -> Self {
+        let database = fixture::Database::new();
+        let place = database.url();
+        let world = Self { store: open(&place).await.unwrap(), place, home: Home::Database(database) };
         world.populate().await;
         world
     }

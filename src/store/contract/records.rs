@@ -139,3 +139,73 @@ pub(super) async fn a_change_that_was_cut_short_is_there_whole_or_not_at_all(wor
         GrantState::Revoked => panic!("nobody revoked it"),
     }
 }
+
+pub(super) async fn the_log_has_no_gap_whoever_writes_it(world: &World) {
+    let other = world.again().await;
+    let before = world.newest().await;
+    let act = |store: Shared, task: u8| async move {
+        if task % 2 == 0 {
+            // Its place in the log is given back.
+            assert!(is_missing(store.withdraw_key("k9", at(11)).await));
+        }
+        store.note_policies(&format!("p{task}"), at(12)).await.unwrap().unwrap()
+    };
+    let (here, there) = tokio::join!(at_once(16, &world.store, act), at_once(16, &other, act));
+    let mut seqs: Vec<u64> = here.iter().chain(&there).map(|seq| seq.0).collect();
+    seqs.sort_unstable();
+    let wanted: Vec<u64> = (before.0 + 1..=world.newest().await.0).collect();
+    assert!(seqs.iter().all(|seq| wanted.contains(seq)));
+    let log = world.store.changes_after(before, 100).await.unwrap();
+    assert_eq!(log.iter().map(|change| change.seq.0).collect::<Vec<_>>(), wanted);
+}
+
+pub(super) async fn a_refused_change_takes_none_along_that_is_committed_with_it(world: &World) {
+    let answers = at_once(32, &world.store, |store, task| async move {
+        let id = if task % 2 == 0 { ACME.to_owned() } else { format!("20000000000000{task:02}") };
+        store.add_account(&Account { id: account(&id), alias: format!("a{task}") }).await
+    })
+    .await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 16);
+    assert_eq!(world.again().await.accounts().await.unwrap().len(), 3 + 16);
+}
+
+/// To each kind of store: from SQLite to PostgreSQL, and from either to SQLite.
+pub(super) async fn a_copy_holds_all_and_is_of_another_epoch(world: &World) {
+    let grant = world.install("report-hub", None).await;
+    let refresh = world.refresh(&grant, 1).await;
+    let many: Vec<_> = (0..450).map(|number| decision(number, "report-hub", Outcome::Forwarded)).collect();
+    world.store.keep_decisions(&many).await.unwrap();
+    world.store.note_policies("p1", at(1)).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite:{}", folder.path().join("copy.db").display());
+    let database = super::fixture::Database::new();
+    for (from, to) in [(&world.place, &database.url()), (&database.url(), &file)] {
+        let mut told = Vec::new();
+        let copied = crate::store::copy(from, to, None, |copied| told.push(copied)).await.unwrap();
+        assert!(copied.iter().all(|copied| copied.rows == copied.of && told.contains(copied)));
+        let copy = open(to).await.unwrap();
+        assert_eq!(copy.installed(&grant.key).await.unwrap().unwrap().grant, grant);
+        assert_eq!(
+            copy.refresh(&[1; 32], at(30)).await.unwrap().unwrap().authorization,
+            refresh.authorization
+        );
+        assert_eq!(copy.any_decision(&many[449].id).await.unwrap().as_ref(), Some(&many[449]));
+        assert_eq!(copy.principal(&user("u-alice")).await.unwrap().unwrap().groups.len(), 2);
+        assert_eq!(copy.newest().await.unwrap(), world.newest().await);
+        assert_ne!(copy.epoch().await.unwrap(), world.store.epoch().await.unwrap());
+        assert_eq!(copy.note_policies("p1", at(2)).await.unwrap(), None);
+        let again = crate::store::copy(from, to, None, |_| {}).await.err().unwrap();
+        assert!(matches!(again, StoreError::Conflict(_)), "{again}");
+        copy.close().await;
+    }
+    // The numbers that a database gives by itself go on behind those that were copied.
+    let copy = open(&database.url()).await.unwrap();
+    copy.keep_decisions(&[decision(900, "report-hub", Outcome::Denied)]).await.unwrap();
+    copy.add_secret(
+        &"report-hub".parse().unwrap(),
+        &crate::store::Secret { id: "s".to_owned(), hash: [1; 32], created_at: at(1) },
+        &admin(),
+    )
+    .await
+    .unwrap();
+}

@@ -9,18 +9,26 @@ use sqlx::{Connection, SqliteConnection};
 use super::records::decision;
 use super::*;
 use crate::model::decision::Outcome;
-use crate::store::sqlite::{Settings, Sqlite};
-use crate::store::{DecisionFilter, Directory, Records};
+use crate::store::backend::Backend;
+use crate::store::sql::{Limits, Tables};
+use crate::store::sqlite::Sqlite;
+use crate::store::{DecisionFilter, Directory, PATIENCE, Records};
 
 async fn refusal(path: &Path) -> (StoreError, String) {
-    let settings = Settings { patience: Duration::ZERO, ..Settings::default() };
-    let error = Sqlite::open(path, settings).await.err().unwrap();
+    let error = Sqlite::open(path, Duration::ZERO).await.err().unwrap();
     let text = error.to_string();
     (error, text)
 }
 
 async fn made(path: &Path) {
-    Sqlite::open(path, Settings::default()).await.unwrap().close().await;
+    Sqlite::open(path, PATIENCE).await.unwrap().close().await;
+}
+
+/// The store, and the file that it is over.
+async fn both(path: &Path, limits: Limits) -> (Arc<Sqlite>, Tables) {
+    let file = Arc::new(Sqlite::open(path, PATIENCE).await.unwrap());
+    let over: Arc<dyn Backend> = Arc::<Sqlite>::clone(&file);
+    (file, Tables::over(over, limits))
 }
 
 async fn raw(path: &Path, statement: &'static str) -> SqliteConnection {
@@ -46,7 +54,7 @@ async fn a_new_store_is_for_its_owners_eyes_only() {
 #[tokio::test]
 async fn the_writer_waits_for_the_disk_and_checks_what_refers_to_what() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(&folder.path().join("store.db"), Settings::default()).await.unwrap();
+    let store = Sqlite::open(&folder.path().join("store.db"), PATIENCE).await.unwrap();
     let full = "SELECT synchronous AS answer FROM pragma_synchronous";
     assert_eq!(store.ask_writer(full).await, 2);
     assert_eq!(store.ask_writer("SELECT foreign_keys AS answer FROM pragma_foreign_keys").await, 1);
@@ -126,8 +134,8 @@ async fn a_place_that_cannot_be_a_file_is_refused() {
     assert!(text.contains("a part of that path is a file"), "{text}");
     let (_, text) = refusal(folder.path()).await;
     assert!(text.contains("is a folder; name a file in it"), "{text}");
-    let text = open("postgres://me:secret@db/consentry").await.err().unwrap().to_string();
-    assert!(text.contains("no store of the kind postgres") && !text.contains("secret"), "{text}");
+    let text = open("mysql://me:secret@db/consentry").await.err().unwrap().to_string();
+    assert!(text.contains("no store of the kind mysql") && !text.contains("secret"), "{text}");
     assert!(open("sqlite:").await.is_err());
 }
 
@@ -159,8 +167,8 @@ async fn a_locked_file_is_refused_while_it_is_locked() {
 async fn a_full_disk_refuses_writes_whole_and_goes_on_reading_until_there_is_space() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    let store = Sqlite::open(&path, Settings::default()).await.unwrap();
-    store.prepare_writer("PRAGMA max_page_count = 100").await;
+    let (file, store) = both(&path, Limits::default()).await;
+    file.prepare_writer("PRAGMA max_page_count = 100").await;
     let many: Vec<_> = (0..2000).map(|number| decision(number, "report-hub", Outcome::Forwarded)).collect();
     for _ in 0..3 {
         let error = store.keep_decisions(&many).await.unwrap_err();
@@ -170,7 +178,7 @@ async fn a_full_disk_refuses_writes_whole_and_goes_on_reading_until_there_is_spa
     let all = DecisionFilter { limit: 10, ..DecisionFilter::default() };
     assert!(store.decisions(&account(ACME), &all).await.unwrap().is_empty());
     assert_eq!(store.last_used(&key("report-hub")).await.unwrap(), None);
-    store.prepare_writer("PRAGMA max_page_count = 100000").await;
+    file.prepare_writer("PRAGMA max_page_count = 100000").await;
     store.add_account(&Account { id: account("17"), alias: "new".to_owned() }).await.unwrap();
     store.keep_decisions(&many).await.unwrap();
     assert_eq!(store.decisions(&account(ACME), &all).await.unwrap().len(), 10);
@@ -179,13 +187,12 @@ async fn a_full_disk_refuses_writes_whole_and_goes_on_reading_until_there_is_spa
 #[tokio::test]
 async fn a_transaction_that_sqlite_ended_by_itself_does_not_spoil_the_next() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(&folder.path().join("store.db"), Settings::default()).await.unwrap();
-    store
-        .prepare_writer(
-            "CREATE TEMP TRIGGER fails BEFORE INSERT ON main.accounts
+    let (file, store) = both(&folder.path().join("store.db"), Limits::default()).await;
+    file.prepare_writer(
+        "CREATE TEMP TRIGGER fails BEFORE INSERT ON main.accounts
              BEGIN SELECT RAISE(ROLLBACK, 'as a disk does that goes away'); END",
-        )
-        .await;
+    )
+    .await;
     let new = Account { id: account("17"), alias: "new".to_owned() };
     store.add_account(&new).await.unwrap_err();
     assert!(store.accounts().await.unwrap().is_empty());
@@ -196,8 +203,8 @@ async fn a_transaction_that_sqlite_ended_by_itself_does_not_spoil_the_next() {
 #[tokio::test]
 async fn only_the_newest_decisions_are_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { decisions_kept: 3, trimmed_every: 1, ..Settings::default() };
-    let store = Sqlite::open(&folder.path().join("store.db"), settings).await.unwrap();
+    let limits = Limits { decisions_kept: 3, trimmed_every: 1 };
+    let (_, store) = both(&folder.path().join("store.db"), limits).await;
     for number in 1..=5 {
         store.keep_decisions(&[decision(number, "report-hub", Outcome::Denied)]).await.unwrap();
     }

@@ -1,28 +1,17 @@
 //! The embedded store: one SQLite file, for one node.
 //!
-//! Comes in: a path. Goes out: a [`Store`] over it. Write-ahead log, `synchronous = FULL`: what was acknowledged
+//! Comes in: a path. Goes out: a [`Backend`] over it. Write-ahead log, `synchronous = FULL`: what was acknowledged
 //! is on the disk. All writes pass one connection, one transaction after the other, so that a check made inside a
 //! transaction still holds when it commits; readers never wait for it. Other processes may open the same file.
 
-mod applications;
-mod directory;
 mod fault;
-mod feed;
-mod grants;
-mod keys;
-mod link;
-mod records;
-mod rows;
-mod sessions;
-mod sidecars;
-mod tokens;
+mod session;
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,58 +20,31 @@ use sqlx::{AssertSqlSafe, Connection, SqlitePool};
 use tokio::sync::{broadcast, watch};
 
 use self::fault::fault;
-use self::link::{Query, Reading, Writing, sql};
-use self::rows::Row;
-use super::{Acknowledged, Store, StoreError};
+use self::session::InFile;
+use super::backend::{Backend, Query, Row, Session, sql};
+use super::{Acknowledged, StoreError};
 use crate::model::id::Seq;
 
-/// A store in one file.
+/// One file.
 pub(super) struct Sqlite {
     readers: SqlitePool,
     writer: SqlitePool,
     place: Arc<str>,
     woken: watch::Sender<Seq>,
-    /// Nobody sends to it: there is no other node.
+    /// Nobody sends to it: the file is one control node's.
     words: broadcast::Sender<Acknowledged>,
-    decisions_kept: u64,
-    trimmed_every: u64,
-    /// Batches of decision records that were kept, to tell when to trim.
-    batches: AtomicU64,
-}
-
-#[async_trait]
-impl Store for Sqlite {
-    async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
-    }
-}
-
-/// What only tests change.
-pub(super) struct Settings {
-    /// How long to wait for another process that holds the file.
-    pub(super) patience: Duration,
-    /// How many decision records of an account are kept: the newest.
-    pub(super) decisions_kept: u64,
-    /// After how many batches of them older ones are looked for.
-    pub(super) trimmed_every: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { patience: Duration::from_secs(5), decisions_kept: 100_000, trimmed_every: 64 }
-    }
 }
 
 impl Sqlite {
     /// Opens the file, makes it when it is not there (0600, its folder 0700), and brings its schema up to date.
-    /// A file of a newer schema, of another program, or that cannot be read or written is refused.
-    pub(super) async fn open(path: &Path, settings: Settings) -> Result<Self, StoreError> {
+    /// A file of a newer schema, of another program, or that cannot be read or written is refused. `patience` is
+    /// how long to wait for another process that holds the file.
+    pub(super) async fn open(path: &Path, patience: Duration) -> Result<Self, StoreError> {
         prepare(path)?;
         let place: Arc<str> = path.display().to_string().into();
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .busy_timeout(settings.patience)
+            .busy_timeout(patience)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
@@ -105,43 +67,64 @@ impl Sqlite {
             .connect_with(options.pragma("query_only", "ON"))
             .await
             .map_err(|error| fault(&place, &error))?;
-        let store = Self {
-            readers,
-            writer,
-            place,
-            woken: watch::Sender::new(Seq(0)),
-            words: broadcast::Sender::new(1),
-            decisions_kept: settings.decisions_kept,
-            trimmed_every: settings.trimmed_every.max(1),
-            batches: AtomicU64::new(0),
-        };
-        let newest = store.reading().await?.newest().await?;
-        store.woken.send_replace(newest);
-        Ok(store)
+        let woken = watch::Sender::new(Seq(0));
+        let file = Self { readers, writer, place, woken, words: broadcast::Sender::new(1) };
+        if let Some(row) = file.rows(sql("SELECT seq FROM log_state")).await?.first() {
+            file.woken.send_replace(Seq(row.number("seq")?));
+        }
+        Ok(file)
+    }
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    fn place(&self) -> &Arc<str> {
+        &self.place
     }
 
-    /// The first row of the answer to one question.
-    async fn row(&self, query: Query<'_>) -> Result<Option<Row>, StoreError> {
-        let row = query.fetch_optional(&self.readers).await.map_err(|error| fault(&self.place, &error))?;
-        Ok(row.map(|row| Row::new(row, Arc::clone(&self.place))))
+    async fn rows(&self, query: Query) -> Result<Vec<Row>, StoreError> {
+        let rows = query.prepared::<sqlx::Sqlite>().fetch_all(&self.readers).await;
+        rows.and_then(|rows| Row::taken(&rows, &self.place)).map_err(|error| fault(&self.place, &error))
     }
 
-    /// Every row of the answer to one question.
-    async fn rows(&self, query: Query<'_>) -> Result<Vec<Row>, StoreError> {
-        let rows = query.fetch_all(&self.readers).await.map_err(|error| fault(&self.place, &error))?;
-        Ok(rows.into_iter().map(|row| Row::new(row, Arc::clone(&self.place))).collect())
+    async fn reading(&self) -> Result<Box<dyn Session>, StoreError> {
+        self.begin(&self.readers, "BEGIN DEFERRED").await
     }
 
-    /// For several questions to one state.
-    async fn reading(&self) -> Result<Reading, StoreError> {
-        let begun = self.readers.begin_with("BEGIN DEFERRED").await;
-        Ok(Reading::new(begun.map_err(|error| fault(&self.place, &error))?, Arc::clone(&self.place)))
+    async fn writing(&self) -> Result<Box<dyn Session>, StoreError> {
+        self.begin(&self.writer, "BEGIN IMMEDIATE").await
     }
 
-    async fn writing(&self) -> Result<Writing, StoreError> {
-        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
-        let begun = begun.map_err(|error| fault(&self.place, &error))?;
-        Ok(Writing::new(Reading::new(begun, Arc::clone(&self.place)), self.woken.clone()))
+    fn woken(&self) -> &watch::Sender<Seq> {
+        &self.woken
+    }
+
+    async fn announce(&self, _word: &Acknowledged) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn announcements(&self) -> broadcast::Receiver<Acknowledged> {
+        self.words.subscribe()
+    }
+
+    fn columns(&self) -> &'static str {
+        "SELECT name AS \"column\", type AS kind FROM pragma_table_info($1) ORDER BY cid"
+    }
+
+    fn after_copy(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+impl Sqlite {
+    async fn begin(&self, pool: &SqlitePool, how: &'static str) -> Result<Box<dyn Session>, StoreError> {
+        let transaction = pool.begin_with(how).await.map_err(|error| fault(&self.place, &error))?;
+        Ok(Box::new(InFile { transaction, place: Arc::clone(&self.place) }))
     }
 }
 
@@ -185,14 +168,14 @@ fn prepare(path: &Path) -> Result<(), StoreError> {
 /// Applies what is missing of [`SCHEMA`], all or nothing, while no other process can.
 async fn bring_up_to_date(writer: &SqlitePool, place: &Arc<str>) -> Result<(), StoreError> {
     let failed = |error: sqlx::Error| fault(place, &error);
-    let begun = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    let mut reading = Reading::new(begun, Arc::clone(place));
-    let found = reading
-        .row(sql("SELECT i.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema) AS objects,
+    let transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    let mut session = InFile { transaction, place: Arc::clone(place) };
+    let found = session
+        .rows(sql("SELECT i.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema) AS objects,
                          j.journal_mode
                   FROM pragma_application_id i, pragma_user_version v, pragma_journal_mode j"))
         .await?;
-    let Some(found) = found else { return Ok(()) };
+    let Some(found) = found.first() else { return Ok(()) };
     let (program, version) = (found.get::<i64>("application_id")?, found.get::<i64>("user_version")?);
     if program != OURS && (program != 0 || version != 0 || found.get::<i64>("objects")? != 0) {
         let why = "it is a database of another program";
@@ -214,7 +197,7 @@ async fn bring_up_to_date(writer: &SqlitePool, place: &Arc<str>) -> Result<(), S
     if applied == SCHEMA.len() {
         return Ok(());
     }
-    let mut transaction = reading.into_transaction();
+    let InFile { mut transaction, .. } = session;
     for script in SCHEMA.iter().skip(applied) {
         sqlx::raw_sql(*script).execute(&mut *transaction).await.map_err(failed)?;
     }
@@ -237,13 +220,7 @@ impl Sqlite {
     /// The writer's answer to `SELECT … AS answer`.
     pub(super) async fn ask_writer(&self, question: &'static str) -> i64 {
         use sqlx::Row as _;
-        sql(question).fetch_one(&self.writer).await.unwrap().get("answer")
-    }
-
-    /// Waits until the file is let go.
-    pub(super) async fn close(self) {
-        self.readers.close().await;
-        self.writer.close().await;
+        sqlx::query(question).fetch_one(&self.writer).await.unwrap().get("answer")
     }
 
     /// Makes the writer's connection run a statement.

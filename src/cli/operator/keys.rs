@@ -1,0 +1,75 @@
+//! `consentry keys`: the issuer's signing keys, in the store of a control plane on this machine.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::super::{Failure, print, sealing};
+use crate::control::{self, Settings};
+use crate::model::time::Clock;
+use crate::store;
+
+/// List and rotate the issuer's signing keys.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Keys {
+    /// The data folder of `consentry dev`
+    #[arg(long, value_name = "DIR", default_value = ".consentry", env = "CONSENTRY_DATA", global = true)]
+    data: PathBuf,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the keys: which signs now, which is announced, which only verifies
+    List,
+    /// Make new keys; a running control plane announces them within seconds, and signs with them after the notice
+    Rotate {
+        /// Seconds between announcing a new key and signing with it; verifiers must look again within this time
+        #[arg(long, value_name = "SECONDS", default_value_t = Settings::default().key_notice_seconds)]
+        notice: i64,
+    },
+}
+
+impl Keys {
+    /// Does it.
+    ///
+    /// # Errors
+    /// The store or the sealing secret is not there, or does not open.
+    pub(in crate::cli) fn run(self) -> Result<(), Failure> {
+        super::super::on_runtime(self.ask())
+    }
+
+    async fn ask(self) -> Result<(), Failure> {
+        let file = self.data.join("consentry.db");
+        if !file.is_file() {
+            let place = self.data.display();
+            return Err(Failure::Unreachable(format!(
+                "there is no store in {place}; give the folder with --data"
+            )));
+        }
+        let (store, clock) = (store::open(&format!("sqlite:{}", file.display())).await?, Clock::system());
+        match self.verb {
+            Verb::List => {}
+            Verb::Rotate { notice } => {
+                let sealer = sealing::sealer(&self.data.join("key"))?;
+                control::rotate_keys(&store, &sealer, notice, clock.now())
+                    .await
+                    .map_err(|error| Failure::Unreachable(error.to_string()))?;
+            }
+        }
+        let now = clock.now();
+        for key in store.signing_keys(now).await? {
+            let state = if key.active_from > now {
+                format!("signs from {}", key.active_from)
+            } else if key.retired_at.is_none_or(|end| now < end) {
+                "signs".to_owned()
+            } else {
+                "only verifies".to_owned()
+            };
+            let until = key.published_until.map(|end| format!(", published until {end}")).unwrap_or_default();
+            print::data(&format!("{}  {}  {state}{until}\n", key.kid, key.purpose.as_str()))?;
+        }
+        Ok(())
+    }
+}

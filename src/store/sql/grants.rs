@@ -1,0 +1,428 @@
+//! Grants, assignments and personal consents.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::Tables;
+use super::directory::{missing as missing_principal, of, principal};
+use super::link::{Asks, Writing};
+use super::rows::kept;
+use super::{applications, tokens};
+use crate::model::account::{PrincipalKey, PrincipalKind};
+use crate::model::application::Relation;
+use crate::model::grant::{Grant, GrantState, Installed};
+use crate::model::id::{AccountId, GrantKey, Revision, Seq};
+use crate::model::member::Member;
+use crate::model::scope::ScopeSet;
+use crate::store::backend::{Query, Row, sql};
+use crate::store::{
+    Actor, Assignment, AuditEvent, Grants, Install, InstallRefused, PersonalConsent, StoreError, Subject,
+};
+
+#[async_trait]
+impl Grants for Tables {
+    async fn install(&self, install: &Install, now: Timestamp) -> Result<(Grant, Seq), InstallRefused> {
+        let mut writing = self.writing().await?;
+        let done = async {
+            let grant = authorized(&mut writing, install, now).await?;
+            let event = if grant.since == grant.revision { "grant.install" } else { "grant.replace" };
+            let seq = put(&mut writing, &grant, event, &install.by.login, now).await?;
+            Ok((grant, seq))
+        }
+        .await;
+        writing.end(done).await
+    }
+
+    async fn set_state(
+        &self,
+        key: &GrantKey,
+        state: GrantState,
+        by: &Actor,
+        now: Timestamp,
+    ) -> Result<(Grant, Seq), StoreError> {
+        let mut writing = self.writing().await?;
+        let done = async {
+            let mut grant = live(&mut writing, key).await?;
+            if grant.state == state {
+                let newest = writing.newest().await?;
+                return Ok((grant, newest));
+            }
+            grant.state = state;
+            grant.revision = grant.revision.next();
+            let event = match state {
+                GrantState::Active => "grant.resume",
+                GrantState::Suspended => "grant.suspend",
+                GrantState::Revoked => {
+                    writing
+                        .run(about(
+                            key,
+                            sql("DELETE FROM assignments WHERE account = $1 AND application = $2"),
+                        ))
+                        .await?;
+                    writing
+                        .run(about(key, sql("DELETE FROM consents WHERE account = $1 AND application = $2")))
+                        .await?;
+                    tokens::end_all_of(&mut writing, key, now).await?;
+                    "grant.revoke"
+                }
+            };
+            let seq = put(&mut writing, &grant, event, &by.login, now).await?;
+            Ok((grant, seq))
+        }
+        .await;
+        writing.end(done).await
+    }
+
+    async fn installed(&self, key: &GrantKey) -> Result<Option<Installed>, StoreError> {
+        let query = about(
+            key,
+            sql("SELECT * FROM grants g JOIN applications a ON a.id = g.application
+                 WHERE g.account = $1 AND g.application = $2"),
+        );
+        let row = self.row(query).await?;
+        row.map(|row| row.installed()).transpose()
+    }
+
+    async fn installed_in(&self, account: &AccountId) -> Result<Vec<Installed>, StoreError> {
+        let query = sql("SELECT * FROM grants g JOIN applications a ON a.id = g.application
+                         WHERE g.account = $1 AND g.state <> 'revoked'
+                         ORDER BY g.authorized_at DESC, g.application")
+        .bind(account.as_str());
+        let rows = self.rows(query).await?;
+        rows.iter().map(Row::installed).collect()
+    }
+
+    async fn member(
+        &self,
+        key: &GrantKey,
+        whom: &PrincipalKey,
+        now: Timestamp,
+    ) -> Result<Option<Member>, StoreError> {
+        let query = of(whom, sql(MEMBER))
+            .bind(key.account.as_str())
+            .bind(key.application.as_str())
+            .bind(now.as_microsecond());
+        let Some(row) = self.row(query).await? else { return Ok(None) };
+        let ended = row.get::<Option<&str>>("ended")?.unwrap_or_default();
+        let ended: Result<_, _> = ended.split_ascii_whitespace().map(str::parse).collect();
+        Ok(Some(Member {
+            principal: row.principal()?,
+            assigned: row.get("assigned")?,
+            consented: row.get::<Option<&str>>("consented")?.map(|_| row.parse("consented")).transpose()?,
+            ended: ended.map_err(|error| row.unreadable("ended", error))?,
+        }))
+    }
+
+    async fn assignment(&self, key: &GrantKey) -> Result<Assignment, StoreError> {
+        let mut reading = self.reading().await?;
+        let grant = live(&mut reading, key).await?;
+        let query = about(
+            key,
+            sql("SELECT kind, name FROM assignments WHERE account = $1 AND application = $2 ORDER BY name"),
+        );
+        let mut found =
+            Assignment { mode: grant.assignment, users: Vec::new(), groups: Vec::new(), roles: Vec::new() };
+        for row in reading.rows(query).await? {
+            match row.get::<&str>("kind")? {
+                "user" => found.users.push(row.parse("name")?),
+                "role" => found.roles.push(row.parse("name")?),
+                "group" => found.groups.push(row.parse("name")?),
+                word => return Err(row.unreadable("kind", format!("{word:?} cannot be assigned"))),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn assign(
+        &self,
+        key: &GrantKey,
+        assignment: &Assignment,
+        by: &Actor,
+        now: Timestamp,
+    ) -> Result<(Grant, Seq), StoreError> {
+        let mut writing = self.writing().await?;
+        let done = async {
+            let mut grant = live(&mut writing, key).await?;
+            grant.assignment = assignment.mode;
+            grant.revision = grant.revision.next();
+            writing
+                .run(about(key, sql("DELETE FROM assignments WHERE account = $1 AND application = $2")))
+                .await?;
+            let users = assignment.users.iter().map(|id| (PrincipalKind::User, id));
+            let roles = assignment.roles.iter().map(|id| (PrincipalKind::Role, id));
+            for (kind, id) in users.chain(roles) {
+                let whom = PrincipalKey { account: key.account.clone(), kind, id: id.clone() };
+                principal(&mut writing, &whom).await?.ok_or_else(|| missing_principal(&whom))?;
+                assign_one(&mut writing, key, kind.as_str(), id.as_str()).await?;
+            }
+            for group in &assignment.groups {
+                assign_one(&mut writing, key, "group", group.as_str()).await?;
+            }
+            let seq = put(&mut writing, &grant, "grant.assign", &by.login, now).await?;
+            Ok((grant, seq))
+        }
+        .await;
+        writing.end(done).await
+    }
+
+    async fn consent_in_person(
+        &self,
+        key: &GrantKey,
+        whom: &PrincipalKey,
+        scopes: &ScopeSet,
+        now: Timestamp,
+    ) -> Result<Seq, StoreError> {
+        let mut writing = self.writing().await?;
+        let done = async {
+            live(&mut writing, key).await?;
+            let person = principal(&mut writing, whom).await?;
+            let person = person
+                .filter(|person| person.enabled && whom.account == key.account)
+                .ok_or_else(|| missing_principal(whom))?;
+            writing
+                .run(
+                    member(
+                        key,
+                        whom,
+                        sql("INSERT INTO consents
+                             (account, application, principal_kind, principal_id, scopes, consented_at)
+                         SELECT $1, $2, $3, $4, $6, $7 WHERE $1 = $5
+                         ON CONFLICT (account, application, principal_kind, principal_id)
+                         DO UPDATE SET scopes = excluded.scopes, consented_at = excluded.consented_at"),
+                    )
+                    .bind(scopes.to_string())
+                    .bind(now.as_microsecond()),
+                )
+                .await?;
+            let detail = json!({ "principal": person.login, "scopes": scopes });
+            audit(&mut writing, key, "consent.personal", &person.login, detail, now).await?;
+            let seq = writing.log(&Subject::Member(key.clone(), whom.clone()), now).await?;
+            Ok(seq)
+        }
+        .await;
+        writing.end(done).await
+    }
+
+    async fn withdraw_consent(
+        &self,
+        key: &GrantKey,
+        whom: &PrincipalKey,
+        by: &Actor,
+        now: Timestamp,
+    ) -> Result<Seq, StoreError> {
+        let mut writing = self.writing().await?;
+        let done = async {
+            let deleted = writing
+                .run(member(
+                    key,
+                    whom,
+                    sql("DELETE FROM consents WHERE account = $1 AND application = $2
+                     AND principal_kind = $3 AND principal_id = $4 AND account = $5"),
+                ))
+                .await?;
+            if deleted == 0 {
+                return Err(StoreError::Missing(format!(
+                    "personal consent of {} {} to {key}",
+                    whom.kind, whom.id
+                )));
+            }
+            tokens::end_those_of(&mut writing, key, whom, now).await?;
+            let detail = json!({ "principal": format!("{}/{}", whom.kind, whom.id) });
+            audit(&mut writing, key, "consent.withdraw", &by.login, detail, now).await?;
+            let seq = writing.log(&Subject::Member(key.clone(), whom.clone()), now).await?;
+            Ok(seq)
+        }
+        .await;
+        writing.end(done).await
+    }
+
+    async fn personal_consents(&self, key: &GrantKey) -> Result<Vec<PersonalConsent>, StoreError> {
+        let query = about(
+            key,
+            sql("SELECT p.*, c.scopes, c.consented_at FROM consents c
+                 JOIN people p ON p.account = c.account AND p.kind = c.principal_kind AND p.id = c.principal_id
+                 WHERE c.account = $1 AND c.application = $2 ORDER BY p.login_key"),
+        );
+        let rows = self.rows(query).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(PersonalConsent {
+                    principal: row.principal()?,
+                    scopes: row.parse("scopes")?,
+                    at: row.time("consented_at")?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Binds a grant's key as `$1` and `$2`.
+pub(super) fn about(key: &GrantKey, query: Query) -> Query {
+    query.bind(key.account.as_str()).bind(key.application.as_str())
+}
+
+/// Binds a grant's key and a principal's kind, id and account as `$1` to `$5`.
+pub(super) fn member(key: &GrantKey, whom: &PrincipalKey, query: Query) -> Query {
+    about(key, query).bind(whom.kind.as_str()).bind(whom.id.as_str()).bind(whom.account.as_str())
+}
+
+/// The grant, whatever its state.
+pub(super) async fn find(reading: &mut impl Asks, key: &GrantKey) -> Result<Option<Grant>, StoreError> {
+    let query = about(key, sql("SELECT * FROM grants WHERE account = $1 AND application = $2"));
+    reading.row(query).await?.map(|row| row.grant()).transpose()
+}
+
+async fn live(reading: &mut impl Asks, key: &GrantKey) -> Result<Grant, StoreError> {
+    let grant = find(reading, key).await?.filter(|grant| grant.state != GrantState::Revoked);
+    grant.ok_or_else(|| StoreError::Missing(format!("grant {key}")))
+}
+
+/// The grant as it will stand, if everything that the person at the page was told is still so.
+async fn authorized(
+    writing: &mut Writing,
+    install: &Install,
+    now: Timestamp,
+) -> Result<Grant, InstallRefused> {
+    let key = &install.key;
+    let application = applications::find(writing, &key.application).await?;
+    let application = application
+        .filter(|application| application.enabled)
+        .ok_or_else(|| InstallRefused::NoApplication(key.application.to_string()))?;
+    let person = principal(writing, &install.by.principal).await?;
+    let may = person.as_ref().is_some_and(|person| {
+        let of_the_account = person.enabled && person.key.account == key.account;
+        match application.relation_to(&key.account) {
+            Relation::FirstParty => of_the_account,
+            Relation::ThirdParty | Relation::Official => of_the_account && person.is_administrator(),
+        }
+    });
+    if !may {
+        return Err(InstallRefused::NotAnAdministrator(install.by.login.clone()));
+    }
+    if let Some(scope) = install.scopes.without(&application.offered()).iter().next() {
+        return Err(InstallRefused::NotOffered(scope.to_string()));
+    }
+    let scopes = install.scopes.union(&application.required);
+    let declined = application.optional.beyond(&scopes);
+    let declined = install.declined.iter().filter(|scope| declined.contains(scope)).cloned().collect();
+    let present = find(writing, key).await?;
+    let replaced = present.as_ref().filter(|grant| grant.state != GrantState::Revoked);
+    if install.seen != replaced.map(|grant| grant.revision) {
+        let changed = format!("the grant {key} was changed by someone else meanwhile; open the page again");
+        return Err(InstallRefused::Store(StoreError::Conflict(changed)));
+    }
+    let revision = present.as_ref().map_or(Revision(0), |grant| grant.revision).next();
+    Ok(Grant {
+        key: key.clone(),
+        revision,
+        since: replaced.map_or(revision, |grant| grant.since),
+        state: replaced.map_or(GrantState::Active, |grant| grant.state),
+        scopes,
+        declined,
+        authorized_at: kept(now),
+        authorized_by: install.by.principal.clone(),
+        authorized_by_login: install.by.login.clone(),
+        assignment: replaced.map_or(application.initial_assignment(), |grant| grant.assignment),
+        expires_at: replaced.and_then(|grant| grant.expires_at),
+    })
+}
+
+/// Writes the grant with its audit row and its change-log row.
+async fn put(
+    writing: &mut Writing,
+    grant: &Grant,
+    event: &str,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Seq, StoreError> {
+    let number = |revision: Revision| i64::try_from(revision.0).unwrap_or(i64::MAX);
+    writing
+        .run(
+            about(&grant.key, sql(PUT))
+                .bind(number(grant.revision))
+                .bind(number(grant.since))
+                .bind(grant.state.as_str())
+                .bind(grant.scopes.to_string())
+                .bind(grant.declined.to_string())
+                .bind(grant.authorized_at.as_microsecond())
+                .bind(grant.authorized_by.kind.as_str())
+                .bind(grant.authorized_by.id.as_str())
+                .bind(&grant.authorized_by_login)
+                .bind(grant.assignment.as_str())
+                .bind(grant.expires_at.map(Timestamp::as_microsecond)),
+        )
+        .await?;
+    let detail = json!({
+        "revision": grant.revision,
+        "state": grant.state,
+        "scopes": grant.scopes,
+        "declined": grant.declined,
+        "assignment": grant.assignment,
+    });
+    audit(writing, &grant.key, event, actor, detail, now).await?;
+    writing.log(&Subject::Grant(grant.key.clone()), now).await
+}
+
+async fn audit(
+    writing: &mut Writing,
+    key: &GrantKey,
+    event: &str,
+    actor: &str,
+    detail: serde_json::Value,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let event = AuditEvent {
+        at,
+        account: key.account.clone(),
+        actor: actor.to_owned(),
+        event: event.to_owned(),
+        subject: key.to_string(),
+        detail: detail.to_string(),
+    };
+    writing.audit(&event).await
+}
+
+async fn assign_one(writing: &mut Writing, key: &GrantKey, kind: &str, name: &str) -> Result<(), StoreError> {
+    let query = about(
+        key,
+        sql("INSERT INTO assignments (account, application, kind, name) VALUES ($1, $2, $3, $4)
+             ON CONFLICT DO NOTHING"),
+    );
+    writing.run(query.bind(kind).bind(name)).await?;
+    Ok(())
+}
+
+/// The principal `$1 $2 $3` beside the grant `$4 $5`, at `$6`: one question, so that all of it is of one moment.
+const MEMBER: &str = "SELECT p.*,
+        EXISTS (
+            SELECT 1 FROM grants g
+            WHERE g.account = $4 AND g.application = $5 AND g.account = p.account AND g.state <> 'revoked'
+                AND (g.assignment_mode = 'all' OR p.kind = 'account' OR EXISTS (
+                    SELECT 1 FROM assignments a
+                    WHERE a.account = g.account AND a.application = g.application
+                        AND ((a.kind = p.kind AND a.name = p.id) OR (a.kind = 'group' AND EXISTS (
+                            SELECT 1 FROM memberships m
+                            WHERE m.account = p.account AND m.kind = p.kind AND m.id = p.id
+                                AND m.group_name = a.name)))))
+        ) AS assigned,
+        (
+            SELECT c.scopes FROM consents c
+            WHERE c.account = $4 AND c.application = $5 AND c.account = p.account
+                AND c.principal_kind = p.kind AND c.principal_id = p.id
+        ) AS consented,
+        (
+            SELECT string_agg(f.id, ' ' ORDER BY f.id) FROM families f
+            WHERE f.account = $4 AND f.application = $5 AND f.account = p.account
+                AND f.principal_kind = p.kind AND f.principal_id = p.id
+                AND f.remember_until > $6
+        ) AS ended
+    FROM people p WHERE p.account = $1 AND p.kind = $2 AND p.id = $3";
+
+const PUT: &str = "INSERT INTO grants (account, application, revision, since, state, scopes, declined,
+        authorized_at, by_kind, by_id, by_login, assignment_mode, ends_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    ON CONFLICT (account, application) DO UPDATE SET revision = excluded.revision, since = excluded.since,
+        state = excluded.state, scopes = excluded.scopes, declined = excluded.declined,
+        authorized_at = excluded.authorized_at, by_kind = excluded.by_kind, by_id = excluded.by_id,
+        by_login = excluded.by_login, assignment_mode = excluded.assignment_mode, ends_at = excluded.ends_at";
