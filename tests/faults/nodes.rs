@@ -57,3 +57,31 @@ async fn a_control_plane_that_stands_still_acknowledges_nothing_and_sidecars_sto
         play.judge(&[0, 1, 2]).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn with_one_control_plane_stopped_the_other_deletes() {
+    let mut play = Play::begin("one of two controls stopped", Cast::TWO).await;
+    while play.round().await {
+        play.stage.controls[0].signal(Signal::STOP);
+        play.stage.lead_to_control(1);
+        play.delete_all().await;
+        play.are_refused_at(&[0, 1, 2]).await;
+        play.stage.controls[0].signal(Signal::CONT);
+        play.stage.lead_to_control(0);
+        play.judge(&[0, 1, 2]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn with_one_control_plane_killed_while_it_deletes_the_other_knows_what_it_had_committed() {
+    let mut play = Play::begin("one of two controls killed while it deletes", Cast::TWO).await;
+    while play.round().await {
+        let first = play.delete_while(|stage| stage.controls[0].kill()).await;
+        assert!(first.iter().all(|asked| matches!(asked, Asked::Done | Asked::Unanswered)), "{first:?}");
+        play.stage.lead_to_control(1);
+        play.insist().await;
+        play.are_refused_at(&[0, 1, 2]).await;
+        play.stage.start_control(0).await;
+        play.judge(&[0, 1, 2]).await;
+    }
+}

@@ -13,11 +13,11 @@ use crate::support::traffic::{Mark, Traffic};
 use crate::support::{Application, Person, eventually};
 
 pub(super) struct Play {
-    pub(super) stage: Stage,
-    pub(super) report: Report,
     parts: Vec<Part>,
     /// Never deleted: what it is refused is what the fault costs.
     bystander: Part,
+    pub(super) stage: Stage,
+    pub(super) report: Report,
     left: usize,
     round: usize,
     struck: Instant,
@@ -163,8 +163,10 @@ impl Play {
     /// lost is promised to hold everywhere a lease and a second later.
     pub(super) async fn insist(&mut self) {
         let (address, token) = self.desk();
+        let begun = Instant::now();
         for part in self.parts.iter_mut().filter(|part| part.end.is_none()) {
             loop {
+                assert!(begun.elapsed() < MENDED, "a deletion is still refused when all is mended");
                 let (asked, receipt) = part.delete(&address, &token).await;
                 match asked {
                     Asked::Done => {
@@ -287,5 +289,7 @@ impl Part {
     }
 }
 
+/// By then whoever lost somebody has found him again.
+const MENDED: Duration = Duration::from_secs(30);
 /// Longer than any deletion may take.
 const PATIENCE: Duration = Duration::from_secs(LEASE + 3);

@@ -52,7 +52,7 @@ impl Role {
     pub(super) fn start(&mut self) {
         self.kill();
         let _ = std::fs::remove_file(self.folder.join(READY));
-        let log = std::fs::File::create(self.folder.join(LOG)).unwrap();
+        let mut log = std::fs::File::create(self.folder.join(LOG)).unwrap();
         // A file that may not grow is to be an error and not the end of the process.
         let program = consentry();
         let mut command = Command::new("sh");
@@ -61,7 +61,11 @@ impl Role {
         command.arg(self.role).arg("--config").arg(self.settings());
         command.arg("--ready-file").arg(self.folder.join(READY));
         command.env_remove("CONSENTRY_ENROLMENT_TOKEN").envs(self.environment.iter().cloned());
-        self.process = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        // Through a pipe: what limits its files is not to silence it.
+        let mut told = process.stderr.take().unwrap();
+        std::thread::spawn(move || std::io::copy(&mut told, &mut log));
+        self.process = Some(process);
     }
 
     /// Waits for its ready file.
@@ -86,10 +90,6 @@ impl Role {
 
     pub(super) fn told(&self) -> String {
         std::fs::read_to_string(self.folder.join(LOG)).unwrap_or_default()
-    }
-
-    pub(super) fn is_running(&mut self) -> bool {
-        self.process.is_some() && self.ended().is_none()
     }
 
     /// No file that it writes may grow beyond so many bytes; none: as large as it likes.
@@ -121,8 +121,10 @@ impl Role {
 
 impl Drop for Role {
     fn drop(&mut self) {
+        let ended = self.ended();
         self.kill();
         if std::thread::panicking() {
+            eprintln!("{} had ended: {ended:?}", self.folder.display());
             let told = self.told();
             let from = told.lines().count().saturating_sub(15);
             eprintln!("the last of {}:", self.folder.display());

@@ -144,7 +144,8 @@ impl Traffic {
     }
 
     pub(crate) async fn flows(&self) {
-        self.flows_at(&(0..self.doors.lock().len()).collect::<Vec<_>>()).await;
+        let all: Vec<_> = (0..self.doors.lock().len()).collect();
+        self.flows_at(&all).await;
     }
 
     /// Waits until each of these sidecars has answered calls that were sent from now on.
@@ -220,10 +221,11 @@ impl Drop for Traffic {
             for kind in [Kind::Call, Kind::Events, Kind::Socket] {
                 let own = log.calls.iter().filter(|call| call.sidecar == sidecar && call.kind == kind);
                 let open = log.flows.iter().filter(|flow| flow.sidecar == sidecar && flow.kind == kind);
-                let open = open.filter(|flow| flow.flow.is_open()).count();
+                let open = open.filter(|flow| flow.flow.is_open()).map(|flow| flow.flow.came().1);
+                let open: Vec<_> = open.map(|last| last.map(|last| last.elapsed())).collect();
                 let now = Instant::now();
                 let last = own.last().map(|call| format!("{:?} ago {}", now - call.sent, call.tell(call.sent)));
-                eprintln!("{}: {open} open; last {}", self.bucket, last.unwrap_or_default());
+                eprintln!("{}: {open:?} open; last {}", self.bucket, last.unwrap_or_default());
             }
         }
     }
