@@ -86,7 +86,7 @@ async fn traffic_that_goes_on_after_an_acknowledgement_is_seen_by_every_witness(
     traffic.flows().await;
     let (asked, mark) = (Instant::now(), traffic.mark());
     traffic.is_answered_at(&[0]).await;
-    let verdict = traffic.judge(&witness, asked, &mark);
+    let verdict = traffic.judge(&witness, asked, asked, &mark);
     assert!(!verdict.late_allowed.is_empty() && !verdict.late_arrivals.is_empty(), "{verdict:?}");
     let streams = |path: &str| verdict.late_bytes.iter().any(|told| told.contains(path));
     assert!(streams("/oss-watch/") && streams("/oss-socket/"), "{verdict:?}");
@@ -106,7 +106,7 @@ async fn traffic_that_ends_with_the_acknowledgement_is_found_to_have_ended() {
     })
     .await;
     let mark = traffic.mark();
-    let verdict = traffic.judge(&witness, asked, &mark);
+    let verdict = traffic.judge(&witness, asked, asked, &mark);
     assert!(verdict.late_allowed.is_empty() && verdict.late_arrivals.is_empty(), "{verdict:?}");
     assert!(verdict.late_bytes.is_empty(), "{verdict:?}");
 }

@@ -12,12 +12,12 @@ use crate::support::line::{Kind, Line};
 use crate::support::traffic::{Mark, Traffic};
 use crate::support::{Application, Person, eventually};
 
-pub(super) struct Play {
+pub(crate) struct Play {
     parts: Vec<Part>,
     /// Never deleted: what it is refused is what the fault costs.
     bystander: Part,
-    pub(super) stage: Stage,
-    pub(super) report: Report,
+    pub(crate) stage: Stage,
+    pub(crate) report: Report,
     left: usize,
     round: usize,
     struck: Instant,
@@ -40,7 +40,7 @@ struct End {
 
 /// What became of a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// It was acknowledged.
     Done,
     /// It had been done by an earlier one, whose answer was lost.
@@ -52,7 +52,7 @@ pub(super) enum Asked {
 }
 
 impl Play {
-    pub(super) async fn begin(name: &'static str, cast: Cast) -> Self {
+    pub(crate) async fn begin(name: &'static str, cast: Cast) -> Self {
         let stage = Stage::set(cast).await;
         let (at_once, revocations) = match std::env::var("CONSENTRY_FAULTS") {
             Ok(many) => (4, many.parse().unwrap()),
@@ -70,7 +70,7 @@ impl Play {
     }
 
     /// Begins a round: everything is authorized and works. None is left when enough was seen.
-    pub(super) async fn round(&mut self) -> bool {
+    pub(crate) async fn round(&mut self) -> bool {
         if self.left == 0 {
             return false;
         }
@@ -96,7 +96,7 @@ impl Play {
     }
 
     /// Deletes every application; each is marked the moment its acknowledgement comes.
-    pub(super) async fn delete(&mut self) -> Vec<Asked> {
+    pub(crate) async fn delete(&mut self) -> Vec<Asked> {
         let (address, token) = self.desk();
         let mut asking = self.ask_all(&address, &token);
         self.take_answers(&mut asking).await
@@ -133,13 +133,13 @@ impl Play {
     }
 
     /// Sidecars that were started again are somewhere else.
-    pub(super) fn move_to_new_doors(&self) {
+    pub(crate) fn move_to_new_doors(&self) {
         let doors = self.stage.doors();
         self.parts.iter().chain([&self.bystander]).for_each(|part| part.working().move_to(&doors));
     }
 
     /// Deletes, and a moment later, another one each round, does this.
-    pub(super) async fn delete_while(&mut self, strike: impl FnOnce(&mut Stage)) -> Vec<Asked> {
+    pub(crate) async fn delete_while(&mut self, strike: impl FnOnce(&mut Stage)) -> Vec<Asked> {
         let moment = Duration::from_millis(self.round as u64 * 7 % 40);
         let (address, token) = self.desk();
         let mut asking = self.ask_all(&address, &token);
@@ -149,7 +149,7 @@ impl Play {
     }
 
     /// Deletes, and expects that each deletion is acknowledged within the bound that is promised: a lease and a second.
-    pub(super) async fn delete_all(&mut self) {
+    pub(crate) async fn delete_all(&mut self) {
         let asked = self.delete().await;
         assert!(asked.iter().all(|asked| *asked == Asked::Done), "{asked:?}");
         for part in &self.parts {
@@ -161,7 +161,7 @@ impl Play {
 
     /// Asks again for what was not acknowledged, until it is done. What had been done by a deletion whose answer was
     /// lost is promised to hold everywhere a lease and a second later.
-    pub(super) async fn insist(&mut self) {
+    pub(crate) async fn insist(&mut self) {
         let (address, token) = self.desk();
         let begun = Instant::now();
         for part in self.parts.iter_mut().filter(|part| part.end.is_none()) {
@@ -191,25 +191,25 @@ impl Play {
     }
 
     /// Waits until each of these sidecars has answered calls of the deleted applications.
-    pub(super) async fn are_refused_at(&self, sidecars: &[usize]) {
+    pub(crate) async fn are_refused_at(&self, sidecars: &[usize]) {
         for part in &self.parts {
             part.working().is_answered_at(sidecars).await;
         }
     }
 
     /// Waits until these sidecars refuse everything, since they may not know.
-    pub(super) async fn refuse_everything(&self, sidecars: &[usize]) {
+    pub(crate) async fn refuse_everything(&self, sidecars: &[usize]) {
         self.bystander.working().is_refused_at(sidecars).await;
     }
 
     /// Waits until these sidecars serve whoever was not deleted.
-    pub(super) async fn serve_others(&self, sidecars: &[usize]) {
+    pub(crate) async fn serve_others(&self, sidecars: &[usize]) {
         self.bystander.working().flows_at(sidecars).await;
     }
 
     /// Ends a round: everything is mended, whoever was not deleted is served everywhere again, and what happened since
     /// the deletions is judged. Only these sidecars may have refused what was not deleted.
-    pub(super) async fn judge(&mut self, may_refuse: &[usize]) {
+    pub(crate) async fn judge(&mut self, may_refuse: &[usize]) {
         self.stage.until_ready().await;
         self.bystander.working().flows().await;
         let everywhere: Vec<_> = (0..self.stage.sidecars.len()).collect();
@@ -217,7 +217,7 @@ impl Play {
         for part in &mut self.parts {
             let end = part.end.take().unwrap_or_else(|| panic!("a deletion was never acknowledged"));
             let traffic = part.traffic.take().unwrap();
-            let verdict = traffic.judge(&self.stage.witness, end.asked, &end.mark);
+            let verdict = traffic.judge(&self.stage.witness, self.struck, end.asked, &end.mark);
             self.stage.witness.forget(traffic.bucket());
             self.report.judged(&verdict);
             assert!(verdict.refused > 0, "it was asked after the acknowledgement: {verdict:?}");

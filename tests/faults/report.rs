@@ -10,7 +10,7 @@ use super::stage::Cast;
 use crate::support::traffic::Verdict;
 
 /// Written when the test ends, whatever came of it.
-pub(super) struct Report {
+pub(crate) struct Report {
     name: &'static str,
     cast: Cast,
     acknowledged: Vec<Duration>,
@@ -23,7 +23,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(name: &'static str, cast: Cast) -> Self {
+    pub(crate) fn new(name: &'static str, cast: Cast) -> Self {
         Self {
             name,
             cast,
@@ -38,7 +38,7 @@ impl Report {
     }
 
     /// A deletion was acknowledged after so long, with this receipt.
-    pub(super) fn acknowledged(&mut self, took: Duration, receipt: &Value) {
+    pub(crate) fn acknowledged(&mut self, took: Duration, receipt: &Value) {
         assert_eq!(receipt["effective"], true, "{receipt}");
         self.acknowledged.push(took);
         let sidecars = receipt["sidecars"].as_array().unwrap();
@@ -46,7 +46,7 @@ impl Report {
     }
 
     #[track_caller]
-    pub(super) fn judged(&mut self, verdict: &Verdict) {
+    pub(crate) fn judged(&mut self, verdict: &Verdict) {
         self.last_allowed.push(verdict.last_allowed);
         self.last_byte.push(verdict.last_byte);
         self.overtaken.extend(&verdict.overtaken);
@@ -57,7 +57,7 @@ impl Report {
     }
 
     /// So many calls of an application that was not deleted were refused.
-    pub(super) fn bystander(&mut self, refused: usize) {
+    pub(crate) fn bystander(&mut self, refused: usize) {
         self.refused += refused;
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::eventually;
 use crate::support::world::consentry;
 
-pub(super) struct Role {
+pub(crate) struct Role {
     /// `control` or `sidecar`.
     role: &'static str,
     folder: PathBuf,
@@ -21,35 +21,35 @@ pub(super) struct Role {
 
 impl Role {
     /// One whose settings are in `folder`; not started.
-    pub(super) fn new(role: &'static str, folder: &Path, settings: &str) -> Self {
+    pub(crate) fn new(role: &'static str, folder: &Path, settings: &str) -> Self {
         std::fs::create_dir_all(folder).unwrap();
         let this = Self { role, folder: folder.to_owned(), environment: Vec::new(), process: None };
         std::fs::write(this.settings(), settings).unwrap();
         this
     }
 
-    pub(super) fn settings(&self) -> PathBuf {
+    pub(crate) fn settings(&self) -> PathBuf {
         self.folder.join("settings.toml")
     }
 
-    pub(super) fn set(&mut self, name: &str, value: &str) {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Where its time of day is said.
-    pub(super) fn clock(&self) -> PathBuf {
+    pub(crate) fn clock(&self) -> PathBuf {
         self.folder.join("clock")
     }
 
     /// From now on its time of day is so many seconds away from the true one.
-    pub(super) fn set_clock(&self, seconds: &str) {
+    pub(crate) fn set_clock(&self, seconds: &str) {
         let new = self.folder.join("clock.new");
         std::fs::write(&new, format!("{seconds}\n")).unwrap();
         std::fs::rename(new, self.clock()).unwrap();
     }
 
     /// Starts it; ends an earlier process of it first.
-    pub(super) fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.kill();
         let _ = std::fs::remove_file(self.folder.join(READY));
         let mut log = std::fs::File::create(self.folder.join(LOG)).unwrap();
@@ -69,7 +69,7 @@ impl Role {
     }
 
     /// Waits for its ready file.
-    pub(super) async fn ready(&mut self) -> Value {
+    pub(crate) async fn ready(&mut self) -> Value {
         let file = self.folder.join(READY);
         let what = format!("the {} in {} is ready", self.role, self.folder.display());
         let ready = eventually(&what, || {
@@ -81,33 +81,36 @@ impl Role {
         serde_json::from_slice(&ready.await).unwrap()
     }
 
-    /// What it says after `mark`, up to the end of the line.
-    pub(super) fn says(&self, mark: &str) -> String {
-        let told = self.told();
-        let rest = told.split_once(mark).map(|(_, rest)| rest.lines().next().unwrap_or_default());
-        rest.unwrap_or_else(|| panic!("it does not say {mark:?}: {told}")).trim().to_owned()
+    /// Waits until it says something after `mark`, and gives that, up to the end of the line.
+    pub(crate) async fn says(&self, mark: &str) -> String {
+        eventually(&format!("it says {mark:?}"), || {
+            let told = self.told();
+            let line = told.split_once(mark).and_then(|(_, rest)| rest.split_once('\n'));
+            std::future::ready(line.map(|(line, _)| line.trim().to_owned()))
+        })
+        .await
     }
 
-    pub(super) fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         std::fs::read_to_string(self.folder.join(LOG)).unwrap_or_default()
     }
 
     /// No file that it writes may grow beyond so many bytes; none: as large as it likes.
-    pub(super) fn limit_files(&self, bytes: Option<u64>) {
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
         let id = self.process.as_ref().unwrap().id().to_string();
         let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
         let done = Command::new("prlimit").args(["--pid", &id, &format!("--fsize={limit}:")]).status().unwrap();
         assert!(done.success());
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         if let Some(process) = &self.process {
             let _ = rustix::process::kill_process(Pid::from_child(process), signal);
         }
     }
 
     /// Ends it with SIGKILL; it is gone when this returns.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
             let _ = process.wait();

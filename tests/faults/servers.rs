@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::support::eventually;
 
 /// A server process on a port of its own.
-pub(super) struct Server {
+pub(crate) struct Server {
     port: u16,
     start: Vec<String>,
     ask: Vec<String>,
@@ -20,7 +20,7 @@ pub(super) struct Server {
 
 impl Server {
     /// A Redis that keeps nothing on disk.
-    pub(super) async fn redis() -> Self {
+    pub(crate) async fn redis() -> Self {
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
         let start = format!(
             "redis-server --port {port} --bind 127.0.0.1 --save  --appendonly no --repl-diskless-sync-delay 0"
@@ -34,7 +34,7 @@ impl Server {
     }
 
     /// A PostgreSQL with a database `consentry`.
-    pub(super) async fn postgres() -> Self {
+    pub(crate) async fn postgres() -> Self {
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
         let programs = programs();
         let is_root = Path::new("/proc/self").metadata().unwrap().uid() == 0;
@@ -70,19 +70,19 @@ impl Server {
         server
     }
 
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
     /// Starts it, or starts it again.
-    pub(super) fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let (program, arguments) = self.start.split_first().unwrap();
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self._folder.path()).stdin(Stdio::null());
         self.process = Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     }
 
-    pub(super) async fn until_up(&self, question: &str, answer: &str) {
+    pub(crate) async fn until_up(&self, question: &str, answer: &str) {
         eventually("the server answers", || {
             let said = self.try_tell(question).filter(|said| said == answer);
             std::future::ready(said)
@@ -92,8 +92,33 @@ impl Server {
 
     /// Sends it a command, and gives what it answers.
     #[track_caller]
-    pub(super) fn tell(&self, words: &str) -> String {
+    pub(crate) fn tell(&self, words: &str) -> String {
         self.try_tell(words).unwrap_or_else(|| panic!("the server does not do {words:?}"))
+    }
+
+    /// The same in one of PostgreSQL's databases.
+    #[track_caller]
+    pub(crate) fn tell_in(&self, database: &str, words: &str) -> String {
+        let (program, arguments) = self.ask.split_first().unwrap();
+        let mut command = Command::new(program);
+        let said = command.args(arguments).args([words, "-d", database]).output().unwrap();
+        assert!(said.status.success(), "{words}: {}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8_lossy(&said.stdout).trim().to_owned()
+    }
+
+    /// Ends it without a word and starts it again.
+    pub(crate) async fn crash(&mut self, question: &str, answer: &str) {
+        self.kill();
+        self.start();
+        eventually("the server is back", || {
+            // Until what it had started has noticed and is gone, it may not be able to.
+            if self.process.as_mut().is_none_or(|process| process.try_wait().unwrap().is_some()) {
+                self.start();
+            }
+            let said = self.try_tell(question).filter(|said| said == answer);
+            std::future::ready(said)
+        })
+        .await;
     }
 
     fn try_tell(&self, words: &str) -> Option<String> {
@@ -107,16 +132,16 @@ impl Server {
     }
 
     /// Stops it where it stands, with all that it has started.
-    pub(super) fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         self.signal_all(Signal::STOP);
     }
 
-    pub(super) fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         self.signal_all(Signal::CONT);
     }
 
     /// Ends it without a word.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             // A stopped one is ended by SIGKILL too.
             let _ = process.kill();

@@ -1,7 +1,7 @@
 //! Controls and sidecars in processes of their own, with a network between each two of them that can be made to fail.
 
-use std::path::PathBuf;
-
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::Connection as _;
 use tempfile::TempDir;
 
 use super::role::Role;
@@ -13,29 +13,29 @@ use crate::support::{World, eventually, get};
 
 /// Who plays.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cast {
-    pub(super) controls: usize,
-    pub(super) sidecars: usize,
-    pub(super) postgres: bool,
-    pub(super) redis: bool,
+pub(crate) struct Cast {
+    pub(crate) controls: usize,
+    pub(crate) sidecars: usize,
+    pub(crate) postgres: bool,
+    pub(crate) redis: bool,
     /// Whether the time of day of each process can be set.
-    pub(super) clocks: bool,
+    pub(crate) clocks: bool,
 }
 
-pub(super) struct Stage {
+pub(crate) struct Stage {
     /// The people and applications. Its issuer is the address of all control planes.
-    pub(super) world: World,
-    pub(super) witness: Witness,
+    pub(crate) world: World,
+    pub(crate) witness: Witness,
     /// Where the issuer is: leads to one of the control planes.
-    pub(super) front: Proxy,
-    pub(super) controls: Vec<Role>,
-    pub(super) sidecars: Vec<Sidecar>,
-    pub(super) store: Option<Server>,
-    pub(super) redis: Option<Server>,
+    pub(crate) front: Proxy,
+    pub(crate) controls: Vec<Role>,
+    pub(crate) sidecars: Vec<Sidecar>,
+    pub(crate) store: Option<Server>,
+    pub(crate) redis: Option<Server>,
     /// From each control plane to the store.
-    pub(super) to_store: Vec<Proxy>,
+    pub(crate) to_store: Vec<Proxy>,
     /// From each control plane to Redis.
-    pub(super) to_redis: Vec<Proxy>,
+    pub(crate) to_redis: Vec<Proxy>,
     /// Where each control plane listens: for everybody, and for sidecars.
     listening: Vec<[String; 2]>,
     /// To which of them the issuer's address leads.
@@ -44,30 +44,30 @@ pub(super) struct Stage {
     folder: TempDir,
 }
 
-pub(super) struct Sidecar {
-    pub(super) role: Role,
+pub(crate) struct Sidecar {
+    pub(crate) role: Role,
     /// From it to each control plane.
-    pub(super) to_control: Vec<Proxy>,
+    pub(crate) to_control: Vec<Proxy>,
     /// From it to Redis.
-    pub(super) to_redis: Proxy,
+    pub(crate) to_redis: Proxy,
     /// Where it listens, as `127.0.0.1:8080`. No network of the test's own stands before it: what it has sent is
     /// there at once.
-    pub(super) door: String,
+    pub(crate) door: String,
     /// Its operators' port.
     admin: String,
 }
 
 impl Cast {
     /// One control plane on SQLite with three sidecars.
-    pub(super) const SMALL: Self = Self { controls: 1, sidecars: 3, postgres: false, redis: false, clocks: false };
+    pub(crate) const SMALL: Self = Self { controls: 1, sidecars: 3, postgres: false, redis: false, clocks: false };
     /// Two control planes on PostgreSQL with three sidecars.
-    pub(super) const TWO: Self = Self { controls: 2, sidecars: 3, postgres: true, redis: false, clocks: false };
+    pub(crate) const TWO: Self = Self { controls: 2, sidecars: 3, postgres: true, redis: false, clocks: false };
     /// The same with Redis.
-    pub(super) const WHOLE: Self = Self { controls: 2, sidecars: 3, postgres: true, redis: true, clocks: false };
+    pub(crate) const WHOLE: Self = Self { controls: 2, sidecars: 3, postgres: true, redis: true, clocks: false };
 }
 
 impl Stage {
-    pub(super) async fn set(cast: Cast) -> Self {
+    pub(crate) async fn set(cast: Cast) -> Self {
         let mut world = World::start().await;
         assert!(world.terminate().await.success(), "{}", world.narration());
         let front = Proxy::start("127.0.0.1:1").await;
@@ -152,11 +152,11 @@ impl Stage {
     }
 
     /// Starts a control plane, again if it has run before, and leads to it who looks for it.
-    pub(super) async fn start_control(&mut self, number: usize) {
+    pub(crate) async fn start_control(&mut self, number: usize) {
         let control = &mut self.controls[number];
         control.start();
         let ready = control.ready().await;
-        let public = control.says("control plane on http://");
+        let public = control.says("control plane on http://").await;
         let internal = ready["internal"].as_str().unwrap().trim_start_matches("http://").to_owned();
         for sidecar in &self.sidecars {
             sidecar.to_control[number].lead_to(&internal);
@@ -168,13 +168,13 @@ impl Stage {
     }
 
     /// From now on this control plane is the issuer for people, applications and administrators.
-    pub(super) fn lead_to_control(&mut self, number: usize) {
+    pub(crate) fn lead_to_control(&mut self, number: usize) {
         self.leads_to = number;
         self.front.lead_to(&self.listening[number][0]);
     }
 
     /// Where that control plane listens for everybody, with no network between.
-    pub(super) fn control_address(&self) -> String {
+    pub(crate) fn control_address(&self) -> String {
         self.listening[self.leads_to][0].clone()
     }
 
@@ -224,7 +224,7 @@ impl Stage {
     }
 
     /// Starts a sidecar, again if it has run before.
-    pub(super) async fn start_sidecar(&mut self, number: usize) {
+    pub(crate) async fn start_sidecar(&mut self, number: usize) {
         let sidecar = &mut self.sidecars[number];
         sidecar.role.start();
         let ready = sidecar.role.ready().await;
@@ -234,7 +234,7 @@ impl Stage {
     }
 
     /// Waits until every sidecar says that it serves.
-    pub(super) async fn until_ready(&self) {
+    pub(crate) async fn until_ready(&self) {
         for sidecar in &self.sidecars {
             eventually("the sidecar says that it serves", || async {
                 let answer = tokio::spawn(get(format!("{}/readyz", sidecar.admin)).send()).await;
@@ -245,7 +245,7 @@ impl Stage {
     }
 
     /// Where applications reach the sidecars.
-    pub(super) fn doors(&self) -> Vec<String> {
+    pub(crate) fn doors(&self) -> Vec<String> {
         self.sidecars.iter().map(|sidecar| sidecar.door.clone()).collect()
     }
 
@@ -261,7 +261,7 @@ impl Stage {
     }
 
     /// Every network passes again.
-    pub(super) fn heal(&self) {
+    pub(crate) fn heal(&self) {
         let own = [&self.front].into_iter().chain(&self.to_store).chain(&self.to_redis);
         let theirs = self.sidecars.iter();
         let theirs = theirs.flat_map(|sidecar| sidecar.to_control.iter().chain([&sidecar.to_redis]));
@@ -269,13 +269,21 @@ impl Stage {
     }
 
     /// Between every sidecar and Redis, and every control plane and Redis.
-    pub(super) fn redis_is(&self, mode: Mode) {
+    pub(crate) fn redis_is(&self, mode: Mode) {
         let theirs = self.sidecars.iter().map(|sidecar| &sidecar.to_redis);
         theirs.chain(&self.to_redis).for_each(|network| network.set(mode));
     }
 
-    pub(super) fn sqlite(&self) -> PathBuf {
-        self.world.data().join("consentry.db")
+    /// What the store answers to a query whose rows are one text each.
+    pub(crate) async fn query(&self, text: &str) -> Vec<String> {
+        if let Some(store) = &self.store {
+            return store.tell_in("consentry", text).lines().map(str::to_owned).collect();
+        }
+        let options = SqliteConnectOptions::new().filename(self.world.data().join("consentry.db"));
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        let rows = sqlx::query_scalar(sqlx::AssertSqlSafe(text)).fetch_all(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        rows
     }
 }
 
@@ -287,4 +295,4 @@ fn faketime() -> String {
 }
 
 /// The shortest lease that is allowed, in seconds.
-pub(super) const LEASE: u64 = 2;
+pub(crate) const LEASE: u64 = 2;

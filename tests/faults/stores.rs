@@ -25,11 +25,12 @@ async fn a_store_that_only_reads_refuses_deletions() {
         let store = play.stage.store.as_ref().unwrap();
         store.tell("ALTER SYSTEM SET default_transaction_read_only = on");
         store.tell("SELECT pg_reload_conf()");
+        store.until_up("SHOW default_transaction_read_only", "on").await;
         let first = play.delete().await;
         let refused = |asked: &Asked| matches!(asked, Asked::Refused(503 | 507));
         assert!(first.iter().all(refused), "nothing is promised that cannot be kept: {first:?}");
         let store = play.stage.store.as_ref().unwrap();
-        store.tell("SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only");
+        store.tell("ALTER SYSTEM RESET default_transaction_read_only");
         store.tell("SELECT pg_reload_conf()");
         play.insist().await;
         play.judge(&[0, 1, 2]).await;

@@ -78,7 +78,7 @@ pub(crate) struct Verdict {
     pub(crate) last_allowed: Duration,
     /// From the asking to the last byte of a stream.
     pub(crate) last_byte: Duration,
-    /// Calls answered before the asking that were not allowed.
+    /// Calls answered while all was well that were not allowed.
     pub(crate) wrongly_refused: Vec<String>,
     /// Calls sent after it that were answered with a refusal.
     pub(crate) refused: usize,
@@ -189,10 +189,20 @@ impl Traffic {
     }
 
     /// Judges what happened up to now, with a revocation asked for and acknowledged at these moments.
-    pub(crate) fn judge(&self, witness: &Witness, asked: Instant, acknowledged: &Mark) -> Verdict {
+    /// Before `struck` all was well.
+    pub(crate) fn judge(
+        &self,
+        witness: &Witness,
+        struck: Instant,
+        asked: Instant,
+        acknowledged: &Mark,
+    ) -> Verdict {
         let mut verdict = Verdict::default();
         let log = self.log.lock();
         for call in &log.calls {
+            if call.heard < struck && call.is_refused() {
+                verdict.wrongly_refused.push(call.tell(struck));
+            }
             verdict.take_call(call, asked, acknowledged.at);
         }
         let sent: HashMap<_, _> = log.calls.iter().map(|call| (call.target.as_str(), call.sent)).collect();
@@ -258,9 +268,6 @@ impl Verdict {
         }
         if call.is_allowed() {
             self.last_allowed = self.last_allowed.max(call.sent.saturating_duration_since(asked));
-        }
-        if call.heard < asked && call.is_refused() {
-            self.wrongly_refused.push(call.tell(asked));
         }
     }
 
