@@ -12,7 +12,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("policy", &["model"]),
     ("token", &["model"]),
     ("store", &["model", "config"]),
-    ("grants", &["model", "config", "policy", "store", "observe"]),
+    // `token`, since records in the shared tier count only with control's signature.
+    ("grants", &["model", "config", "policy", "token", "store", "observe"]),
     ("net", &["config", "observe"]),
     ("sidecar", &["model", "config", "policy", "token", "grants", "net", "observe"]),
     ("control", &["model", "config", "policy", "token", "store", "grants", "net", "observe"]),

@@ -33,6 +33,7 @@ mod limits;
 mod oauth;
 mod restart;
 mod roles;
+mod shared_tier;
 mod store;
 mod streaming;
 mod tls;

@@ -3,14 +3,15 @@
 
 use http_body_util::BodyExt as _;
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::revoke::assert_dead;
 use crate::support::application::{claims, header};
 use crate::support::eventually::in_time;
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::raw::Raw;
-use crate::support::{get, post};
+use crate::support::world::run;
+use crate::support::{eventually, get, post};
 
 #[tokio::test]
 async fn a_deletion_is_true_at_every_sidecar_when_it_is_answered() {
@@ -192,6 +193,97 @@ async fn a_crashed_sidecar_is_waited_for_until_its_lease_has_ended() {
 }
 
 #[tokio::test]
+async fn each_sidecars_word_is_told_as_it_comes() {
+    let mut fleet = Fleet::start().await;
+    let (one, two) = (fleet.sidecar("web-1").await, fleet.sidecar("web-2").await);
+    fleet.world.install("report-hub", "admin@acme", &[]).await;
+    two.signal(Signal::STOP);
+    let path = format!("/applications/{}", fleet.world.seed("report-hub").client_id);
+    let call = fleet.world.api("acme", "DELETE", &path).header("accept", "application/x-ndjson");
+    let mut answer = call.open().await;
+    assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
+    let mut next = async || {
+        let frame = in_time("the next line", answer.body_mut().frame()).await.unwrap().unwrap();
+        serde_json::from_slice::<Value>(&frame.into_data().unwrap()).unwrap()
+    };
+    let first = next().await;
+    assert!(first["id"] == one.id.as_str() && first["confirmed_ms"].is_number(), "{first}");
+    let second = next().await;
+    assert!(second["id"] == two.id.as_str() && second["stopped_by"].is_number(), "{second}");
+    let receipt = next().await;
+    assert_eq!((&receipt["effective"], &receipt["sidecars"]), (&json!(true), &json!([first, second])));
+}
+
+#[tokio::test]
+async fn revoking_on_the_command_line_names_each_sidecar_before_the_whole() {
+    let mut fleet = Fleet::start().await;
+    let one = fleet.sidecar("web-1").await;
+    fleet.world.install("report-hub", "admin@acme", &[]).await;
+    let token = &fleet.world.account("acme").api_token;
+    let revoke = ["app", "revoke", "report-hub", "--server", &fleet.world.issuer, "--token", token];
+    let output = run(&revoke);
+    let told = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = told.lines().collect();
+    assert!(lines[0].starts_with(&one.id) && lines[0].contains("confirmed"), "{told}");
+    assert!(lines[1].starts_with("True everywhere after "), "{told}");
+    let again = run(&revoke);
+    assert_eq!(again.status.code(), Some(1), "{}", String::from_utf8_lossy(&again.stderr));
+}
+
+#[tokio::test]
+async fn an_administrator_sees_who_is_connected_and_how_fresh() {
+    let mut fleet = Fleet::start().await;
+    let (one, two) = (fleet.sidecar("web-1").await, fleet.sidecar("web-2").await);
+    let shown = async || fleet.world.api("acme", "GET", "/sidecars").send().await.expect(200);
+    eventually("both have applied everything, by the control plane's own word", || async {
+        let shown = shown().await;
+        let of = |at: usize| shown["sidecars"][at]["processes"][0].clone();
+        let fresh = |process: Value| {
+            process["applied"] == shown["newest"]
+                && process["lease"] == "held"
+                && process["paths"] == json!(["control"])
+                && process["policies"] == shown["policies"]
+                && process["heard_ms"].as_u64().is_some_and(|ms| ms < 2000)
+        };
+        assert_eq!((of(0)["id"].as_str(), of(1)["id"].as_str()), (Some(&*one.id), Some(&*two.id)), "{shown}");
+        (fresh(of(0)) && fresh(of(1))).then_some(())
+    })
+    .await;
+    fleet.revoke("web-1");
+    two.terminate().await;
+    eventually("one is revoked and its lease ended, and one has left", || async {
+        let shown = shown().await;
+        let [one, two] = [&shown["sidecars"][0], &shown["sidecars"][1]];
+        assert!(one["revoked_at"].is_string() && two["revoked_at"].is_null(), "{shown}");
+        let ended = one["processes"][0]["lease"] == "ended";
+        (ended && two["processes"] == json!([])).then_some(())
+    })
+    .await;
+    let data = fleet.world.data().display().to_string();
+    let listed = run(&["sidecars", "list", "--format", "json", "--data", &data]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed["sidecars"][0]["name"], "web-1", "{listed}");
+    assert!(listed["sidecars"][0]["revoked_at"].is_string(), "{listed}");
+}
+
+#[tokio::test]
+async fn a_sidecar_without_a_control_plane_in_its_settings_says_what_to_add() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = include_str!("../deploy/sidecar.toml");
+    let settings: String = example.split_inclusive('\n').filter(|line| !of_control(line)).collect();
+    let config = folder.path().join("sidecar.toml");
+    std::fs::write(&config, settings).unwrap();
+    let output = run(&["sidecar", "--config", &config.display().to_string()]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(told.contains("there is no [control]") && told.contains("deploy/sidecar.toml"), "{told}");
+}
+
+fn of_control(line: &str) -> bool {
+    ["[control]", "urls", "name", "state", "token_file"].iter().any(|word| line.starts_with(word))
+}
+
+#[tokio::test]
 async fn a_certificate_for_its_name_enrols_a_sidecar_and_one_for_another_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let files = Certificates::make(folder.path());
@@ -217,7 +309,7 @@ async fn copies_of_decision_records_reach_the_admin_api() {
     let answer = sidecar.read_object(&tokens.access).await;
     answer.expect(200);
     let id = answer.header("x-consentry-decision").to_owned();
-    let record = crate::support::eventually("the record has been copied", || async {
+    let record = eventually("the record has been copied", || async {
         let found = fleet.world.api("acme", "GET", &format!("/decisions/{id}")).send().await;
         (found.status == 200).then(|| found.json())
     })

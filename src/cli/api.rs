@@ -59,7 +59,42 @@ impl Api {
     /// [`Failure::Usage`] when the request did not fit, [`Failure::No`] when it was refused.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
         let (status, bytes) = self.patiently(method, path, body).await?;
-        let value = if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&bytes) };
+        self.judged(status, &bytes)
+    }
+
+    /// The same for what answers line by line: `each` gets every line but the last, which is the answer.
+    ///
+    /// # Errors
+    /// As for [`Api::ask`].
+    pub async fn lines(
+        &self,
+        method: Method,
+        path: &str,
+        mut each: impl FnMut(&Value) -> Result<(), Failure>,
+    ) -> Result<Value, Failure> {
+        let late = || Failure::Unreachable(format!("{} has not answered in time", self.server));
+        let request = self.request(method, path, None, LINES)?;
+        let answer = tokio::time::timeout(PATIENCE, self.open(request)).await.map_err(|_| late())??;
+        let (head, mut body) = answer.into_parts();
+        let (mut read, mut last) = (Vec::new(), None);
+        while let Some(frame) = tokio::time::timeout(PATIENCE, body.frame()).await.map_err(|_| late())? {
+            let frame = frame.map_err(|error| Failure::Unreachable(format!("{}: {error}", self.server)))?;
+            read.extend_from_slice(&frame.into_data().unwrap_or_default());
+            if read.len() > LARGEST {
+                return Err(Failure::Unreachable(format!("{} answers without an end", self.server)));
+            }
+            while let Some(end) = read.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = read.drain(..=end).collect();
+                if let Some(before) = last.replace(line) {
+                    each(&self.judged(head.status, &before)?)?;
+                }
+            }
+        }
+        self.judged(head.status, &last.unwrap_or(read))
+    }
+
+    fn judged(&self, status: StatusCode, bytes: &[u8]) -> Result<Value, Failure> {
+        let value = if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(bytes) };
         match value {
             Ok(value) if status.is_success() => Ok(value),
             Ok(problem) if at(&problem, "code").is_string() => Err(refused(status, &problem)),
@@ -106,7 +141,14 @@ impl Api {
         path: &str,
         body: Option<&Value>,
     ) -> Result<(StatusCode, Bytes), Failure> {
-        let request = self.request(method, path, body)?;
+        let answer = self.open(self.request(method, path, body, "application/json")?).await?;
+        let (head, body) = answer.into_parts();
+        let broken = |why: &dyn std::fmt::Display| Failure::Unreachable(format!("{}: {why}", self.server));
+        let body = Limited::new(body, LARGEST).collect().await.map_err(|error| broken(&error))?;
+        Ok((head.status, body.to_bytes()))
+    }
+
+    async fn open(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
         let broken = |why: &dyn std::fmt::Display| Failure::Unreachable(format!("{}: {why}", self.server));
         let host = self.server.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let port = self.server.port_or_known_default().unwrap_or(443);
@@ -123,9 +165,7 @@ impl Api {
         } else {
             send(tcp, request).await
         };
-        let (head, body) = response.map_err(|error| broken(&error))?.into_parts();
-        let body = Limited::new(body, LARGEST).collect().await.map_err(|error| broken(&error))?;
-        Ok((head.status, body.to_bytes()))
+        response.map_err(|error| broken(&error))
     }
 
     fn request(
@@ -133,6 +173,7 @@ impl Api {
         method: Method,
         path: &str,
         body: Option<&Value>,
+        accept: &str,
     ) -> Result<Request<Full<Bytes>>, Failure> {
         let base = self.server.path().trim_end_matches('/');
         let authority = self.server.authority();
@@ -140,7 +181,7 @@ impl Api {
             .method(method)
             .uri(format!("{base}/api/v1{path}"))
             .header("host", authority)
-            .header("accept", "application/json")
+            .header("accept", accept)
             .header("authorization", format!("Bearer {}", self.token.expose()));
         if body.is_some() {
             request = request.header("content-type", "application/json");
@@ -184,4 +225,5 @@ fn refused(status: StatusCode, problem: &Value) -> Failure {
 
 /// Long enough for the lease of a sidecar that does not answer to run out.
 const PATIENCE: Duration = Duration::from_secs(120);
+const LINES: &str = "application/x-ndjson";
 const LARGEST: usize = 16 * 1024 * 1024;

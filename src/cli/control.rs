@@ -73,7 +73,8 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     let apart = settings.internal.is_some();
     let secure = settings.internal.as_ref().is_some_and(|internal| internal.tls.is_some());
     let scheme = if secure { "https" } else { "http" };
-    let source = Source::new(Arc::clone(&store), settings.lease(), clock.clone(), apart).await?;
+    let (lease, shared) = (settings.lease(), sidecar::reach(settings.redis.as_ref())?);
+    let source = Source::new(Arc::clone(&store), lease, clock.clone(), apart).await?;
     let control = Role::start(Setup {
         issuer: settings.issuer,
         resources: settings.resources,
@@ -100,6 +101,10 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     let internal_url = internal.as_ref().map(|served| format!("{scheme}://{}", served.address()));
     let told = json!({ "issuer": control.issuer().as_str(), "internal": internal_url });
     sidecar::tell(ready_file.as_deref(), &told)?;
+    let publishing = match shared {
+        Some(reach) => Some(tokio::spawn(control.publish(reach, lease).await?.run())),
+        None => None,
+    };
     let hearing = tokio::spawn(async move { source.hear_others().await });
     signals::serving();
     tokio::select! {
@@ -114,6 +119,9 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
         internal.drain(SHORT).await;
     }
     hearing.abort();
+    if let Some(publishing) = publishing {
+        publishing.abort();
+    }
     store.close().await;
     Ok(())
 }

@@ -11,8 +11,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, policies, print, signals};
+use crate::config::redis::Redis;
 use crate::config::sidecar as settings;
 use crate::demo::ready::{self, Ready};
+use crate::grants::shared::{self, Reach};
 use crate::model::time::Clock;
 use crate::net::listener::{Bound, BoundWorkers, ListenerSettings};
 use crate::net::tls::ServerTls;
@@ -56,6 +58,7 @@ async fn serve(
     withdraw(ready_file.as_deref())?;
     let mut end = signals::End::new()?;
     let link = link(&settings, &config)?;
+    let shared = reach(settings.redis.as_ref())?;
     let (policies, _watcher) = policies::in_force(settings.policies.as_deref())?;
     let drain = Duration::from_secs(settings.drain_seconds);
     let bound = BoundWorkers::new(listening(&settings)?).map_err(|error| unreachable(&error))?;
@@ -67,6 +70,7 @@ async fn serve(
         bound,
         name: link.instance().clone(),
         origin: Arc::clone(&link) as _,
+        shared,
         policies,
         clock: Clock::system(),
         keep: Box::new(keep),
@@ -118,6 +122,12 @@ fn link(settings: &settings::Sidecar, config: &Path) -> Result<Arc<Link>, Failur
             }
         },
     )
+}
+
+/// How the shared tier is reached, if there is one.
+pub(super) fn reach(settings: Option<&Redis>) -> Result<Option<Arc<Reach>>, Failure> {
+    let opened = settings.map(shared::open).transpose();
+    opened.map(|reach| reach.map(Arc::new)).map_err(|error| Failure::Invalid(error.to_string()))
 }
 
 /// A ready file of an earlier run would say that this one is ready.

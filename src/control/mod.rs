@@ -17,11 +17,12 @@ pub mod issuer;
 pub mod oauth;
 pub mod page;
 mod problem;
+mod redirect_uri;
 pub mod resources;
 mod signing;
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -34,6 +35,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
 use crate::grants::acknowledge::CutBefore;
+use crate::grants::shared::{Publisher, Reach};
 use crate::grants::source::Source;
 use crate::model::time::Clock;
 use crate::net::watch::Peer;
@@ -122,6 +124,7 @@ pub struct Control {
     subjects: Subjects,
     passwords: Passwords,
     throttle: Throttle,
+    publisher: OnceLock<Arc<Publisher>>,
 }
 
 impl Control {
@@ -151,7 +154,27 @@ impl Control {
             subjects,
             passwords,
             throttle,
+            publisher: OnceLock::new(),
         }))
+    }
+
+    /// Publishes in the shared tier what the store holds, and lets sidecars count on it for `lease`: run the answer
+    /// as a task of its own. What sidecars ask for is left there too.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn publish(
+        self: &Arc<Self>,
+        reach: Arc<Reach>,
+        lease: Duration,
+    ) -> Result<Arc<Publisher>, StoreError> {
+        let publisher = Publisher::new(reach, Arc::clone(&self.store), self.record_keys(), lease).await?;
+        Ok(Arc::clone(self.publisher.get_or_init(|| publisher)))
+    }
+
+    /// Who leaves facts in the shared tier, if there is one.
+    pub(in crate::control) fn publisher(&self) -> Option<&Arc<Publisher>> {
+        self.publisher.get()
     }
 
     /// Everything that it answers, on one screen. Serve it with

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::browser::session::later;
 use super::issuer::NotAnIssuer;
 use super::{Control, Problem};
+use crate::grants::shared::publish::{RecordKeys, Signing};
 use crate::model::id::Seq;
 use crate::store::{KeyPurpose, SealedKey, Shared, StoreError, Subject};
 use crate::token::jwk::PublicJwk;
@@ -44,6 +45,7 @@ pub enum StartError {
 pub(super) struct Ring {
     pub(super) keys: Keyring,
     pub(super) verifiers: KeySet,
+    pub(super) records: Arc<KeySet>,
 }
 
 impl Ring {
@@ -61,13 +63,27 @@ impl Ring {
         }
         let keys = Keyring::new(entries)?;
         let verifiers = keys.key_set(&[], now);
-        Ok(Self { keys, verifiers })
+        let records = keys.published(now).filter(|key| key.purpose() == Purpose::Record);
+        let records = Arc::new(KeySet::new(records));
+        Ok(Self { keys, verifiers, records })
     }
 }
 
 impl Control {
     pub(super) fn ring(&self) -> Arc<Ring> {
         self.ring.load_full()
+    }
+
+    /// The keys for records in the shared tier, as they are whenever it is asked.
+    pub(super) fn record_keys(self: &Arc<Self>) -> Signing {
+        // Whoever publishes belongs to it: without this, neither would ever go.
+        let control = Arc::downgrade(self);
+        Arc::new(move || {
+            let control = control.upgrade()?;
+            let ring = control.ring();
+            let signer = ring.keys.signer(Purpose::Record, control.clock.now()).ok()?;
+            Some(RecordKeys { signer: Arc::clone(signer), known: Arc::clone(&ring.records) })
+        })
     }
 
     /// Makes a new key for every purpose. It is published at once and signs after the notice.

@@ -19,6 +19,9 @@ pub struct Ready {
     pub issuer: String,
     /// The sidecar's address.
     pub sidecar: String,
+    /// Every sidecar's address, the first one's too, when there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sidecars: Vec<String>,
     /// The demo upstream's address.
     pub upstream: String,
     /// The admin port's address.
@@ -143,6 +146,7 @@ pub(in crate::demo) mod tests {
         Ready {
             issuer: "http://127.0.0.1:8081".to_owned(),
             sidecar: "http://127.0.0.1:8080".to_owned(),
+            sidecars: Vec::new(),
             upstream: "http://127.0.0.1:8082".to_owned(),
             admin: "http://127.0.0.1:9901".to_owned(),
             accounts: vec![ReadyAccount {

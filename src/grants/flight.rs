@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tokio::sync::OnceCell;
+
+use super::sync::{Arc, Mutex};
 
 /// The reads under way.
 #[derive(Debug)]
@@ -37,6 +37,12 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
         let _landing = Landing { flights: self, flight };
         cell.get_or_try_init(read).await.cloned()
     }
+
+    /// How many reads are under way.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.under_way.lock().len()
+    }
 }
 
 /// Removes a flight once the last who takes part in it is done, also when that one is cancelled.
@@ -53,60 +59,5 @@ impl<K: Hash + Eq, V> Drop for Landing<'_, K, V> {
         {
             under_way.remove(&self.flight);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use tokio::sync::Semaphore;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn callers_at_the_same_time_share_one_read() {
-        let flights = Arc::new(Flights::<&str, usize>::default());
-        let (reads, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
-        let callers: Vec<_> = (0..8)
-            .map(|_| {
-                let (flights, reads, gate) = (Arc::clone(&flights), Arc::clone(&reads), Arc::clone(&gate));
-                tokio::spawn(async move {
-                    flights
-                        .join(&"k", 1, || async {
-                            let _open = gate.acquire().await;
-                            Ok::<_, ()>(reads.fetch_add(1, Ordering::SeqCst))
-                        })
-                        .await
-                })
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        gate.add_permits(100);
-        for caller in callers {
-            caller.await.unwrap().unwrap();
-        }
-        assert!(flights.under_way.lock().is_empty());
-        assert!(reads.load(Ordering::SeqCst) < 8);
-    }
-
-    #[tokio::test]
-    async fn a_caller_of_a_later_generation_does_not_join_an_older_read() {
-        let flights = Arc::new(Flights::<&str, &str>::default());
-        let gate = Arc::new(Semaphore::new(0));
-        let old = tokio::spawn({
-            let (flights, gate) = (Arc::clone(&flights), Arc::clone(&gate));
-            async move {
-                let read = || async {
-                    let _open = gate.acquire().await;
-                    Ok::<_, ()>("old")
-                };
-                flights.join(&"k", 1, read).await
-            }
-        });
-        tokio::task::yield_now().await;
-        assert_eq!(flights.join(&"k", 2, || async { Ok::<_, ()>("new") }).await, Ok("new"));
-        gate.add_permits(1);
-        assert_eq!(old.await.unwrap(), Ok("old"));
     }
 }

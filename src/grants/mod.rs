@@ -1,7 +1,7 @@
 //! PIP in motion: a grant on its way to a decision.
 //!
 //! Comes in: a [`Caller`]. Goes out: its [`Standing`], the compiled grant with the caller's session in it, or why
-//! there is none. Facts are looked for nearest first (`near`: moka in this process; then `origin`), and whatever is
+//! there is none. Facts are looked for nearest first (`near`: moka in this process; [`shared`]: Redis; then [`origin`]), and whatever is
 //! found is used only as long as the slot clock ([`slots`]) has not struck for it and the lease ([`lease`]) runs.
 //! Nothing here writes a grant.
 
@@ -12,6 +12,7 @@ pub mod follow;
 pub mod lease;
 mod near;
 pub mod origin;
+pub mod shared;
 pub mod slots;
 pub mod source;
 mod standing;
@@ -21,7 +22,7 @@ mod tests;
 use std::sync::{Arc, Weak};
 
 pub use near::Near;
-pub use standing::{Held, Named, Standing};
+pub use standing::{Held, Standing};
 
 use parking_lot::Mutex;
 
@@ -34,6 +35,18 @@ use lease::Lease;
 use origin::{Origin, OriginError};
 use slots::SlotClock;
 
+/// What the slot clock and the flights are built on. The tests compile both a second time on loom's primitives and a
+/// few slots, to go through every order in which threads can meet.
+mod sync {
+    pub(super) use std::hash::RandomState as Hashing;
+    pub(super) use std::sync::Arc;
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+
+    pub(super) use parking_lot::Mutex;
+
+    pub(super) const SLOTS: usize = 1 << 16;
+}
+
 /// The way to a grant.
 pub struct Grants {
     near: Near,
@@ -45,12 +58,14 @@ pub struct Grants {
 }
 
 /// Where a standing came from, for the record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
     /// It was held with the caller's token.
     Held,
     /// From this process's cache.
     Near,
+    /// From Redis.
+    Shared,
     /// From the control plane or the store.
     Origin,
 }
@@ -62,6 +77,7 @@ impl Tier {
         match self {
             Self::Held => "held",
             Self::Near => "near",
+            Self::Shared => "shared",
             Self::Origin => "origin",
         }
     }
@@ -95,13 +111,14 @@ impl Grants {
     #[must_use]
     pub fn new(
         origin: Arc<dyn Origin>,
+        shared: Option<Arc<shared::Tier>>,
         slots: Arc<SlotClock>,
         lease: Arc<Lease>,
         policies: Arc<Current>,
         clock: Clock,
         capacity: u64,
     ) -> Self {
-        let near = Near::new(origin, Arc::clone(&slots), capacity);
+        let near = Near::new(origin, shared, Arc::clone(&slots), capacity);
         Self { near, slots, lease, policies, clock, given: Mutex::default() }
     }
 
@@ -144,10 +161,15 @@ impl Grants {
     /// lease runs, the policies are the current ones, and the grant has not come to its own end.
     #[must_use]
     pub fn still(&self, standing: &Standing) -> bool {
-        self.lease.holds()
-            && !standing.has_ended()
+        self.lease.holds() && self.unchanged(standing)
+    }
+
+    /// The same but for the lease, for who asks about that at the same moment by [`Grants::ending`].
+    #[must_use]
+    pub fn unchanged(&self, standing: &Standing) -> bool {
+        !standing.has_ended()
             && self.slots.unchanged(standing.seal())
-            && self.policies.is(standing.policies())
+            && self.policies.generation() == standing.generation()
             && standing.ends_at().is_none_or(|end| self.clock.now() < end)
     }
 
@@ -193,7 +215,7 @@ impl Grants {
         let key = caller.grant();
         // The order matters: the clock is read before the policies and the facts are.
         let since = self.slots.now();
-        let policies = self.policies.policies();
+        let (generation, policies) = self.policies.load();
         let (grant, first) = self.near.grant(&key).await?;
         let (member, second) = self.near.member(&key, &caller.principal).await?;
         let (Some(grant), Some(member)) = (grant, member) else {
@@ -203,9 +225,9 @@ impl Grants {
         self.usable(installed, &member, caller)?;
         let compiled = grant.compiled(installed, &policies);
         let seal = self.slots.seal(&near::subjects(&key, &caller.principal), since);
-        let standing = Standing::new(installed, &compiled, &member, caller, seal);
-        let tier = if first == Tier::Origin || second == Tier::Origin { Tier::Origin } else { Tier::Near };
-        Ok((Arc::new(standing), tier))
+        let standing = Standing::new(installed, &compiled, &member, caller, (seal, generation));
+        // Of the two facts the one from further away.
+        Ok((Arc::new(standing), first.max(second)))
     }
 
     fn usable(&self, installed: &Installed, member: &Member, caller: &Caller) -> Result<(), NoStanding> {

@@ -1,4 +1,5 @@
-//! The near cache: moka in this process, guarded by the slot clock.
+//! The near cache: moka in this process, guarded by the slot clock. What it misses is looked for in the shared tier,
+//! if there is one, and then at the origin.
 //!
 //! moka keeps and evicts; whether an entry may be used is the slot clock's word alone. Entries also say "there is
 //! no such grant", so that calls without one do not reach the origin each time. Grants are compiled once for each
@@ -13,6 +14,7 @@ use tokio::sync::Semaphore;
 use super::Tier;
 use super::flight::Flights;
 use super::origin::{Origin, OriginError};
+use super::shared;
 use super::slots::{SUBJECTS, Seal, SlotClock};
 use crate::model::account::PrincipalKey;
 use crate::model::change::Subject;
@@ -24,11 +26,12 @@ use crate::policy::{CompiledGrant, Policies};
 /// The cache.
 pub struct Near {
     origin: Arc<dyn Origin>,
+    shared: Option<Arc<shared::Tier>>,
     slots: Arc<SlotClock>,
     grants: Cache<GrantKey, Arc<NearGrant>>,
     members: Cache<(GrantKey, PrincipalKey), Arc<NearMember>>,
-    grant_flights: Flights<GrantKey, Arc<NearGrant>>,
-    member_flights: Flights<(GrantKey, PrincipalKey), Arc<NearMember>>,
+    grant_flights: Flights<GrantKey, (Arc<NearGrant>, Tier)>,
+    member_flights: Flights<(GrantKey, PrincipalKey), (Arc<NearMember>, Tier)>,
     reads: Semaphore,
 }
 
@@ -45,9 +48,15 @@ struct NearMember {
 }
 
 impl Near {
-    pub(super) fn new(origin: Arc<dyn Origin>, slots: Arc<SlotClock>, capacity: u64) -> Self {
+    pub(super) fn new(
+        origin: Arc<dyn Origin>,
+        shared: Option<Arc<shared::Tier>>,
+        slots: Arc<SlotClock>,
+        capacity: u64,
+    ) -> Self {
         Self {
             origin,
+            shared,
             slots,
             grants: Cache::new(capacity),
             members: Cache::new(capacity),
@@ -57,23 +66,22 @@ impl Near {
         }
     }
 
-    /// The grant, from near or from the origin; none when there is no such grant.
+    /// The grant, from wherever it is found first; none when there is no such grant.
     pub(super) async fn grant(&self, key: &GrantKey) -> Result<(Option<Arc<NearGrant>>, Tier), OriginError> {
         if let Some(entry) = self.grants.get(key).filter(|entry| self.slots.unchanged(&entry.seal)) {
             return Ok((entry.installed.is_some().then_some(entry), Tier::Near));
         }
         let subjects = grant_subjects(key);
         let read = || async {
-            let _turn = self.reads.acquire().await;
-            let since = self.slots.now();
-            let installed = self.origin.installed(key).await?.map(Arc::new);
+            let (installed, since, tier) = self.read_grant(key, &subjects).await?;
             let seal = self.slots.seal(&subjects, since);
+            let installed = installed.map(Arc::new);
             let entry = Arc::new(NearGrant { installed, compiled: Mutex::default(), seal });
             self.grants.insert(key.clone(), Arc::clone(&entry));
-            Ok::<_, OriginError>(entry)
+            Ok::<_, OriginError>((entry, tier))
         };
-        let entry = self.grant_flights.join(key, self.slots.generation(&subjects), read).await?;
-        Ok((entry.installed.is_some().then_some(entry), Tier::Origin))
+        let (entry, tier) = self.grant_flights.join(key, self.slots.generation(&subjects), read).await?;
+        Ok((entry.installed.is_some().then_some(entry), tier))
     }
 
     /// What the principal is to the grant.
@@ -88,15 +96,50 @@ impl Near {
         }
         let subjects = subjects(key, principal);
         let read = || async {
-            let _turn = self.reads.acquire().await;
-            let since = self.slots.now();
-            let member = self.origin.member(key, principal).await?.map(Arc::new);
-            let entry = Arc::new(NearMember { member, seal: self.slots.seal(&subjects, since) });
+            let (member, since, tier) = self.read_member(key, principal, &subjects).await?;
+            let seal = self.slots.seal(&subjects, since);
+            let entry = Arc::new(NearMember { member: member.map(Arc::new), seal });
             self.members.insert(both.clone(), Arc::clone(&entry));
-            Ok::<_, OriginError>(entry)
+            Ok::<_, OriginError>((entry, tier))
         };
-        let entry = self.member_flights.join(&both, self.slots.generation(&subjects), read).await?;
-        Ok((entry.member.clone(), Tier::Origin))
+        let (entry, tier) = self.member_flights.join(&both, self.slots.generation(&subjects), read).await?;
+        Ok((entry.member.clone(), tier))
+    }
+
+    /// The grant, the slot clock's number from before it was read, and where.
+    async fn read_grant(
+        &self,
+        key: &GrantKey,
+        subjects: &[Subject; SUBJECTS],
+    ) -> Result<(Option<Installed>, u64, Tier), OriginError> {
+        if let Some(shared) = &self.shared {
+            let since = self.slots.now();
+            if let Some(installed) = shared.grant(key, subjects).await {
+                return Ok((Some(installed), since, Tier::Shared));
+            }
+        }
+        // Only now: nobody queues behind a shared tier that is slow.
+        let _turn = self.reads.acquire().await;
+        let since = self.slots.now();
+        Ok((self.origin.installed(key).await?, since, Tier::Origin))
+    }
+
+    /// What the principal is to the grant, likewise.
+    async fn read_member(
+        &self,
+        key: &GrantKey,
+        principal: &PrincipalKey,
+        subjects: &[Subject; SUBJECTS],
+    ) -> Result<(Option<Member>, u64, Tier), OriginError> {
+        if let Some(shared) = &self.shared {
+            let since = self.slots.now();
+            if let Some(member) = shared.member(key, principal, subjects).await {
+                return Ok((Some(member), since, Tier::Shared));
+            }
+        }
+        let _turn = self.reads.acquire().await;
+        let since = self.slots.now();
+        Ok((self.origin.member(key, principal).await?, since, Tier::Origin))
     }
 }
 

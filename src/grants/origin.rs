@@ -5,12 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::shared::Publisher;
+use super::shared::publish::Fact;
 use crate::model::account::PrincipalKey;
 use crate::model::grant::Installed;
-use crate::model::id::{GrantKey, SidecarId};
+use crate::model::id::{GrantKey, Seq, SidecarId};
 use crate::model::member::Member;
 use crate::model::time::Clock;
-use crate::store::{Shared, SidecarKey, StoreError};
+use crate::store::{KeyPurpose, Shared, SidecarKey, StoreError};
 
 /// The origin of facts.
 #[async_trait]
@@ -21,6 +23,10 @@ pub trait Origin: Send + Sync + 'static {
     async fn member(&self, key: &GrantKey, principal: &PrincipalKey) -> Result<Option<Member>, OriginError>;
     /// The issuer's public keys, as a JWK set (RFC 7517 §5) in JSON.
     async fn keys(&self) -> Result<String, OriginError>;
+    /// Control's public keys for records in the shared tier, as a JWK set in JSON. With none, no record counts.
+    async fn record_keys(&self) -> Result<String, OriginError> {
+        Ok(r#"{"keys":[]}"#.to_owned())
+    }
     /// Publishes this sidecar's own public key, or prolongs it.
     async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError>;
 }
@@ -53,30 +59,64 @@ impl From<StoreError> for OriginError {
 pub struct StoreOrigin {
     store: Shared,
     clock: Clock,
+    publisher: Option<Arc<Publisher>>,
 }
 
 impl StoreOrigin {
     /// Reads from `store`.
     #[must_use]
     pub fn new(store: Shared, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { store, clock })
+        Arc::new(Self { store, clock, publisher: None })
+    }
+
+    /// Reads from `store`, and leaves what it reads in the shared tier, so that the next one need not ask.
+    #[must_use]
+    pub fn publishing(store: Shared, clock: Clock, publisher: Option<Arc<Publisher>>) -> Arc<Self> {
+        Arc::new(Self { store, clock, publisher })
+    }
+
+    /// How far the log has come, to be asked before a fact is read; none when the fact is left nowhere.
+    async fn before(&self) -> Result<Option<(&Publisher, Seq)>, OriginError> {
+        match &self.publisher {
+            Some(publisher) => Ok(Some((publisher, self.store.newest().await?))),
+            None => Ok(None),
+        }
+    }
+
+    async fn published(&self, purpose: impl Fn(KeyPurpose) -> bool) -> Result<String, OriginError> {
+        let keys = self.store.signing_keys(self.clock.now()).await?;
+        let jwks: Vec<&str> =
+            keys.iter().filter(|key| purpose(key.purpose)).map(|key| key.public_jwk.as_str()).collect();
+        Ok(format!("{{\"keys\":[{}]}}", jwks.join(",")))
     }
 }
 
 #[async_trait]
 impl Origin for StoreOrigin {
     async fn installed(&self, key: &GrantKey) -> Result<Option<Installed>, OriginError> {
-        Ok(self.store.installed(key).await?)
+        let before = self.before().await?;
+        let installed = self.store.installed(key).await?;
+        if let (Some((publisher, as_of)), Some(installed)) = (before, &installed) {
+            publisher.fill(as_of, Fact::Grant(Box::new(installed.clone())));
+        }
+        Ok(installed)
     }
 
     async fn member(&self, key: &GrantKey, principal: &PrincipalKey) -> Result<Option<Member>, OriginError> {
-        Ok(self.store.member(key, principal, self.clock.now()).await?)
+        let before = self.before().await?;
+        let member = self.store.member(key, principal, self.clock.now()).await?;
+        if let (Some((publisher, as_of)), Some(member)) = (before, &member) {
+            publisher.fill(as_of, Fact::Member(key.clone(), Box::new(member.clone())));
+        }
+        Ok(member)
     }
 
     async fn keys(&self) -> Result<String, OriginError> {
-        let keys = self.store.signing_keys(self.clock.now()).await?;
-        let jwks: Vec<&str> = keys.iter().map(|key| key.public_jwk.as_str()).collect();
-        Ok(format!("{{\"keys\":[{}]}}", jwks.join(",")))
+        self.published(|purpose| purpose != KeyPurpose::Record).await
+    }
+
+    async fn record_keys(&self) -> Result<String, OriginError> {
+        self.published(|purpose| purpose == KeyPurpose::Record).await
     }
 
     async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError> {

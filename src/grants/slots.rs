@@ -5,9 +5,9 @@
 //! a later number than its seal. A cache alone cannot promise that: a read under way when the change comes would be
 //! put into it afterwards. Two subjects may share a slot; that costs a read too many, never a wrong answer.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::hash::BuildHasher;
 
+use super::sync::{AtomicU64, Hashing, Ordering, SLOTS};
 use crate::model::change::Subject;
 
 /// The clock. One for a sidecar.
@@ -16,7 +16,7 @@ pub struct SlotClock {
     counter: AtomicU64,
     flushed: AtomicU64,
     slots: Box<[AtomicU64]>,
-    hasher: RandomState,
+    hasher: Hashing,
 }
 
 /// What a fact rests on, and when it was read.
@@ -32,7 +32,7 @@ impl Default for SlotClock {
             counter: AtomicU64::new(0),
             flushed: AtomicU64::new(0),
             slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
-            hasher: RandomState::new(),
+            hasher: Hashing::default(),
         }
     }
 }
@@ -91,56 +91,3 @@ impl SlotClock {
 
 /// How many subjects a fact rests on: grant, application, principal, and the two together.
 pub const SUBJECTS: usize = 4;
-
-const SLOTS: usize = 1 << 16;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::id::GrantKey;
-
-    fn subjects(name: &str) -> [Subject; SUBJECTS] {
-        let key = GrantKey { account: "1".parse().unwrap(), application: name.parse().unwrap() };
-        let application = Subject::Application(key.application.clone());
-        [Subject::Grant(key.clone()), application, Subject::Grant(key.clone()), Subject::Grant(key)]
-    }
-
-    #[test]
-    fn a_fact_is_used_while_nothing_it_rests_on_has_changed() {
-        let clock = SlotClock::default();
-        let seal = clock.seal(&subjects("a"), clock.now());
-        clock.strike(&Subject::Keys);
-        assert!(clock.unchanged(&seal));
-    }
-
-    #[test]
-    fn a_fact_is_not_used_once_something_it_rests_on_has_changed() {
-        let clock = SlotClock::default();
-        for subject in subjects("a") {
-            let seal = clock.seal(&subjects("a"), clock.now());
-            clock.strike(&subject);
-            assert!(!clock.unchanged(&seal), "{subject:?}");
-        }
-    }
-
-    #[test]
-    fn a_fact_whose_read_began_before_the_change_is_not_used_though_it_arrives_after_it() {
-        let clock = SlotClock::default();
-        let before_the_read = clock.now();
-        for subject in subjects("a") {
-            clock.strike(&subject);
-        }
-        let seal = clock.seal(&subjects("a"), before_the_read);
-        assert!(!clock.unchanged(&seal));
-        let read_again = clock.seal(&subjects("a"), clock.now());
-        assert!(clock.unchanged(&read_again));
-    }
-
-    #[test]
-    fn striking_all_spares_nothing_read_before() {
-        let clock = SlotClock::default();
-        let seal = clock.seal(&subjects("a"), clock.now());
-        clock.strike_all();
-        assert!(!clock.unchanged(&seal));
-    }
-}

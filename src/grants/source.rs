@@ -15,8 +15,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::acknowledge::{Acknowledgements, Confirmation, CutBefore, Receipt};
 use super::changed::ChangedAt;
-use super::follow::BEATS_A_LEASE;
 use super::follow::news::{ChangeLog, FollowError, News, Place, Report, Snapshot};
+use super::follow::{BEATS_A_LEASE, PRESUMED_LEASES};
 use crate::model::change::Epoch;
 use crate::model::id::{Seq, SidecarId};
 use crate::model::time::{Clock, boot_milliseconds};
@@ -31,7 +31,17 @@ pub struct Source {
     clock: Clock,
     apart: bool,
     presumed: Mutex<HashMap<SidecarId, u64>>,
+    heard: Mutex<HashMap<SidecarId, Heard>>,
     changed: tokio::sync::Mutex<(Seq, Arc<ChangedAt>)>,
+}
+
+/// What a sidecar has last said here.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// Its words.
+    pub report: Report,
+    /// When, in [`boot_milliseconds`].
+    pub at: u64,
 }
 
 impl Source {
@@ -56,6 +66,7 @@ impl Source {
             clock,
             apart,
             presumed: Mutex::default(),
+            heard: Mutex::default(),
             changed: tokio::sync::Mutex::new(changed),
         }))
     }
@@ -64,6 +75,19 @@ impl Source {
     #[must_use]
     pub fn epoch(&self) -> &Epoch {
         &self.epoch
+    }
+
+    /// What each sidecar that asks here has said last, until it leaves or has been silent for long.
+    #[must_use]
+    pub fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().values().cloned().collect()
+    }
+
+    fn note(&self, report: &Report) {
+        let at = boot_milliseconds();
+        let mut heard = self.heard.lock();
+        heard.retain(|_, one| at.saturating_sub(one.at) < SILENT_MS);
+        heard.insert(report.sidecar.clone(), Heard { report: report.clone(), at });
     }
 
     /// For how long an answer lets a sidecar count on what it knows.
@@ -156,12 +180,13 @@ impl Source {
         let (now, lease) = (boot_milliseconds(), milliseconds(self.lease));
         let presumed = self.presumed.lock().get(&report.sidecar).copied().unwrap_or(0);
         let first = report.place.is_none();
-        if self.apart && (first || presumed < now.saturating_add(lease.saturating_mul(2))) {
+        if self.apart && (first || presumed < now.saturating_add(lease.saturating_mul(PRESUMED_LEASES))) {
             let lasts = SignedDuration::try_from(self.lease.saturating_mul(3)).unwrap_or(SignedDuration::MAX);
             self.store.presume(&report.sidecar, lasts, &self.status(report)).await?;
             self.presumed.lock().insert(report.sidecar.clone(), now.saturating_add(lease.saturating_mul(3)));
         }
-        self.acknowledgements.expect(&report.sidecar, boot_milliseconds().saturating_add(lease));
+        let presumed = lease.saturating_mul(PRESUMED_LEASES);
+        self.acknowledgements.expect(&report.sidecar, boot_milliseconds().saturating_add(presumed));
         Ok(())
     }
 
@@ -190,6 +215,7 @@ impl Source {
 #[async_trait]
 impl ChangeLog for Source {
     async fn follow(&self, report: &Report) -> Result<News, FollowError> {
+        self.note(report);
         self.confirm(report).await;
         let applied =
             report.place.as_ref().filter(|place| place.epoch == self.epoch).map(|place| place.applied);
@@ -212,6 +238,7 @@ impl ChangeLog for Source {
 
     async fn leave(&self, sidecar: &SidecarId) {
         self.presumed.lock().remove(sidecar);
+        self.heard.lock().remove(sidecar);
         if self.apart
             && let Err(error) = self.store.left(sidecar).await
         {
@@ -232,4 +259,6 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// So long a sidecar that says nothing more is still shown, in milliseconds.
+const SILENT_MS: u64 = 600_000;
 const MOST_CHANGES: u32 = 1000;

@@ -11,27 +11,19 @@ use super::slots::Seal;
 use crate::model::caller::Caller;
 use crate::model::grant::Installed;
 use crate::model::member::Member;
-use crate::policy::{CompiledGrant, PolicyVersion, Session};
+use crate::observe::line::Piece;
+use crate::policy::{CompiledGrant, Session};
 
 /// A caller's standing, as of one moment; [`super::Grants::still`] says whether it may be counted on.
 pub struct Standing {
     installed: Arc<Installed>,
     login: Arc<str>,
     session: Arc<Session>,
-    compiled: Arc<CompiledGrant>,
     seal: Seal,
+    /// Of the policies that it was compiled under.
+    generation: u64,
     ended: AtomicBool,
-    named: Named,
-}
-
-/// A standing's parts as records name them: written out once, since each call's record carries them.
-pub struct Named {
-    /// The grant, `account/application`.
-    pub grant: Arc<str>,
-    /// The principal, `kind/id`.
-    pub principal: Arc<str>,
-    /// The scopes that count: those of the token that the grant holds.
-    pub scopes: Arc<str>,
+    recorded: Piece,
 }
 
 impl Standing {
@@ -40,22 +32,22 @@ impl Standing {
         compiled: &Arc<CompiledGrant>,
         member: &Member,
         caller: &Caller,
-        seal: Seal,
+        (seal, generation): (Seal, u64),
     ) -> Self {
         let session = Arc::new(compiled.session(member, &caller.scopes));
-        let named = Named {
-            grant: Arc::from(installed.grant.key.to_string()),
-            principal: Arc::from(format!("{}/{}", caller.principal.kind, caller.principal.id)),
-            scopes: Arc::from(session.scopes().to_string()),
-        };
+        let recorded = Piece::of(|line| {
+            line.text(r#""grant":"#, &installed.grant.key.to_string());
+            line.number(r#""grant.revision":"#, installed.grant.revision.0);
+            line.text(r#""scopes":"#, &session.scopes().to_string());
+        });
         Self {
             installed: Arc::clone(installed),
             login: Arc::from(member.principal.login.as_str()),
             session,
-            compiled: Arc::clone(compiled),
             seal,
+            generation,
             ended: AtomicBool::new(false),
-            named,
+            recorded,
         }
     }
 
@@ -65,10 +57,11 @@ impl Standing {
         &self.installed
     }
 
-    /// Its parts as records name them.
+    /// What the records of all its calls say of it: the grant, its revision, and the scopes that count, those of the
+    /// token that the grant holds.
     #[must_use]
-    pub fn named(&self) -> &Named {
-        &self.named
+    pub fn recorded(&self) -> &Piece {
+        &self.recorded
     }
 
     /// The principal's login, for the assumed identity.
@@ -83,12 +76,6 @@ impl Standing {
         &self.session
     }
 
-    /// The policy set that it was compiled under.
-    #[must_use]
-    pub fn policies(&self) -> &PolicyVersion {
-        self.compiled.version()
-    }
-
     /// Whether it no longer holds, so that what rests on it must end. It never holds again.
     #[must_use]
     pub fn has_ended(&self) -> bool {
@@ -97,6 +84,10 @@ impl Standing {
 
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Release);
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     pub(super) fn seal(&self) -> &Seal {

@@ -9,8 +9,8 @@ use serde_json::{Value, from_value, json};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::follow::news::ChangeLog;
-use super::follow::{Follower, Refresh};
+use super::follow::news::{ChangeLog, FollowError, News, Report, Snapshot};
+use super::follow::{Follower, Refresh, Told};
 use super::lease::Lease;
 use super::origin::{Origin, OriginError, OwnKey};
 use super::slots::SlotClock;
@@ -18,8 +18,9 @@ use super::source::Source;
 use super::{Grants, Held, NoStanding, Tier};
 use crate::model::account::PrincipalKey;
 use crate::model::caller::Caller;
+use crate::model::change::Epoch;
 use crate::model::grant::Installed;
-use crate::model::id::{GrantKey, Seq};
+use crate::model::id::{GrantKey, Seq, SidecarId};
 use crate::model::member::Member;
 use crate::model::time::{Clock, boot_milliseconds};
 use crate::policy::Policies;
@@ -76,7 +77,7 @@ fn caller() -> Arc<Caller> {
 
 fn grants(lease: &Arc<Lease>) -> Grants {
     let policies = Current::fixed(Policies::embedded().unwrap());
-    Grants::new(Arc::new(Always), Arc::default(), Arc::clone(lease), policies, Clock::system(), 10)
+    Grants::new(Arc::new(Always), None, Arc::default(), Arc::clone(lease), policies, Clock::system(), 10)
 }
 
 #[tokio::test]
@@ -144,4 +145,166 @@ async fn a_lease_is_not_used_before_all_that_is_new_is_applied_and_cut_though_it
     let waited_for = tokio::time::timeout(Duration::ZERO, receipt).await;
     assert!(waited_for.is_err(), "{waited_for:?}");
     following.abort();
+}
+
+/// A control plane that answers once, and then nothing more.
+struct Once(std::sync::atomic::AtomicBool);
+
+#[async_trait]
+impl ChangeLog for Once {
+    async fn follow(&self, _: &Report) -> Result<News, FollowError> {
+        if self.0.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            pending::<()>().await;
+        }
+        Ok(News { epoch: Epoch("one".to_owned()), newest: Seq(0), changes: Vec::new(), lease_ms: 200 })
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, FollowError> {
+        Err(FollowError::Unreachable("it answers nothing more".to_owned()))
+    }
+
+    async fn leave(&self, _: &SidecarId) {}
+}
+
+#[tokio::test]
+async fn another_path_makes_no_lease_last_longer_than_the_control_plane_presumes_it_to() {
+    let lease = Arc::new(Lease::new(Duration::from_millis(200)));
+    let nothing: Refresh = Arc::new(|| Box::pin(async { Ok(()) }));
+    let (tell, told) = mpsc::channel(1);
+    let follower = Follower {
+        sidecar: "one".parse().unwrap(),
+        log: Arc::new(Once(false.into())),
+        told,
+        slots: Arc::default(),
+        changed: None,
+        lease: Arc::clone(&lease),
+        refresh_keys: Arc::clone(&nothing),
+        refresh_policies: nothing,
+        cut: Arc::new(|| Box::pin(std::future::ready(0))),
+        policies: Arc::new(String::new),
+        state: watch::Sender::default(),
+    };
+    let mut state = follower.state.subscribe();
+    let following = tokio::spawn(follower.run(CancellationToken::new()));
+    let presumed_until = state.wait_for(|state| state.presumed_until > 0).await.unwrap().presumed_until;
+    let (mut told, mut kept_beyond_its_own) = (0, false);
+    let over = async {
+        // As fast as they are taken: by the other path all is well.
+        while boot_milliseconds() < presumed_until || lease.holds() {
+            let news =
+                News { epoch: Epoch("one".to_owned()), newest: Seq(0), changes: Vec::new(), lease_ms: 200 };
+            tell.send(Told { news, as_of: boot_milliseconds(), path: "redis" }).await.unwrap();
+            told += 1;
+            kept_beyond_its_own |= lease.holds() && boot_milliseconds() > presumed_until - 190;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), over).await.unwrap();
+    assert!(kept_beyond_its_own, "until then the other path does renew it; told {told} times");
+    following.abort();
+}
+
+mod slot_clock {
+    use crate::grants::slots::{SUBJECTS, SlotClock};
+    use crate::model::change::Subject;
+    use crate::model::id::GrantKey;
+
+    fn subjects(name: &str) -> [Subject; SUBJECTS] {
+        let key = GrantKey { account: "1".parse().unwrap(), application: name.parse().unwrap() };
+        let application = Subject::Application(key.application.clone());
+        [Subject::Grant(key.clone()), application, Subject::Grant(key.clone()), Subject::Grant(key)]
+    }
+
+    #[test]
+    fn a_fact_is_used_while_nothing_it_rests_on_has_changed() {
+        let clock = SlotClock::default();
+        let seal = clock.seal(&subjects("a"), clock.now());
+        clock.strike(&Subject::Keys);
+        assert!(clock.unchanged(&seal));
+    }
+
+    #[test]
+    fn a_fact_is_not_used_once_something_it_rests_on_has_changed() {
+        let clock = SlotClock::default();
+        for subject in subjects("a") {
+            let seal = clock.seal(&subjects("a"), clock.now());
+            clock.strike(&subject);
+            assert!(!clock.unchanged(&seal), "{subject:?}");
+        }
+    }
+
+    #[test]
+    fn a_fact_whose_read_began_before_the_change_is_not_used_though_it_arrives_after_it() {
+        let clock = SlotClock::default();
+        let before_the_read = clock.now();
+        for subject in subjects("a") {
+            clock.strike(&subject);
+        }
+        let seal = clock.seal(&subjects("a"), before_the_read);
+        assert!(!clock.unchanged(&seal));
+        let read_again = clock.seal(&subjects("a"), clock.now());
+        assert!(clock.unchanged(&read_again));
+    }
+
+    #[test]
+    fn striking_all_spares_nothing_read_before() {
+        let clock = SlotClock::default();
+        let seal = clock.seal(&subjects("a"), clock.now());
+        clock.strike_all();
+        assert!(!clock.unchanged(&seal));
+    }
+}
+
+mod single_flight {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Semaphore;
+
+    use crate::grants::flight::Flights;
+
+    #[tokio::test]
+    async fn callers_at_the_same_time_share_one_read() {
+        let flights = Arc::new(Flights::<&str, usize>::default());
+        let (reads, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+        let callers: Vec<_> = (0..8)
+            .map(|_| {
+                let (flights, reads, gate) = (Arc::clone(&flights), Arc::clone(&reads), Arc::clone(&gate));
+                tokio::spawn(async move {
+                    flights
+                        .join(&"k", 1, || async {
+                            let _open = gate.acquire().await;
+                            Ok::<_, ()>(reads.fetch_add(1, Ordering::SeqCst))
+                        })
+                        .await
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        gate.add_permits(100);
+        for caller in callers {
+            caller.await.unwrap().unwrap();
+        }
+        assert!(flights.len() == 0);
+        assert!(reads.load(Ordering::SeqCst) < 8);
+    }
+
+    #[tokio::test]
+    async fn a_caller_of_a_later_generation_does_not_join_an_older_read() {
+        let flights = Arc::new(Flights::<&str, &str>::default());
+        let gate = Arc::new(Semaphore::new(0));
+        let old = tokio::spawn({
+            let (flights, gate) = (Arc::clone(&flights), Arc::clone(&gate));
+            async move {
+                let read = || async {
+                    let _open = gate.acquire().await;
+                    Ok::<_, ()>("old")
+                };
+                flights.join(&"k", 1, read).await
+            }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(flights.join(&"k", 2, || async { Ok::<_, ()>("new") }).await, Ok("new"));
+        gate.add_permits(1);
+        assert_eq!(old.await.unwrap(), Ok("old"));
+    }
 }

@@ -66,6 +66,12 @@ impl Call {
     /// The resource's full cloud name.
     #[must_use]
     pub fn resource_name(&self) -> String {
-        format!("acs:{}:*:{}:{}", self.action.service(), self.resource.account, self.resource.name)
+        self.resource_parts().concat()
+    }
+
+    /// The same, in parts that are to be joined.
+    #[must_use]
+    pub fn resource_parts(&self) -> [&str; 6] {
+        ["acs:", self.action.service(), ":*:", self.resource.account.as_str(), ":", &self.resource.name]
     }
 }

@@ -115,7 +115,8 @@ impl Outcome {
     }
 }
 
-/// Microseconds that each phase took; a phase that was not reached counts 0.
+/// Microseconds that each phase took; a phase that was not reached counts 0. One that was answered from memory
+/// takes no time of its own: it counts with the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Took {
     /// Canonicaliser and adapter.

@@ -95,11 +95,17 @@ pub fn clean_request(
     Ok(())
 }
 
-/// Removes what carried the application's credential, once the caller is known. The credential never reaches
-/// an upstream.
-pub fn strip_credentials(headers: &mut HeaderMap, canonical: &Canonical) {
+/// Puts `authorization` in the place of what carried the application's credential, or nothing. The credential never
+/// reaches an upstream.
+pub fn replace_credentials(
+    headers: &mut HeaderMap,
+    canonical: &Canonical,
+    authorization: Option<HeaderValue>,
+) {
     let census = canonical.census();
-    if census.authorization {
+    if let Some(authorization) = authorization {
+        headers.insert(AUTHORIZATION, authorization);
+    } else if census.authorization {
         headers.remove(AUTHORIZATION);
     }
     if census.token {
@@ -298,11 +304,11 @@ mod tests {
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }
-        let (mut parts, ()) = builder.body(()).unwrap().into_parts();
+        let mut request = builder.body(Inbound::empty()).unwrap();
         let rules = Rules { websocket: true, ..Rules::default() };
-        let canonical = read(&parts, &Inbound::empty())?.admit(rules)?;
-        clean_request(&mut parts.headers, &canonical, version)?;
-        Ok(pairs(&parts.headers))
+        let canonical = read(&request)?.admit(rules)?;
+        clean_request(request.headers_mut(), &canonical, version)?;
+        Ok(pairs(request.headers()))
     }
 
     fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
@@ -391,13 +397,19 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_stripped_and_nothing_else() {
+    fn credentials_are_replaced_and_nothing_else() {
         for name in ["authorization", "x-acs-bearer-token", "x-acs-security-token"] {
-            let request = Request::get("/").header("host", "a").header(name, "1").header("x-acs-action", "1");
-            let (mut parts, ()) = request.body(()).unwrap().into_parts();
-            let canonical = read(&parts, &Inbound::empty()).unwrap().admit(Rules::default()).unwrap();
-            strip_credentials(&mut parts.headers, &canonical);
-            assert_eq!(pairs(&parts.headers), owned(&[("x-acs-action", "1")]));
+            for (assumed, expected) in [
+                (None, owned(&[("x-acs-action", "1")])),
+                (Some("2"), owned(&[("authorization", "2"), ("x-acs-action", "1")])),
+            ] {
+                let request = Request::get("/").header("host", "a").header(name, "1").header(name, "3");
+                let mut request = request.header("x-acs-action", "1").body(Inbound::empty()).unwrap();
+                let canonical = read(&request).unwrap().admit(Rules::default()).unwrap();
+                let assumed = assumed.map(HeaderValue::from_static);
+                replace_credentials(request.headers_mut(), &canonical, assumed);
+                assert_eq!(pairs(request.headers()), expected);
+            }
         }
     }
 

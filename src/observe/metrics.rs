@@ -12,7 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::model::decision::Decision;
+use super::shared::SharedCounts;
+use crate::model::decision::Outcome;
 
 /// A sidecar's metrics. Calls are counted by the writer of decision records, off the path of the call.
 pub struct Metrics {
@@ -25,17 +26,33 @@ pub struct Metrics {
     streams_cut: Gauge<u64, AtomicU64>,
     ready: Gauge<u64, AtomicU64>,
     policy_problem: Gauge<u64, AtomicU64>,
+    shared: SharedCounts,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
     outcome: &'static str,
-    code: String,
+    code: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TierLabel {
-    tier: String,
+    tier: &'static str,
+}
+
+/// What is counted of one call.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The stable code of a refusal, or `ok`.
+    pub code: &'static str,
+    /// Where its grant came from, if it came to that.
+    pub cache: Option<&'static str>,
+    /// Microseconds until the upstream request.
+    pub own: u32,
+    /// Microseconds until the answer's head.
+    pub took: u32,
 }
 
 impl Metrics {
@@ -52,6 +69,7 @@ impl Metrics {
             streams_cut: Gauge::default(),
             ready: Gauge::default(),
             policy_problem: Gauge::default(),
+            shared: SharedCounts::default(),
         };
         metrics.register();
         Arc::new(metrics)
@@ -68,6 +86,7 @@ impl Metrics {
             streams_cut,
             ready,
             policy_problem,
+            shared,
         } = self;
         registry.register("calls", "Calls by how they ended", calls.clone());
         registry.register(
@@ -93,27 +112,31 @@ impl Metrics {
             "1 when the policy files on disk are refused",
             policy_problem.clone(),
         );
+        shared.register(registry);
     }
 
     /// Counts calls. Neighbours that ended alike are looked up together.
-    pub fn count(&self, decisions: &[Decision]) {
-        let alike = |one: &Decision, next: &Decision| one.outcome == next.outcome && one.code == next.code;
-        for alike in decisions.chunk_by(alike) {
+    pub fn count(&self, calls: &[Counted]) {
+        for alike in calls.chunk_by(|one, next| one.outcome == next.outcome && one.code == next.code) {
             let Some(first) = alike.first() else { continue };
-            let labels =
-                CallLabels { outcome: first.outcome.as_str(), code: first.code.clone().into_owned() };
+            let labels = CallLabels { outcome: first.outcome.as_str(), code: first.code };
             self.calls.get_or_create(&labels).inc_by(count(alike));
         }
-        for alike in decisions.chunk_by(|one, next| one.cache == next.cache) {
-            if let Some(tier) = alike.first().and_then(|first| first.cache.as_deref()) {
-                self.grants.get_or_create(&TierLabel { tier: tier.to_owned() }).inc_by(count(alike));
+        for alike in calls.chunk_by(|one, next| one.cache == next.cache) {
+            if let Some(tier) = alike.first().and_then(|first| first.cache) {
+                self.grants.get_or_create(&TierLabel { tier }).inc_by(count(alike));
             }
         }
-        for Decision { took, .. } in decisions {
-            self.duration.observe(seconds(took.total));
-            let own = [took.read, took.identify, took.find, took.decide, took.assume].iter().sum();
-            self.before_upstream.observe(seconds(own));
+        for call in calls {
+            self.duration.observe(seconds(call.took));
+            self.before_upstream.observe(seconds(call.own));
         }
+    }
+
+    /// What is counted of the shared tier, to be counted into.
+    #[must_use]
+    pub fn shared(&self) -> &SharedCounts {
+        &self.shared
     }
 
     /// Counts a call that was refused since no record could be kept of it.
@@ -140,7 +163,7 @@ impl Metrics {
     }
 }
 
-fn count(alike: &[Decision]) -> u64 {
+fn count(alike: &[Counted]) -> u64 {
     u64::try_from(alike.len()).unwrap_or(u64::MAX)
 }
 

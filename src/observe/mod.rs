@@ -1,5 +1,7 @@
 //! What an operator sees: logs, metrics, decision records.
 
+pub mod line;
 pub mod log;
 pub mod metrics;
 pub mod records;
+pub mod shared;

@@ -1,9 +1,9 @@
 //! The way of decision records from a call to where they are kept.
 //!
 //! A call claims a place before anything is decided ([`Records::claim`]); without a place it is refused, so that
-//! nothing passes unrecorded. What it leaves at its end is turned into a [`Decision`], counted and written by one
-//! thread of its own, a few milliseconds later and in batches: a process that dies in between loses the records of
-//! those milliseconds, never a record of a refused place. When writing fails, places are no longer given.
+//! nothing passes unrecorded. The [`Line`] that it leaves at its end is counted and written by one thread of its own,
+//! a few milliseconds later and in batches: a process that dies in between loses the records of those milliseconds,
+//! never a record of a refused place. When writing fails, places are no longer given.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::metrics::Metrics;
-use crate::model::decision::Decision;
+use super::line::{Line, Lines};
+use super::metrics::{Counted, Metrics};
 
 /// Where written records go, besides the metrics.
 pub trait Keep: Send + 'static {
@@ -21,22 +21,15 @@ pub trait Keep: Send + 'static {
     ///
     /// # Errors
     /// One sentence that says what could not be written and where.
-    fn keep(&mut self, batch: &[Decision]) -> Result<(), String>;
-}
-
-/// What a call leaves behind at its end: cheap to make on the call's path, turned into the record off it.
-pub trait Entry: Send + 'static {
-    /// The record.
-    fn into_decision(self) -> Decision;
+    fn keep(&mut self, batch: Lines<'_>) -> Result<(), String>;
 }
 
 /// The way in, shared by all workers.
-pub struct Records<E> {
-    shared: Arc<Waiting<E>>,
-}
+#[derive(Clone)]
+pub struct Records(Arc<Waiting>);
 
-struct Waiting<E> {
-    entries: Mutex<Vec<E>>,
+struct Waiting {
+    batch: Mutex<Batch>,
     arrived: Condvar,
     outstanding: AtomicUsize,
     failing: AtomicBool,
@@ -44,107 +37,104 @@ struct Waiting<E> {
     most: usize,
 }
 
-impl<E> Clone for Records<E> {
-    fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
-    }
+/// Records as they wait: their lines one after the other, where each ends, and what is counted of it.
+#[derive(Default)]
+struct Batch {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+    counted: Vec<Counted>,
 }
 
 /// A place for one record. Leaving it is the only way to give it back.
-pub struct Place<E: Entry> {
-    records: Option<Records<E>>,
-}
+pub struct Place<'a>(Option<&'a Waiting>);
 
 /// No record can be kept now, so no call may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no decision record can be kept at the moment")]
 pub struct NoPlace;
 
-impl<E: Entry> Records<E> {
+impl Records {
     /// Starts the writer. At most `most` records wait at any time.
     ///
     /// # Errors
     /// The operating system's, when it gives no thread.
     pub fn start(most: usize, metrics: Arc<Metrics>, keep: Box<dyn Keep>) -> std::io::Result<(Self, Writer)> {
-        let shared = Arc::new(Waiting {
-            entries: Mutex::new(Vec::with_capacity(BATCH)),
+        let waiting = Arc::new(Waiting {
+            batch: Mutex::default(),
             arrived: Condvar::new(),
             outstanding: AtomicUsize::new(0),
             failing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             most,
         });
-        let records = Self { shared: Arc::clone(&shared) };
+        let records = Self(Arc::clone(&waiting));
+        let close = Arc::clone(&waiting);
         let thread = std::thread::Builder::new()
             .name("consentry-records".to_owned())
-            .spawn(move || write_until_closed(&shared, &metrics, keep))?;
-        let close = {
-            let records = records.clone();
-            Box::new(move || records.close())
-        };
-        Ok((records, Writer { close, thread: Some(thread) }))
+            .spawn(move || write_until_closed(&waiting, &metrics, keep))?;
+        Ok((records, Writer { waiting: close, thread: Some(thread) }))
     }
 
     /// Claims a place for one call's record.
     ///
     /// # Errors
     /// [`NoPlace`] when too many wait, or writing fails: refuse the call.
-    pub fn claim(&self) -> Result<Place<E>, NoPlace> {
-        if self.shared.failing.load(Ordering::Relaxed) {
+    pub fn claim(&self) -> Result<Place<'_>, NoPlace> {
+        let waiting = &*self.0;
+        if waiting.failing.load(Ordering::Relaxed) {
             return Err(NoPlace);
         }
-        if self.shared.outstanding.fetch_add(1, Ordering::Relaxed) >= self.shared.most {
-            self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
+        if waiting.outstanding.fetch_add(1, Ordering::Relaxed) >= waiting.most {
+            waiting.outstanding.fetch_sub(1, Ordering::Relaxed);
             return Err(NoPlace);
         }
-        Ok(Place { records: Some(self.clone()) })
+        Ok(Place(Some(waiting)))
     }
 
     /// Whether records are being written.
     #[must_use]
     pub fn healthy(&self) -> bool {
-        !self.shared.failing.load(Ordering::Relaxed)
-    }
-
-    fn close(&self) {
-        self.shared.closed.store(true, Ordering::SeqCst);
-        self.shared.arrived.notify_one();
+        !self.0.failing.load(Ordering::Relaxed)
     }
 }
 
-impl<E: Entry> Place<E> {
+impl Place<'_> {
     /// Leaves the record.
-    pub fn leave(mut self, entry: E) {
-        if let Some(records) = self.records.take() {
-            let mut entries = records.shared.entries.lock();
-            entries.push(entry);
-            let first = entries.len() == 1;
-            drop(entries);
-            // Only the first of a batch wakes the writer, which then lets more arrive.
-            if first {
-                records.shared.arrived.notify_one();
-            }
+    pub fn leave(mut self, line: &mut Line, counted: Counted) {
+        let Some(waiting) = self.0.take() else { return };
+        let line = line.end();
+        let mut batch = waiting.batch.lock();
+        batch.text.extend_from_slice(line);
+        let end = batch.text.len();
+        batch.ends.push(end);
+        batch.counted.push(counted);
+        let first = batch.ends.len() == 1;
+        drop(batch);
+        // Only the first of a batch wakes the writer, which then lets more arrive.
+        if first {
+            waiting.arrived.notify_one();
         }
     }
 }
 
-impl<E: Entry> Drop for Place<E> {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if let Some(records) = self.records.take() {
-            records.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
+        if let Some(waiting) = self.0.take() {
+            waiting.outstanding.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
 /// The writer's thread. Dropping it writes what waits and ends it.
 pub struct Writer {
-    close: Box<dyn Fn() + Send>,
+    waiting: Arc<Waiting>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        (self.close)();
+        self.waiting.closed.store(true, Ordering::SeqCst);
+        self.waiting.arrived.notify_one();
         if let Some(thread) = self.thread.take() {
             // A writer that panicked has said so itself.
             let _ = thread.join();
@@ -152,39 +142,54 @@ impl Drop for Writer {
     }
 }
 
-fn write_until_closed<E: Entry>(waiting: &Waiting<E>, metrics: &Metrics, mut keep: Box<dyn Keep>) {
-    let mut taken: Vec<E> = Vec::with_capacity(BATCH);
+fn write_until_closed(waiting: &Waiting, metrics: &Metrics, mut keep: Box<dyn Keep>) {
+    let mut taken = Batch::default();
     loop {
         let closed = gather(waiting, &mut taken);
-        let count = taken.len();
-        let batch: Vec<Decision> = taken.drain(..).map(Entry::into_decision).collect();
-        metrics.count(&batch);
-        for part in batch.chunks(BATCH) {
-            keep_at_last(waiting, keep.as_mut(), part);
+        metrics.count(&taken.counted);
+        let mut begin = 0;
+        for part in taken.ends.chunks(BATCH) {
+            let end = part.last().copied().unwrap_or(begin);
+            let lines = Lines::new(taken.text.get(begin..end).unwrap_or_default());
+            keep_at_last(waiting, keep.as_mut(), lines);
+            begin = end;
         }
-        waiting.outstanding.fetch_sub(count, Ordering::Relaxed);
-        if closed && waiting.entries.lock().is_empty() {
+        waiting.outstanding.fetch_sub(taken.ends.len(), Ordering::Relaxed);
+        taken.clear();
+        if closed && waiting.batch.lock().ends.is_empty() {
             break;
         }
     }
 }
 
-/// Waits for entries, lets more come for a moment, takes them all. Answers whether the way in is closed.
-fn gather<E>(waiting: &Waiting<E>, taken: &mut Vec<E>) -> bool {
-    let mut entries = waiting.entries.lock();
-    while entries.is_empty() && !waiting.closed.load(Ordering::SeqCst) {
-        waiting.arrived.wait_for(&mut entries, IDLE);
+impl Batch {
+    /// Forgets what was kept, and gives back what only a rare rush has needed.
+    fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+        self.counted.clear();
+        self.text.shrink_to(ROOM);
+        self.ends.shrink_to(BATCH);
+        self.counted.shrink_to(BATCH);
     }
-    if entries.len() < BATCH && !waiting.closed.load(Ordering::SeqCst) {
-        // Nobody notifies while entries are there already, but a close.
-        waiting.arrived.wait_for(&mut entries, GATHER);
+}
+
+/// Waits for records, lets more come for a moment, takes them all. Answers whether the way in is closed.
+fn gather(waiting: &Waiting, taken: &mut Batch) -> bool {
+    let mut batch = waiting.batch.lock();
+    while batch.ends.is_empty() && !waiting.closed.load(Ordering::SeqCst) {
+        waiting.arrived.wait_for(&mut batch, IDLE);
     }
-    std::mem::swap(&mut *entries, taken);
+    if batch.ends.len() < BATCH && !waiting.closed.load(Ordering::SeqCst) {
+        // Nobody notifies while records are there already, but a close.
+        waiting.arrived.wait_for(&mut batch, GATHER);
+    }
+    std::mem::swap(&mut *batch, taken);
     waiting.closed.load(Ordering::SeqCst)
 }
 
 /// Writes a part, again and again while it fails; meanwhile no place is given.
-fn keep_at_last<E>(waiting: &Waiting<E>, keep: &mut dyn Keep, part: &[Decision]) {
+fn keep_at_last(waiting: &Waiting, keep: &mut dyn Keep, part: Lines<'_>) {
     let mut said = false;
     while let Err(error) = keep.keep(part) {
         waiting.failing.store(true, Ordering::Relaxed);
@@ -194,8 +199,8 @@ fn keep_at_last<E>(waiting: &Waiting<E>, keep: &mut dyn Keep, part: &[Decision])
         if waiting.closed.load(Ordering::SeqCst) {
             return;
         }
-        let mut entries = waiting.entries.lock();
-        waiting.arrived.wait_for(&mut entries, RETRY);
+        let mut batch = waiting.batch.lock();
+        waiting.arrived.wait_for(&mut batch, RETRY);
     }
     if waiting.failing.swap(false, Ordering::Relaxed) {
         tracing::info!("decision records are kept again");
@@ -206,30 +211,25 @@ fn keep_at_last<E>(waiting: &Waiting<E>, keep: &mut dyn Keep, part: &[Decision])
 pub struct JsonLines<W> {
     out: W,
     name: String,
-    buffer: Vec<u8>,
 }
 
 impl<W: Write> JsonLines<W> {
     /// Writes to `out`, which messages call `name`.
     pub fn new(out: W, name: String) -> Self {
-        Self { out, name, buffer: Vec::new() }
+        Self { out, name }
     }
 }
 
 impl<W: Write + Send + 'static> Keep for JsonLines<W> {
-    fn keep(&mut self, batch: &[Decision]) -> Result<(), String> {
-        self.buffer.clear();
-        for decision in batch {
-            serde_json::to_writer(&mut self.buffer, decision)
-                .map_err(|error| format!("a decision record could not be written as JSON: {error}"))?;
-            self.buffer.push(b'\n');
-        }
-        let written = self.out.write_all(&self.buffer).and_then(|()| self.out.flush());
+    fn keep(&mut self, batch: Lines<'_>) -> Result<(), String> {
+        let written = self.out.write_all(batch.text()).and_then(|()| self.out.flush());
         written.map_err(|error| format!("{} cannot be written: {error}; free space or mend it", self.name))
     }
 }
 
 const BATCH: usize = 1024;
+/// Bytes of lines that a batch holds without giving them back.
+const ROOM: usize = 1 << 20;
 const GATHER: Duration = Duration::from_millis(5);
 const IDLE: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_millis(200);

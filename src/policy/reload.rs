@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -23,6 +24,8 @@ use super::load::{Files, Policies, PolicyVersion};
 pub struct Current {
     /// With how many sets were in force before.
     policies: ArcSwap<(u64, Arc<Policies>)>,
+    /// The same number, for those who only ask whether anything has changed.
+    generation: AtomicU64,
     problem: ArcSwapOption<Problems>,
     version: watch::Sender<PolicyVersion>,
     rereading: Mutex<()>,
@@ -46,6 +49,7 @@ impl Current {
         let version = watch::Sender::new(policies.version().clone());
         Arc::new(Self {
             policies: ArcSwap::from_pointee((0, Arc::new(policies))),
+            generation: AtomicU64::new(0),
             problem: ArcSwapOption::empty(),
             version,
             rereading: Mutex::new(()),
@@ -82,7 +86,7 @@ impl Current {
     /// Rises with every change; two equal answers mean that the policies are the same. Takes no lock.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.policies.load().0
+        self.generation.load(Ordering::SeqCst)
     }
 
     /// Whether the policies in force are those of `version`.
@@ -120,6 +124,8 @@ impl Current {
                 tracing::info!(policies = %version, folder = %dir.display(), "policies replaced");
                 let generation = self.generation().saturating_add(1);
                 self.policies.store(Arc::new((generation, Arc::new(policies))));
+                // Before anyone is told: what rests on the set before ends here.
+                self.generation.store(generation, Ordering::SeqCst);
                 self.problem.store(None);
                 self.version.send_replace(version);
                 Reread::Replaced

@@ -17,6 +17,7 @@ use super::Sidecar;
 use crate::grants::follow::Following;
 use crate::grants::follow::news::FollowError;
 use crate::grants::lease::Lease;
+use crate::grants::shared::Link;
 use crate::net::listener::{Bound, Shared};
 use crate::policy::reload::Current;
 
@@ -26,6 +27,7 @@ pub struct Status {
     pub(super) lease: Arc<Lease>,
     pub(super) policies: Arc<Current>,
     pub(super) following: watch::Receiver<Following>,
+    pub(super) shared: Option<watch::Receiver<Link>>,
     pub(super) draining: AtomicBool,
     pub(super) streams_cut: Arc<AtomicU64>,
 }
@@ -107,8 +109,17 @@ impl Status {
         Readiness {
             ready: reasons.is_empty(),
             reasons,
-            notes: policies_refused.into_iter().chain(one_way).collect(),
+            notes: policies_refused.into_iter().chain(one_way).chain(self.redis()).collect(),
             policies: self.policies.policies().version().to_string(),
+        }
+    }
+
+    /// What an operator should know of Redis: calls are served without it.
+    fn redis(&self) -> Option<String> {
+        match &*self.shared.as_ref()?.borrow() {
+            Link::Lost(why) => Some(format!("redis: {why}; the control plane alone is followed")),
+            Link::Syncing(why) => Some(format!("redis: it does not renew the lease at present: {why}")),
+            Link::Synced => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! token is remembered by its whole text; its end is looked at again each time, and a change of the signing keys
 //! forgets them all.
 
+use std::cell::RefCell;
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,11 +14,12 @@ use http::{HeaderMap, header};
 use moka::sync::Cache;
 
 use super::assume::Prepared;
+use super::record;
 use super::refuse::Refusal;
 use crate::grants::Held;
 use crate::grants::origin::{Origin, OriginError};
 use crate::model::caller::Caller;
-use crate::model::time::Clock;
+use crate::observe::line::Piece;
 use crate::token::verify::{KeySet, TokenRefused, verify_access_token};
 
 /// A caller whose token is good, with its last standing and its identities beside it.
@@ -28,29 +30,29 @@ pub(super) struct Known {
     pub(super) held: Held,
     /// What upstreams have been shown of it.
     pub(super) prepared: Prepared,
+    /// What records say of it.
+    pub(super) recorded: Piece,
+    token: Arc<str>,
     keys: u64,
 }
 
+/// The callers that one worker has seen last, each in the place of its token: most calls need not look into the
+/// memory that all workers share.
+pub(super) struct Recent(RefCell<Box<[Option<Arc<Known>>]>>);
+
 /// The tokens' gate.
 pub(super) struct Tokens {
-    known: Cache<Box<str>, Arc<Known>, BySignature>,
+    known: Cache<Arc<str>, Arc<Known>, BySignature>,
     keys: ArcSwap<KeySet>,
     generation: AtomicU64,
     origin: Arc<dyn Origin>,
     issuer: String,
     public_url: String,
-    clock: Clock,
 }
 
 impl Tokens {
     /// A gate without keys yet: it refuses every token until [`Tokens::refresh_keys`] has succeeded.
-    pub(super) fn new(
-        origin: Arc<dyn Origin>,
-        issuer: String,
-        public_url: String,
-        clock: Clock,
-        capacity: u64,
-    ) -> Self {
+    pub(super) fn new(origin: Arc<dyn Origin>, issuer: String, public_url: String, capacity: u64) -> Self {
         Self {
             known: Cache::builder().max_capacity(capacity).build_with_hasher(BySignature::default()),
             keys: ArcSwap::default(),
@@ -58,7 +60,6 @@ impl Tokens {
             origin,
             issuer,
             public_url,
-            clock,
         }
     }
 
@@ -77,13 +78,31 @@ impl Tokens {
     }
 
     /// The caller that the request's bearer token proves (RFC 6750 §2.1). With `acs`, the token may stand in
-    /// `x-acs-bearer-token` instead.
-    pub(super) fn identify(&self, headers: &HeaderMap, acs: bool) -> Result<Arc<Known>, Refusal> {
+    /// `x-acs-bearer-token` instead. `now` in seconds since 1970. Also answers whether the caller was at hand.
+    pub(super) fn identify(
+        &self,
+        recent: &Recent,
+        headers: &HeaderMap,
+        acs: bool,
+        now: i64,
+    ) -> Result<(Arc<Known>, bool), Refusal> {
         let token = bearer(headers, acs)?;
+        let at_hand = recent.get(token, self.generation.load(Ordering::SeqCst));
+        let identified = match at_hand {
+            Some(known) => (known, true),
+            None => {
+                let known = self.remembered_or_verified(token, now)?;
+                recent.put(&known);
+                (known, false)
+            }
+        };
+        if now < identified.0.caller.expires_at { Ok(identified) } else { Err(Refusal::TokenExpired) }
+    }
+
+    fn remembered_or_verified(&self, token: &str, now: i64) -> Result<Arc<Known>, Refusal> {
         let generation = self.generation.load(Ordering::SeqCst);
-        let now = self.clock.seconds();
         if let Some(known) = self.known.get(token).filter(|known| known.keys == generation) {
-            return if now < known.caller.expires_at { Ok(known) } else { Err(Refusal::TokenExpired) };
+            return Ok(known);
         }
         // What is remembered was looked at when it came first.
         if !is_shaped(token) {
@@ -105,11 +124,40 @@ impl Tokens {
         if now >= caller.expires_at {
             return Err(Refusal::TokenExpired);
         }
+        let (recorded, token) = (record::caller(&caller), Arc::from(token));
         let (caller, held, prepared) = (Arc::new(caller), Held::default(), Prepared::default());
-        let known = Arc::new(Known { caller, held, prepared, keys: generation });
-        self.known.insert(Box::from(token), Arc::clone(&known));
+        let known = Arc::new(Known { caller, held, prepared, recorded, token, keys: generation });
+        self.known.insert(Arc::clone(&known.token), Arc::clone(&known));
         Ok(known)
     }
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self(RefCell::new(vec![None; PLACES].into()))
+    }
+}
+
+impl Recent {
+    fn get(&self, token: &str, keys: u64) -> Option<Arc<Known>> {
+        let places = self.0.borrow();
+        let known = places.get(place(token))?.as_ref()?;
+        (*known.token == *token && known.keys == keys).then(|| Arc::clone(known))
+    }
+
+    fn put(&self, known: &Arc<Known>) {
+        if let Some(place) = self.0.borrow_mut().get_mut(place(&known.token)) {
+            *place = Some(Arc::clone(known));
+        }
+    }
+}
+
+/// A token's place: by the end of its signature, as below.
+fn place(token: &str) -> usize {
+    let end = token.as_bytes().last_chunk::<8>().copied().unwrap_or_default();
+    // The last character of a signature has bits that are always nothing: all are mixed (Fibonacci hashing).
+    let mixed = u64::from_le_bytes(end).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    usize::try_from(mixed >> 32).unwrap_or(0) % PLACES
 }
 
 /// Hashes a token by its end alone. Only verified tokens are remembered, so that this is the end of a signature,
@@ -186,14 +234,83 @@ fn single(headers: &HeaderMap, name: impl header::AsHeaderName) -> Result<Option
 /// By how much this machine's clock and the issuer's may differ, for a token that is "not valid yet".
 const SKEW_SECONDS: i64 = 30;
 
+/// Tokens that a worker keeps at hand.
+const PLACES: usize = 512;
+
 /// 192 bits of a signature in base64url.
 const END: usize = 32;
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
     use http::HeaderValue;
 
     use super::*;
+    use crate::grants::origin::OwnKey;
+    use crate::model::account::PrincipalKey;
+    use crate::model::grant::Installed;
+    use crate::model::id::GrantKey;
+    use crate::model::member::Member;
+
+    struct Silent;
+
+    #[async_trait]
+    impl Origin for Silent {
+        async fn installed(&self, _: &GrantKey) -> Result<Option<Installed>, OriginError> {
+            Err(OriginError("silent".to_owned()))
+        }
+
+        async fn member(&self, _: &GrantKey, _: &PrincipalKey) -> Result<Option<Member>, OriginError> {
+            Err(OriginError("silent".to_owned()))
+        }
+
+        async fn keys(&self) -> Result<String, OriginError> {
+            Err(OriginError("silent".to_owned()))
+        }
+
+        async fn publish_key(&self, _: &OwnKey) -> Result<(), OriginError> {
+            Err(OriginError("silent".to_owned()))
+        }
+    }
+
+    /// A worker that has seen this token, and a gate that would know no other.
+    fn seen(token: &str) -> (Recent, Tokens) {
+        let caller = Caller {
+            application: "4611686018427387904".parse().unwrap(),
+            principal: serde_json::from_str(r#"{"account":"1","kind":"user","id":"2"}"#).unwrap(),
+            subject: "s".to_owned(),
+            scopes: "openid".parse().unwrap(),
+            revision: serde_json::from_str("1").unwrap(),
+            family: "f".parse().unwrap(),
+            expires_at: 100,
+        };
+        let (recorded, token) = (record::caller(&caller), Arc::from(token));
+        let (caller, held, prepared) = (Arc::new(caller), Held::default(), Prepared::default());
+        let recent = Recent::default();
+        recent.put(&Arc::new(Known { caller, held, prepared, recorded, token, keys: 0 }));
+        (recent, Tokens::new(Arc::new(Silent), "https://a.example".to_owned(), String::new(), 8))
+    }
+
+    #[test]
+    fn a_caller_at_hand_is_known_until_its_token_ends() {
+        let (recent, tokens) = seen("a.b.same-end");
+        let carried = headers(&[("authorization", "Bearer a.b.same-end")]);
+        assert!(tokens.identify(&recent, &carried, false, 99).is_ok());
+        let late = tokens.identify(&recent, &carried, false, 100);
+        assert!(matches!(late, Err(Refusal::TokenExpired)));
+    }
+
+    #[test]
+    fn no_other_token_and_no_other_keys_make_a_caller_at_hand() {
+        let (recent, tokens) = seen("a.b.same-end");
+        for other in ["Bearer a.c.same-end", "Bearer same-end", "Bearer a.b.same-ene"] {
+            let refused = tokens.identify(&recent, &headers(&[("authorization", other)]), false, 99);
+            assert!(matches!(refused, Err(Refusal::Unavailable(_))), "{other}");
+        }
+        tokens.generation.fetch_add(1, Ordering::SeqCst);
+        let carried = headers(&[("authorization", "Bearer a.b.same-end")]);
+        assert!(matches!(tokens.identify(&recent, &carried, false, 99), Err(Refusal::Unavailable(_))));
+    }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().fold(HeaderMap::new(), |mut headers, (name, value)| {

@@ -1,6 +1,6 @@
 //! PEP: the sidecar. One request comes in; it is forwarded with the user's assumed identity, or refused.
 //!
-//! The whole life of a call stands in `Worker::pass`, each step's output the next step's input. A step that fails
+//! The whole life of a call stands in `Worker::handle`, each step's output the next step's input. A step that fails
 //! ends in a `Refusal`; there is no other way out, and every way out leaves a record.
 
 mod adapter;
@@ -23,41 +23,41 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Body as _;
 
 use crate::config::sidecar::Limits;
 use crate::grants::{Grants, Standing};
+use crate::model::call::Call;
 use crate::model::decision::Outcome;
 use crate::model::time::Clock;
 use crate::net::body::{Answer, Inbound};
 use crate::net::canonical::{self, Canonical, Rules};
 use crate::net::headers;
 use crate::net::listener::Abandoned;
-use crate::net::watch::Exchange;
+use crate::net::upstream::Upstream;
+use crate::net::watch::{Cut, Exchange};
 use crate::observe::metrics::Metrics;
 use crate::observe::records::Records;
 use crate::policy::{self, Surroundings};
-use adapter::{Asked, Head, NotUnderstood, Reading};
+use adapter::{Asked, Head, NotUnderstood, Parameters, Reading};
 use assume::Identities;
 use forward::Upstreams;
-use identify::{Known, Tokens};
-use record::{Entry, Ids, Ledger, Phase};
+use identify::{Known, Recent, Tokens};
+use record::{Desk, Id, Ledger, Phase};
 use refuse::{Place, Refusal};
 use route::{Route, Routes};
 
 /// What all workers of a sidecar share.
 pub(super) struct Sidecar {
-    name: Arc<str>,
     issuer: String,
     public_url: String,
     routes: Routes,
     tokens: Tokens,
     grants: Arc<Grants>,
     identities: Identities,
-    records: Records<Entry>,
+    records: Records,
     metrics: Arc<Metrics>,
     clock: Clock,
     limits: Limits,
@@ -67,180 +67,228 @@ pub(super) struct Sidecar {
 pub(super) struct Worker {
     sidecar: Arc<Sidecar>,
     upstreams: Upstreams,
-    ids: Ids,
+    desk: Desk,
+    recent: Recent,
 }
 
 impl Worker {
     /// Answers one request, whatever it is.
-    pub(super) async fn handle(
+    ///
+    /// All is in one future, and others in it only where something may be waited for: a future is copied into the one
+    /// that awaits it, with each call.
+    pub(super) fn handle(
         self: Rc<Self>,
         request: Request<Inbound>,
         exchange: Exchange,
-    ) -> Response<Answer> {
-        let sidecar = &self.sidecar;
-        let (head, body) = request.into_parts();
-        let Ok(place) = sidecar.records.claim() else {
-            sidecar.metrics.count_unrecorded();
-            return self.unrecorded(&head);
-        };
-        let mut ledger = Ledger::open(place, &self.ids, sidecar.clock.now(), &sidecar.name, &head);
-        let mut seen = Seen::default();
-        let mut response = match self.pass(head, body, &exchange, &mut ledger, &mut seen).await {
-            Ok(Passed::Forwarded(response)) => {
-                ledger.end(Outcome::Forwarded, "ok", response.status());
-                response
-            }
-            Ok(Passed::Answered(response)) => {
-                ledger.end(Outcome::Answered, "ok", response.status());
-                response
-            }
-            Err(refusal) => {
-                let (response, outcome, code) = refusal.answer(&seen.place(sidecar), ledger.id());
-                ledger.end(outcome, code, response.status());
-                response
-            }
-        };
-        ledger.mark(response.headers_mut());
-        response
+    ) -> impl Future<Output = Response<Answer>> {
+        // It stays where it is until it is sent.
+        let mut request = Some(request);
+        async move {
+            let sidecar = &*self.sidecar;
+            let Ok(place) = sidecar.records.claim() else {
+                return self.unrecorded();
+            };
+            let mut ledger = Ledger::open(place, &self.desk, sidecar.clock.now(), request.as_ref());
+            let mut seen = Seen::default();
+            let passed = 'life: {
+                let (understood, reading) = match self.begin(&mut request, &mut ledger, &mut seen) {
+                    Ok(Begun::Understood(understood, reading)) => (understood, reading),
+                    Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered)),
+                    Err(refusal) => break 'life Err(refusal),
+                };
+                let asked = match reading {
+                    Reading::Asked(asked) => asked,
+                    // Boxed, as what is not on every call's way.
+                    Reading::NeedsBody => {
+                        match Box::pin(self.read_body(&understood, &mut request, &mut ledger)).await {
+                            Ok(asked) => asked,
+                            Err(refusal) => break 'life Err(refusal),
+                        }
+                    }
+                };
+                let Some(known) = &seen.known else { break 'life Err(Refusal::Internal) };
+                let call = asked.by(&known.caller.principal.account);
+                ledger.called(&call);
+                // What the account has granted.
+                match sidecar.grants.find(&known.caller, &known.held).await {
+                    Ok((standing, tier)) => {
+                        ledger.found(&standing, tier);
+                        seen.standing = Some(standing);
+                    }
+                    Err(none) => break 'life Err(Refusal::NoStanding(none)),
+                }
+                let way = self.decide(&understood, &call, &seen, &mut request, &exchange, &mut ledger);
+                let (upstream, cut) = match way {
+                    Ok(way) => way,
+                    Err(refusal) => break 'life Err(refusal),
+                };
+                let sent = upstream.send(&mut request, &exchange, Some(&cut)).await;
+                ledger.lap(Phase::Forward);
+                sent.map(|response| (response, Outcome::Forwarded)).map_err(Refusal::Upstream)
+            };
+            self.conclude(passed, &mut ledger, &seen)
+        }
     }
 
-    /// The life of a call.
-    async fn pass(
+    /// What can be known of a request at once: its one spelling, its route, what it asks for, and who asks.
+    fn begin(
         &self,
-        head: Parts,
-        body: Inbound,
-        exchange: &Exchange,
-        ledger: &mut Ledger,
+        request: &mut Option<Request<Inbound>>,
+        ledger: &mut Ledger<'_>,
         seen: &mut Seen,
-    ) -> Result<Passed, Refusal> {
-        let sidecar = &self.sidecar;
-        // The one spelling of the request: policy and upstream see the same bytes.
-        let candidate = canonical::read(&head, &body).map_err(Refusal::Malformed)?;
-        seen.target = head.uri.path_and_query().cloned();
+    ) -> Result<Begun<'_>, Refusal> {
+        let sidecar = &*self.sidecar;
+        let request = request.as_mut().ok_or(Refusal::Internal)?;
+        // Policy and upstream see the same bytes.
+        let candidate = canonical::read(request).map_err(Refusal::Malformed)?;
+        seen.target = request.uri().path_and_query().cloned();
         if let Some(answer) =
-            metadata::answer(&head.method, candidate.path(), &sidecar.public_url, &sidecar.issuer)
+            metadata::answer(request.method(), candidate.path(), &sidecar.public_url, &sidecar.issuer)
         {
-            return Ok(Passed::Answered(answer));
+            return Ok(Begun::Answered(answer));
         }
         let route = sidecar.routes.find(candidate.path()).ok_or(Refusal::NoRoute)?;
-        ledger.routed(&route.template);
-        let (mut head, canonical) = self.admit(head, candidate, route)?;
+        ledger.routed(&route.recorded);
+        let canonical = admit(request, candidate, route)?;
+        let parameters = parameters(route, &canonical)?;
+        let has_body = !request.body().is_end_stream();
+        let asking = asking(&canonical, request.headers(), has_body, &parameters);
+        let reading = route.adapter.read(&asking).map_err(Refusal::NotUnderstood)?;
+        ledger.lap(Phase::Read);
+        let acs = route.adapter.takes_acs_bearer();
+        let now = ledger.at().as_second();
+        let (known, at_hand) = sidecar.tokens.identify(&self.recent, request.headers(), acs, now)?;
+        ledger.identified(&known.recorded, at_hand);
+        seen.known = Some(known);
+        Ok(Begun::Understood(Understood { route, canonical }, reading))
+    }
 
-        // What it asks for, and who asks.
-        let identify = || sidecar.tokens.identify(&head.headers, route.adapter.takes_acs_bearer());
-        let (asked, known, body) = self.read(route, &canonical, &head, body, identify, ledger).await?;
-        let caller = Arc::clone(&known.caller);
-        let call = asked.by(&caller.principal.account);
-        ledger.identified(&caller);
-        ledger.called(&call);
-        seen.known = Some(Arc::clone(&known));
-        headers::strip_credentials(&mut head.headers, &canonical);
-
-        // What the account has granted.
-        let (standing, tier) =
-            sidecar.grants.find(&caller, &known.held).await.map_err(Refusal::NoStanding)?;
-        ledger.found(&standing, tier);
-        seen.standing = Some(Arc::clone(&standing));
-        ledger.lap(Phase::Find);
-
-        // Whether policy allows it.
+    /// Whether the call may pass, and what the upstream will see of it. The permit is used up: one permit, one request.
+    fn decide(
+        &self,
+        Understood { route, canonical }: &Understood<'_>,
+        call: &Call,
+        seen: &Seen,
+        request: &mut Option<Request<Inbound>>,
+        exchange: &Exchange,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<(&Upstream, Cut), Refusal> {
+        let sidecar = &*self.sidecar;
+        let (Some(known), Some(standing), Some(request)) = (&seen.known, &seen.standing, request) else {
+            return Err(Refusal::Internal);
+        };
         let around = Surroundings {
             ip: exchange.peer().address.ip(),
-            time: sidecar.clock.now(),
+            // Read again only if something was waited for.
+            time: if ledger.has_waited() { sidecar.clock.now() } else { ledger.at() },
             method: canonical.method().as_str(),
             host: canonical.host(),
             path: canonical.path(),
         };
-        let permit = policy::decide(standing.session(), &call, &around).map_err(|denial| {
+        let permit = policy::decide(standing.session(), call, &around).map_err(|denial| {
             ledger.denied(&denial);
             Refusal::Denied(denial)
         })?;
         ledger.permitted(&permit);
-        ledger.lap(Phase::Decide);
-
-        // What the upstream will see of the caller.
-        let request = (canonical.method().as_str(), canonical.path());
+        let spelled = (canonical.method().as_str(), canonical.path());
         let now = around.time.as_second();
-        let identity = sidecar.identities.assume(&permit, &known, &standing, route, request, now)?;
+        let identity = sidecar.identities.assume(&permit, known, standing, route, spelled, now)?;
+        forward::shape(request, canonical, identity, ledger);
         ledger.lap(Phase::Assume);
-
-        let outgoing = forward::request(&canonical, head, body, &identity, ledger);
-        let response =
-            self.upstreams.forward(permit, &sidecar.grants, &standing, route, outgoing, exchange).await;
-        ledger.lap(Phase::Forward);
-        response.map(Passed::Forwarded)
+        self.upstreams.way(permit, &sidecar.grants, standing, route)
     }
 
-    /// The request as the route takes it, with clean headers.
-    fn admit(
+    /// The answer, and the last words of the record.
+    fn conclude(
         &self,
-        mut head: Parts,
-        candidate: canonical::Candidate,
-        route: &Route,
-    ) -> Result<(Parts, Canonical), Refusal> {
-        let rules = Rules {
-            normalise: route.normalise,
-            websocket: route.websocket,
-            body_on_any_method: route.body_on_any_method,
+        passed: Result<(Response<Answer>, Outcome), Refusal>,
+        ledger: &mut Ledger<'_>,
+        seen: &Seen,
+    ) -> Response<Answer> {
+        let (mut response, outcome, code) = match passed {
+            Ok((response, outcome)) => (response, outcome, "ok"),
+            Err(refusal) => refusal.answer(&seen.place(&self.sidecar), ledger.id()),
         };
-        let canonical = candidate.admit(rules).map_err(Refusal::Malformed)?;
-        headers::clean_request(&mut head.headers, &canonical, head.version).map_err(Refusal::Malformed)?;
-        Ok((head, canonical))
+        ledger.end(outcome, code, response.status());
+        ledger.mark(response.headers_mut());
+        response
     }
 
-    /// What is asked for, and by whom. The body is read only where nothing else says it, and only for a caller who
-    /// is known: nobody else can make a sidecar hold one.
-    async fn read(
+    /// What is asked for, where only the body says it. It is read only for a caller who is known: nobody else can make
+    /// a sidecar hold one.
+    async fn read_body(
         &self,
-        route: &Route,
-        canonical: &Canonical,
-        head: &Parts,
-        body: Inbound,
-        identify: impl FnOnce() -> Result<Arc<Known>, Refusal>,
-        ledger: &mut Ledger,
-    ) -> Result<(Asked, Arc<Known>, Inbound), Refusal> {
-        let not_text = NotUnderstood::Malformed { what: "a part of the path", expected: "text once decoded" };
-        let parameters = route.parameters(canonical.path()).map_err(|_| Refusal::NotUnderstood(not_text))?;
-        let asking = Head {
-            method: canonical.method(),
-            query: canonical.query(),
-            headers: &head.headers,
-            has_body: !body.is_end_stream(),
-            parameters: &parameters,
-        };
-        let reading = route.adapter.read(&asking).map_err(Refusal::NotUnderstood)?;
+        Understood { route, canonical }: &Understood<'_>,
+        request: &mut Option<Request<Inbound>>,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<Asked, Refusal> {
+        let request = request.as_mut().ok_or(Refusal::Internal)?;
+        let body = std::mem::replace(request.body_mut(), Inbound::empty());
+        let has_body = !body.is_end_stream();
+        let bytes = body.read(self.sidecar.limits.body_to_decide).await.map_err(Refusal::Body)?;
+        *request.body_mut() = Inbound::from(bytes.clone());
+        let parameters = parameters(route, canonical)?;
+        let asking = asking(canonical, request.headers(), has_body, &parameters);
+        let asked = route.adapter.read_with_body(&asking, &bytes).map_err(Refusal::NotUnderstood)?;
         ledger.lap(Phase::Read);
-        let known = identify()?;
-        ledger.lap(Phase::Identify);
-        match reading {
-            Reading::Asked(asked) => Ok((asked, known, body)),
-            Reading::NeedsBody => {
-                // Boxed, as what is not on every call's way: the size of this future is copied with each call.
-                let reading = Box::pin(body.read(self.sidecar.limits.body_to_decide));
-                let bytes = reading.await.map_err(Refusal::Body)?;
-                let asked = route.adapter.read_with_body(&asking, &bytes).map_err(Refusal::NotUnderstood)?;
-                ledger.lap(Phase::Read);
-                Ok((asked, known, Inbound::from(bytes)))
-            }
-        }
+        ledger.waited();
+        Ok(asked)
     }
 
-    fn unrecorded(&self, head: &Parts) -> Response<Answer> {
+    fn unrecorded(&self) -> Response<Answer> {
+        self.sidecar.metrics.count_unrecorded();
+        tracing::debug!("a call was refused since no record could be kept of it");
         let seen = Seen::default();
-        let id = self.ids.decision(self.sidecar.clock.now());
-        let (mut response, _, _) = Refusal::Unrecorded.answer(&seen.place(&self.sidecar), id);
-        record::mark(id, response.headers_mut());
-        tracing::debug!(method = %head.method, "a call was refused since no record could be kept of it");
+        let id = Id::new(&self.desk, self.sidecar.clock.now());
+        let (mut response, _, _) = Refusal::Unrecorded.answer(&seen.place(&self.sidecar), &id);
+        id.mark(response.headers_mut());
         response
     }
 }
 
-/// How a call that was not refused went.
-enum Passed {
-    /// To the upstream; this is its answer.
-    Forwarded(Response<Answer>),
+/// A request that was begun.
+enum Begun<'w> {
+    /// It is a call.
+    Understood(Understood<'w>, Reading),
     /// The sidecar itself knows the answer.
     Answered(Response<Answer>),
+}
+
+/// A call, as far as it is known without waiting.
+struct Understood<'w> {
+    route: &'w Route,
+    canonical: Canonical,
+}
+
+/// The request as the route takes it, with clean headers.
+fn admit(
+    request: &mut Request<Inbound>,
+    candidate: canonical::Candidate,
+    route: &Route,
+) -> Result<Canonical, Refusal> {
+    let rules = Rules {
+        normalise: route.normalise,
+        websocket: route.websocket,
+        body_on_any_method: route.body_on_any_method,
+    };
+    let canonical = candidate.admit(rules).map_err(Refusal::Malformed)?;
+    let version = request.version();
+    headers::clean_request(request.headers_mut(), &canonical, version).map_err(Refusal::Malformed)?;
+    Ok(canonical)
+}
+
+fn parameters<'a>(route: &'a Route, canonical: &'a Canonical) -> Result<Parameters<'a>, Refusal> {
+    let not_text = NotUnderstood::Malformed { what: "a part of the path", expected: "text once decoded" };
+    route.parameters(canonical.path()).map_err(|_| Refusal::NotUnderstood(not_text))
+}
+
+fn asking<'a>(
+    canonical: &'a Canonical,
+    headers: &'a HeaderMap,
+    has_body: bool,
+    parameters: &'a Parameters<'a>,
+) -> Head<'a> {
+    Head { method: canonical.method(), query: canonical.query(), headers, has_body, parameters }
 }
 
 /// What a refusal can say about a call, as far as the call got.

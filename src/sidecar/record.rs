@@ -1,13 +1,13 @@
 //! The decision record of one call, written when the call's [`Ledger`] is dropped: so always, whatever its end.
 //!
-//! On the call's path only references are collected; the record itself is made off it (`observe::records`).
+//! It is written piece by piece as the call goes on, in a buffer of its worker's [`Desk`], and left as a line of
+//! JSON (`observe::records`): nothing of the call outlives it, and no other thread has to free it.
 
-use std::cell::Cell;
-use std::sync::Arc;
+use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -15,40 +15,31 @@ use super::forward;
 use crate::grants::{Standing, Tier};
 use crate::model::call::Call;
 use crate::model::caller::Caller;
-use crate::model::decision::{Decision, Outcome, Took};
-use crate::model::id::DecisionId;
-use crate::model::scope::ScopeSet;
+use crate::model::decision::{Outcome, Took};
+use crate::net::body::Inbound;
+use crate::observe::line::{Line, Piece};
+use crate::observe::metrics::Counted;
 use crate::observe::records;
 use crate::policy::{Denial, Permit};
 
 /// One call's record while the call lives.
-pub(super) struct Ledger {
-    place: Option<records::Place<Entry>>,
-    entry: Option<Entry>,
-    last: Instant,
-    begun: Instant,
-}
-
-/// What a call leaves behind.
-pub(super) struct Entry {
-    id: Uuid,
+pub(super) struct Ledger<'w> {
+    place: Option<records::Place<'w>>,
+    desk: &'w Desk,
+    line: Line,
+    id: Id,
+    trace: Trace,
     at: Timestamp,
-    sidecar: Arc<str>,
+    begun: Instant,
+    last: Instant,
+    /// Nothing has been done since `last`.
+    rests: bool,
+    waited: bool,
+    took: Took,
+    cache: Option<&'static str>,
     outcome: Outcome,
     code: &'static str,
     status: StatusCode,
-    route: Option<Arc<str>>,
-    method: Method,
-    path: String,
-    caller: Option<Arc<Caller>>,
-    standing: Option<Arc<Standing>>,
-    tier: Option<Tier>,
-    call: Option<Call>,
-    policies: Arc<[Arc<str>]>,
-    remembered: bool,
-    missing: ScopeSet,
-    trace: Trace,
-    took: Took,
 }
 
 /// The phases that a record times.
@@ -62,87 +53,122 @@ pub(super) enum Phase {
     Forward,
 }
 
-impl Ledger {
+impl<'w> Ledger<'w> {
     /// Opens the record of a call that arrives now.
     pub(super) fn open(
-        place: records::Place<Entry>,
-        ids: &Ids,
+        place: records::Place<'w>,
+        desk: &'w Desk,
         at: Timestamp,
-        sidecar: &Arc<str>,
-        head: &http::request::Parts,
+        request: Option<&Request<Inbound>>,
     ) -> Self {
         let now = Instant::now();
-        let entry = Entry {
-            id: ids.decision(at),
+        let id = Id::new(desk, at);
+        let came = request.and_then(|request| request.headers().get(forward::TRACEPARENT));
+        let trace = Trace::of(came, desk);
+        let mut line = Line::begin(desk.spare.borrow_mut().pop().unwrap_or_default());
+        line.text(r#""id":"#, id.as_str());
+        desk.date(&mut line, at);
+        line.piece(&desk.sidecar);
+        line.text(r#""method":"#, request.map_or("", |request| request.method().as_str()));
+        let target = request.and_then(|request| request.uri().path_and_query());
+        line.text(r#""path":"#, target.map_or("*", PathAndQuery::path));
+        line.text(r#""trace":"#, trace.id());
+        Self {
+            place: Some(place),
+            desk,
+            line,
+            id,
+            trace,
             at,
-            sidecar: Arc::clone(sidecar),
+            begun: now,
+            last: now,
+            rests: false,
+            waited: false,
+            took: Took::default(),
+            cache: None,
             // What stands here if the call is never brought to an end: by a panic, or a client that went away.
             outcome: Outcome::Refused,
             code: "abandoned",
             status: StatusCode::INTERNAL_SERVER_ERROR,
-            route: None,
-            method: head.method.clone(),
-            // A copy: a record outlives its call, and must not keep the connection's read buffer with it.
-            path: head.uri.path_and_query().map_or("*", PathAndQuery::path).to_owned(),
-            caller: None,
-            standing: None,
-            tier: None,
-            call: None,
-            policies: Arc::default(),
-            remembered: false,
-            missing: ScopeSet::new(),
-            trace: Trace::of(&head.headers, ids),
-            took: Took::default(),
-        };
-        Self { place: Some(place), entry: Some(entry), last: now, begun: now }
+        }
+    }
+
+    /// When the call arrived.
+    pub(super) fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// It has waited for something: what is read of the time of day must be read anew.
+    pub(super) fn waited(&mut self) {
+        self.waited = true;
+    }
+
+    pub(super) fn has_waited(&self) -> bool {
+        self.waited
     }
 
     /// The decision's id, as the answer carries it.
-    pub(super) fn id(&self) -> Uuid {
-        self.entry.as_ref().map_or(Uuid::nil(), |entry| entry.id)
+    pub(super) fn id(&self) -> &Id {
+        &self.id
     }
 
     /// The `traceparent` to pass on (W3C Trace Context §3.2).
-    pub(super) fn traceparent(&self) -> Option<HeaderValue> {
-        self.entry.as_ref().map(|entry| entry.trace.onward())
+    pub(super) fn traceparent(&self) -> HeaderValue {
+        self.trace.onward()
     }
 
-    pub(super) fn routed(&mut self, route: &Arc<str>) {
-        self.with(|entry| entry.route = Some(Arc::clone(route)));
+    /// Which route takes it. This and what follows is told once a call.
+    pub(super) fn routed(&mut self, route: &Piece) {
+        self.line.piece(route);
+    }
+
+    /// Who calls, as [`caller`] has written it; and whether that was at hand. What is, as all that is answered from
+    /// memory, takes no time of its own: it counts with what follows.
+    pub(super) fn identified(&mut self, caller: &Piece, at_hand: bool) {
+        self.line.piece(caller);
+        if !at_hand {
+            self.lap(Phase::Identify);
+        }
     }
 
     pub(super) fn called(&mut self, call: &Call) {
-        self.with(|entry| entry.call = Some(call.clone()));
+        self.line.text(r#""action":"#, call.action.as_str());
+        self.line.parts(r#""resource":"#, call.resource_parts());
     }
 
-    pub(super) fn identified(&mut self, caller: &Arc<Caller>) {
-        self.with(|entry| entry.caller = Some(Arc::clone(caller)));
-    }
-
-    pub(super) fn found(&mut self, standing: &Arc<Standing>, tier: Tier) {
-        self.with(|entry| {
-            entry.standing = Some(Arc::clone(standing));
-            entry.tier = Some(tier);
-        });
+    pub(super) fn found(&mut self, standing: &Standing, tier: Tier) {
+        self.line.piece(standing.recorded());
+        self.cache = Some(tier.as_str());
+        match tier {
+            Tier::Held => {}
+            Tier::Near | Tier::Origin => {
+                self.lap(Phase::Find);
+                self.waited();
+            }
+        }
     }
 
     pub(super) fn permitted(&mut self, permit: &Permit) {
-        self.with(|entry| {
-            entry.policies = permit.shared_policies();
-            entry.remembered = permit.remembered();
-        });
+        self.line.texts(r#""policy":"#, permit.policies());
+        if permit.remembered() {
+            self.cache = Some("memo");
+        } else {
+            self.lap(Phase::Decide);
+        }
     }
 
     pub(super) fn denied(&mut self, denial: &Denial) {
-        self.with(|entry| {
-            entry.policies = denial.shared_policies();
-            entry.missing = denial.missing().map(|missing| missing.needed.clone()).unwrap_or_default();
-        });
+        if !denial.policies().is_empty() {
+            self.line.texts(r#""policy":"#, denial.policies());
+        }
+        if let Some(missing) = denial.missing().filter(|missing| !missing.needed.is_empty()) {
+            self.line.texts(r#""missing":"#, missing.needed.iter().map(ToString::to_string));
+        }
     }
 
     /// Writes the decision's id into an answer or a forwarded request.
     pub(super) fn mark(&self, headers: &mut HeaderMap) {
-        mark(self.id(), headers);
+        self.id.mark(headers);
     }
 
     /// A phase ends now; the next begins.
@@ -150,149 +176,190 @@ impl Ledger {
         let now = Instant::now();
         let took = microseconds(self.last, now);
         self.last = now;
-        self.with(|entry| {
-            let laps = &mut entry.took;
-            let lap = match phase {
-                Phase::Read => &mut laps.read,
-                Phase::Identify => &mut laps.identify,
-                Phase::Find => &mut laps.find,
-                Phase::Decide => &mut laps.decide,
-                Phase::Assume => &mut laps.assume,
-                Phase::Forward => &mut laps.forward,
-            };
-            // A phase can come back: a body is read once its caller is known.
-            *lap = lap.saturating_add(took);
-        });
+        let laps = &mut self.took;
+        let lap = match phase {
+            Phase::Read => &mut laps.read,
+            Phase::Identify => &mut laps.identify,
+            Phase::Find => &mut laps.find,
+            Phase::Decide => &mut laps.decide,
+            Phase::Assume => &mut laps.assume,
+            Phase::Forward => &mut laps.forward,
+        };
+        // A phase can come back: a body is read once its caller is known.
+        *lap = lap.saturating_add(took);
+        self.rests = matches!(phase, Phase::Forward);
     }
 
     /// How the call ends.
     pub(super) fn end(&mut self, outcome: Outcome, code: &'static str, status: StatusCode) {
-        self.with(|entry| {
-            entry.outcome = outcome;
-            entry.code = code;
-            entry.status = status;
-        });
+        self.outcome = outcome;
+        self.code = code;
+        self.status = status;
     }
 
-    fn with(&mut self, note: impl FnOnce(&mut Entry)) {
-        if let Some(entry) = &mut self.entry {
-            note(entry);
+    /// The rest of the line.
+    fn finish(&mut self) -> Counted {
+        let now = if self.rests { self.last } else { Instant::now() };
+        self.took.total = microseconds(self.begun, now);
+        let Took { read, identify, find, decide, assume, forward, total } = self.took;
+        let line = &mut self.line;
+        line.text(r#""outcome":"#, self.outcome.as_str());
+        line.text(r#""code":"#, self.code);
+        line.number(r#""status":"#, u64::from(self.status.as_u16()));
+        if let Some(cache) = self.cache {
+            line.text(r#""cache":"#, cache);
         }
+        let laps = [
+            (r#""read":"#, read),
+            (r#""identify":"#, identify),
+            (r#""find":"#, find),
+            (r#""decide":"#, decide),
+            (r#""assume":"#, assume),
+            (r#""forward":"#, forward),
+            (r#""total":"#, total),
+        ];
+        line.numbers(r#""took":"#, laps);
+        let own = [read, identify, find, decide, assume].into_iter().fold(0, u32::saturating_add);
+        Counted { outcome: self.outcome, code: self.code, cache: self.cache, own, took: total }
     }
 }
 
-impl Drop for Ledger {
+impl Drop for Ledger<'_> {
     fn drop(&mut self) {
-        if let (Some(place), Some(mut entry)) = (self.place.take(), self.entry.take()) {
-            entry.took.total = microseconds(self.begun, Instant::now());
-            place.leave(entry);
-        }
+        let Some(place) = self.place.take() else { return };
+        let counted = self.finish();
+        place.leave(&mut self.line, counted);
+        self.desk.take_back(std::mem::take(&mut self.line));
     }
 }
 
-impl records::Entry for Entry {
-    fn into_decision(self) -> Decision {
-        let caller = self.caller.as_deref();
-        let standing = self.standing.as_deref();
-        let named = standing.map(Standing::named);
-        let principal = |caller: &Caller| format!("{}/{}", caller.principal.kind, caller.principal.id).into();
-        let call = self.call;
-        let cache = |tier: Tier| if self.remembered { "memo" } else { tier.as_str() };
-        Decision {
-            id: DecisionId::of(&self.id),
-            at: self.at,
-            sidecar: self.sidecar,
-            outcome: self.outcome,
-            code: self.code.into(),
-            status: self.status.as_u16(),
-            route: self.route,
-            method: self.method.to_string(),
-            path: self.path,
-            account: caller.map(|caller| caller.principal.account.clone().into()),
-            application: caller.map(|caller| caller.application.clone().into()),
-            principal: named.map(|named| Arc::clone(&named.principal)).or_else(|| caller.map(principal)),
-            resource: call.as_ref().map(Call::resource_name),
-            action: call.map(|call| call.action.into()),
-            grant: named.map(|named| Arc::clone(&named.grant)),
-            grant_revision: standing.map(|standing| standing.installed().grant.revision.0),
-            scopes: named.map(|named| Arc::clone(&named.scopes)),
-            policy: self.policies.to_vec(),
-            missing: self.missing.iter().map(ToString::to_string).collect(),
-            cache: self.tier.map(|tier| cache(tier).into()),
-            trace: self.trace.id(),
-            took: self.took,
-        }
-    }
-}
-
-/// Writes a decision's id into headers.
-pub(super) fn mark(id: Uuid, headers: &mut HeaderMap) {
-    headers.insert(forward::DECISION, forward::decision(id));
+/// Who calls, as all records of a token say it.
+pub(super) fn caller(caller: &Caller) -> Piece {
+    Piece::of(|line| {
+        let principal = &caller.principal;
+        line.text(r#""account":"#, principal.account.as_str());
+        line.text(r#""application":"#, caller.application.as_str());
+        line.parts(r#""principal":"#, [principal.kind.as_str(), "/", principal.id.as_str()]);
+    })
 }
 
 fn microseconds(from: Instant, to: Instant) -> u32 {
     u32::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u32::MAX)
 }
 
-/// A worker's source of decision and span ids: unique, ordered by time, not secret.
-pub(super) struct Ids(Cell<u64>);
+/// What a worker writes records with.
+pub(super) struct Desk {
+    sidecar: Piece,
+    /// Buffers of lines that were left.
+    spare: RefCell<Vec<Vec<u8>>>,
+    /// The last second that was written, and as what.
+    second: RefCell<(i64, String)>,
+    /// The state of the worker's source of decision and span ids: unique, not secret.
+    ids: Cell<u64>,
+}
 
-impl Ids {
-    /// Begins at random bits, so that no two workers give the same ids.
-    pub(super) fn new(seed: u64) -> Self {
-        Self(Cell::new(seed))
+impl Desk {
+    /// A desk of the sidecar of this name. Ids begin at random bits, so that no two workers give the same.
+    pub(super) fn new(sidecar: &str, seed: u64) -> Self {
+        Self {
+            sidecar: Piece::of(|line| line.text(r#""sidecar":"#, sidecar)),
+            spare: RefCell::default(),
+            second: RefCell::new((i64::MIN, String::new())),
+            ids: Cell::new(seed),
+        }
     }
 
     /// The next 64 bits of a Weyl sequence, mixed (the finalizer of SplitMix64).
     fn next(&self) -> u64 {
-        let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-        self.0.set(state);
+        let state = self.ids.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.ids.set(state);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
-    pub(super) fn decision(&self, at: Timestamp) -> Uuid {
+    /// When a call came, in UTC and to the microsecond (RFC 3339). Most calls come in the same second as the last.
+    fn date(&self, line: &mut Line, at: Timestamp) {
+        let microseconds = at.as_microsecond();
+        let second = microseconds.div_euclid(1_000_000);
+        let mut known = self.second.borrow_mut();
+        if known.0 != second {
+            let date = Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH).to_string();
+            *known = (second, date.trim_end_matches('Z').to_owned());
+        }
+        let mut rest = microseconds.rem_euclid(1_000_000);
+        let mut fraction = *b".000000Z";
+        for digit in fraction.iter_mut().rev().skip(1).take(6) {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        line.parts(r#""at":"#, [&known.1, std::str::from_utf8(&fraction).unwrap_or("Z")]);
+    }
+
+    fn take_back(&self, line: Line) {
+        let buffer = line.into_buffer();
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE && buffer.capacity() <= LARGE {
+            spare.push(buffer);
+        }
+    }
+}
+
+/// A decision's id: unique, and ordered by time.
+pub(super) struct Id([u8; uuid::fmt::Hyphenated::LENGTH]);
+
+impl Id {
+    pub(super) fn new(desk: &Desk, at: Timestamp) -> Self {
         let mut random = [0; 10];
         let (high, low) = random.split_at_mut(2);
-        high.copy_from_slice(&(self.next() as u16).to_be_bytes());
-        low.copy_from_slice(&self.next().to_be_bytes());
+        high.copy_from_slice(&(desk.next() as u16).to_be_bytes());
+        low.copy_from_slice(&desk.next().to_be_bytes());
         let milliseconds = u64::try_from(at.as_millisecond()).unwrap_or(0);
-        uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid()
+        let id: Uuid = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid();
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        id.hyphenated().encode_lower(&mut text);
+        Self(text)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        // Hex digits and dashes are text.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// Writes it into headers.
+    pub(super) fn mark(&self, headers: &mut HeaderMap) {
+        // Hex digits and dashes are a header value.
+        let value = HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static("unknown"));
+        headers.insert(forward::DECISION, value);
     }
 }
 
-/// W3C trace context: the trace that the call belongs to, ours if it came without one.
-struct Trace {
-    id: u128,
-    span: u64,
-    flags: u8,
-}
+/// W3C trace context: the trace that the call belongs to, ours if it came without one, as it is passed on.
+struct Trace([u8; 55]);
 
 impl Trace {
-    fn of(headers: &HeaderMap, ids: &Ids) -> Self {
-        let (id, flags) = headers
-            .get("traceparent")
+    fn of(came: Option<&HeaderValue>, desk: &Desk) -> Self {
+        let (id, flags) = came
             .and_then(|value| value.to_str().ok())
             .and_then(parse_traceparent)
-            .unwrap_or_else(|| ((u128::from(ids.next()) << 64) | u128::from(ids.next()), 0));
-        Self { id, span: ids.next() | 1, flags }
-    }
-
-    fn id(&self) -> String {
-        let mut text = [0; 32];
-        write_hex(&mut text, &self.id.to_be_bytes());
-        String::from_utf8_lossy(&text).into_owned()
-    }
-
-    fn onward(&self) -> HeaderValue {
+            .unwrap_or_else(|| ((u128::from(desk.next()) << 64) | u128::from(desk.next()), 0));
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        let parts = [(3, &self.id.to_be_bytes()[..]), (36, &self.span.to_be_bytes()), (53, &[self.flags])];
+        let span = desk.next() | 1;
+        let parts = [(3, &id.to_be_bytes()[..]), (36, &span.to_be_bytes()), (53, &[flags])];
         for (at, bytes) in parts {
             write_hex(text.get_mut(at..).unwrap_or_default(), bytes);
         }
+        Self(text)
+    }
+
+    fn id(&self) -> &str {
+        // Hex digits are text.
+        self.0.get(3..35).and_then(|id| std::str::from_utf8(id).ok()).unwrap_or_default()
+    }
+
+    fn onward(&self) -> HeaderValue {
         // Hex digits and dashes are a header value; were they ever not, an empty one is no trace.
-        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
+        HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static(""))
     }
 }
 
@@ -317,20 +384,38 @@ fn parse_traceparent(text: &str) -> Option<(u128, u8)> {
     (id != 0 && span != 0).then_some((id, u8::from_str_radix(flags, 16).ok()?))
 }
 
+/// Buffers that a worker keeps, and the largest of them: enough for calls under way, and no more.
+const SPARE: usize = 64;
+const LARGE: usize = 4096;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn a_moment_is_written_to_the_microsecond() {
+        let desk = Desk::new("", 1);
+        for (microseconds, text) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (1_000_001, "1970-01-01T00:00:01.000001Z"),
+            (1_999_999, "1970-01-01T00:00:01.999999Z"),
+            (-1, "1969-12-31T23:59:59.999999Z"),
+        ] {
+            let mut line = Line::begin(Vec::new());
+            desk.date(&mut line, Timestamp::from_microsecond(microseconds).unwrap());
+            assert_eq!(line.end(), format!("{{\"at\":\"{text}\"}}\n").as_bytes());
+        }
+    }
+
+    #[test]
     fn a_trace_that_comes_in_is_carried_on_with_a_span_of_our_own() {
-        let mut headers = HeaderMap::new();
         let came = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        headers.insert("traceparent", HeaderValue::from_static(came));
-        let onward = Trace::of(&headers, &Ids::new(7)).onward();
+        let value = HeaderValue::from_static(came);
+        let onward = Trace::of(Some(&value), &Desk::new("", 7)).onward();
         let onward = onward.to_str().unwrap();
         assert!(onward.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && onward.ends_with("-01"));
         assert_ne!(onward, came);
-        assert_eq!(Trace::of(&headers, &Ids::new(7)).id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(Trace::of(Some(&value), &Desk::new("", 7)).id(), "4bf92f3577b34da6a3ce929d0e0e4736");
     }
 
     #[test]
@@ -344,9 +429,9 @@ mod tests {
 
     #[test]
     fn decision_ids_are_unique_and_ordered_by_time() {
-        let ids = Ids::new(1);
-        let first = ids.decision(Timestamp::from_millisecond(1_000).unwrap());
-        let later = ids.decision(Timestamp::from_millisecond(1_001).unwrap());
-        assert!(first < later && first.get_version_num() == 7);
+        let desk = Desk::new("", 1);
+        let id = |at| Id::new(&desk, Timestamp::from_millisecond(at).unwrap()).as_str().to_owned();
+        let (first, later) = (id(1_000), id(1_001));
+        assert!(first < later && first.parse::<Uuid>().unwrap().get_version_num() == 7);
     }
 }

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::adapter::NotUnderstood;
+use super::record::Id;
 use crate::grants::NoStanding;
 use crate::model::decision::Outcome;
 use crate::model::scope::ScopeSet;
@@ -83,12 +83,12 @@ struct Problem<'a> {
     next: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<&'a str>,
-    decision: String,
+    decision: &'a str,
 }
 
 impl Refusal {
     /// The answer, with what the record says of it.
-    pub(super) fn answer(&self, place: &Place<'_>, id: Uuid) -> (Response<Body>, Outcome, &'static str) {
+    pub(super) fn answer(&self, place: &Place<'_>, id: &Id) -> (Response<Body>, Outcome, &'static str) {
         let answer = self.put(place);
         let problem = Problem {
             r#type: format!("urn:consentry:problem:{}", answer.code),
@@ -98,7 +98,7 @@ impl Refusal {
             detail: &answer.detail,
             next: &answer.next,
             page: answer.page.as_deref(),
-            decision: id.to_string(),
+            decision: id.as_str(),
         };
         // Strings and numbers always become JSON; an empty body would still be a refusal.
         let body = serde_json::to_vec(&problem).unwrap_or_default();

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::config::route::{Assume, PathTemplate, Route as Settings, Segment};
+use crate::observe::line::Piece;
 
 use super::adapter::{self, Adapter, Parameters};
 
@@ -11,8 +12,8 @@ use super::adapter::{self, Adapter, Parameters};
 pub(super) struct Route {
     /// Its place in the table.
     pub(super) index: usize,
-    /// Its template, for records.
-    pub(super) template: Arc<str>,
+    /// Its template, as records say it.
+    pub(super) recorded: Piece,
     segments: Vec<Segment>,
     /// How its requests are read.
     pub(super) adapter: Box<dyn Adapter>,
@@ -63,7 +64,7 @@ impl Route {
         let upstream: Arc<str> = Arc::from(settings.upstream.get_ref().as_str());
         Ok(Self {
             index,
-            template: Arc::from(template.to_string()),
+            recorded: Piece::of(|line| line.text(r#""route":"#, &template.to_string())),
             segments: template.segments().to_vec(),
             adapter: adapter::for_route(settings.reading()?),
             assume: settings.assume,
@@ -77,18 +78,19 @@ impl Route {
     }
 
     fn fits(&self, path: &str) -> bool {
-        let Some(path) = path.strip_prefix('/') else { return false };
-        let mut parts = path.split('/');
+        let mut rest = path.strip_prefix('/');
         for segment in &self.segments {
-            let Some(part) = parts.next() else { return false };
+            let Some(parts) = rest else { return false };
+            let (part, behind) = first_part(parts);
             match segment {
                 Segment::Literal(text) if !reads(part, text) => return false,
                 Segment::One(_) if part.is_empty() => return false,
-                Segment::Rest(_) => return !part.is_empty() || parts.next().is_some(),
+                Segment::Rest(_) => return !part.is_empty() || behind.is_some(),
                 Segment::Literal(_) | Segment::One(_) => {}
             }
+            rest = behind;
         }
-        parts.next().is_none()
+        rest.is_none()
     }
 
     /// The path's parameters, decoded.
@@ -98,7 +100,10 @@ impl Route {
         for segment in &self.segments {
             let (part, behind) = match segment {
                 Segment::Rest(_) => (rest, ""),
-                Segment::Literal(_) | Segment::One(_) => rest.split_once('/').unwrap_or((rest, "")),
+                Segment::Literal(_) | Segment::One(_) => {
+                    let (part, behind) = first_part(rest);
+                    (part, behind.unwrap_or(""))
+                }
             };
             match segment {
                 Segment::Literal(_) => {}
@@ -108,6 +113,14 @@ impl Route {
         }
         Ok(Parameters(parameters))
     }
+}
+
+/// What stands before the first slash, and what stands behind it. (Parts are short: looking at each byte is quicker
+/// than calling a search.)
+fn first_part(path: &str) -> (&str, Option<&str>) {
+    let slash = path.bytes().position(|byte| byte == b'/').unwrap_or(path.len());
+    let (part, rest) = path.split_at_checked(slash).unwrap_or((path, ""));
+    (part, rest.strip_prefix('/'))
 }
 
 /// Whether a part of a path reads as `text`: escapes do not lead to another route than what they stand for.

@@ -1,6 +1,5 @@
 //! Starting and ending a sidecar: settings become a running one.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,17 +13,17 @@ use tokio_util::sync::CancellationToken;
 use super::admin::Status;
 use super::assume::Identities;
 use super::forward::Upstreams;
-use super::identify::Tokens;
-use super::record::Ids;
+use super::identify::{Recent, Tokens};
+use super::record::Desk;
 use super::route::Routes;
 use super::{Sidecar, Worker};
 use crate::config::sidecar as settings;
 use crate::grants::Grants;
-use crate::grants::changed::ChangedAt;
 use crate::grants::follow::news::ChangeLog;
-use crate::grants::follow::{CutStreams, Follower, Following, Refresh, Told};
+use crate::grants::follow::{CutStreams, Follower, Following, Refresh};
 use crate::grants::lease::Lease;
 use crate::grants::origin::{Origin, OriginError, OwnKey};
+use crate::grants::shared::{Reach, Tier, Watch};
 use crate::grants::slots::SlotClock;
 use crate::model::id::SidecarId;
 use crate::model::time::Clock;
@@ -49,6 +48,8 @@ pub struct Setup {
     pub name: SidecarId,
     /// Where grants come from.
     pub origin: Arc<dyn Origin>,
+    /// How the shared tier is reached, if there is one.
+    pub shared: Option<Arc<Reach>>,
     /// The policies in force.
     pub policies: Arc<Current>,
     /// The time.
@@ -85,6 +86,7 @@ pub struct Running {
     workers: Arc<Workers>,
     status: Arc<Status>,
     grants: Arc<Grants>,
+    shared: Option<Arc<Tier>>,
     slots: Arc<SlotClock>,
     lease: Arc<Lease>,
     key: OwnKey,
@@ -94,14 +96,10 @@ pub struct Running {
     following: watch::Sender<Following>,
 }
 
-/// By which ways a sidecar hears of changes.
+/// By which ways a sidecar hears of changes, besides its shared tier.
 pub struct Ways {
     /// Where it asks: the control plane.
     pub log: Arc<dyn ChangeLog>,
-    /// What other ways tell it.
-    pub told: mpsc::Receiver<Told>,
-    /// When what changed, where a shared tier is judged by it.
-    pub changed: Option<Arc<ChangedAt>>,
     /// Reads the policy authors' files anew, where they come from the control plane.
     pub refresh_policies: Refresh,
 }
@@ -111,7 +109,7 @@ impl Ways {
     #[must_use]
     pub fn only(log: Arc<dyn ChangeLog>) -> Self {
         let refresh_policies: Refresh = Arc::new(|| Box::pin(async { Ok(()) }));
-        Self { log, told: mpsc::channel(1).1, changed: None, refresh_policies }
+        Self { log, refresh_policies }
     }
 }
 
@@ -120,14 +118,17 @@ impl Ways {
 /// # Errors
 /// Why it cannot; then nothing is left running.
 pub async fn start(setup: Setup) -> Result<Running, StartError> {
-    let Setup { settings, bound, name, origin, policies, clock, keep } = setup;
+    let Setup { settings, bound, name, origin, shared, policies, clock, keep } = setup;
     let (slots, lease) = (Arc::new(SlotClock::default()), Arc::new(Lease::new(settings.lease())));
     let public_url = settings.public_url.as_ref().map_or_else(
         || format!("http://{}", bound.address()),
         |url| url.as_str().trim_end_matches('/').to_owned(),
     );
+    let metrics = Metrics::new();
+    let shared = shared.map(|reach| Tier::new(reach, metrics.shared().clone()));
     let grants = Arc::new(Grants::new(
         Arc::clone(&origin),
+        shared.clone(),
         Arc::clone(&slots),
         Arc::clone(&lease),
         Arc::clone(&policies),
@@ -141,17 +142,10 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         public_jwk: signer.public().to_json(),
         published_until: clock.now(),
     };
-    let metrics = Metrics::new();
     let (records, writer) = Records::start(settings.limits.records, Arc::clone(&metrics), keep)?;
-    let tokens = Tokens::new(
-        Arc::clone(&origin),
-        settings.issuer.clone(),
-        public_url.clone(),
-        clock.clone(),
-        settings.limits.tokens,
-    );
+    let tokens =
+        Tokens::new(Arc::clone(&origin), settings.issuer.clone(), public_url.clone(), settings.limits.tokens);
     let sidecar = Arc::new(Sidecar {
-        name: Arc::from(name.as_str()),
         issuer: settings.issuer.clone(),
         public_url,
         routes: Routes::new(&settings.routes).map_err(StartError::Settings)?,
@@ -163,19 +157,21 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         clock: clock.clone(),
         limits: settings.limits.clone(),
     });
-    let following = watch::Sender::new(Following::default());
+    let following = watch::Sender::default();
     let status = Arc::new(Status {
         sidecar: Arc::clone(&sidecar),
         lease: Arc::clone(&lease),
         policies,
         following: following.subscribe(),
+        shared: shared.as_ref().map(|tier| tier.link()),
         draining: AtomicBool::new(false),
         streams_cut: Arc::default(),
     });
     let upstreams = upstreams(&settings)?;
-    let workers = bound.start(move |worker| prepare(&sidecar, &upstreams, worker)).await?;
+    let named = name.clone();
+    let workers = bound.start(move |worker| prepare(&sidecar, &named, &upstreams, worker)).await?;
     let workers = Arc::new(workers);
-    Ok(Running { workers, status, grants, slots, lease, key, origin, clock, writer, following })
+    Ok(Running { workers, status, grants, shared, slots, lease, key, origin, clock, writer, following })
 }
 
 impl Running {
@@ -199,14 +195,15 @@ impl Running {
 
     /// Follows changes until `stop`: run it as a task of its own. Without it every call is refused.
     pub fn follow(&self, ways: Ways, stop: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
-        let Ways { log, told, changed, refresh_policies } = ways;
+        let Ways { log, refresh_policies } = ways;
+        let (tell, told) = mpsc::channel(WAITING);
         let policies = Arc::clone(&self.status.policies);
         let follower = Follower {
             sidecar: self.name().clone(),
             log,
             told,
             slots: Arc::clone(&self.slots),
-            changed,
+            changed: self.shared.as_ref().map(|tier| Arc::clone(tier.changed())),
             lease: Arc::clone(&self.lease),
             refresh_keys: self.refresh_keys(),
             refresh_policies,
@@ -214,7 +211,17 @@ impl Running {
             policies: Arc::new(move || policies.policies().version().to_string()),
             state: self.following.clone(),
         };
-        follower.run(stop)
+        let watch = self.shared.clone().map(|tier| {
+            Watch::new(tier, self.following.subscribe(), tell, self.lease.length()).run(stop.clone())
+        });
+        async move {
+            let watching = async {
+                if let Some(watch) = watch {
+                    watch.await;
+                }
+            };
+            tokio::join!(follower.run(stop), watching);
+        }
     }
 
     /// Struck by a follower.
@@ -258,15 +265,24 @@ impl Running {
     pub fn refresh_keys(&self) -> Refresh {
         let (sidecar, origin) = (Arc::clone(&self.status.sidecar), Arc::clone(&self.origin));
         let (key, clock) = (self.key.clone(), self.clock.clone());
+        let (shared, slots) = (self.shared.clone(), Arc::clone(&self.slots));
         Arc::new(move || {
             let (sidecar, origin) = (Arc::clone(&sidecar), Arc::clone(&origin));
             let (key, clock) = (key.clone(), clock.clone());
+            let (shared, slots) = (shared.clone(), Arc::clone(&slots));
             Box::pin(async move {
                 let known = KeySet::parse(&origin.keys().await?);
                 if !known.is_ok_and(|keys| keys.contains(&key.kid)) {
                     publish(&*origin, &key, &clock).await?;
                 }
-                sidecar.tokens.refresh_keys().await
+                sidecar.tokens.refresh_keys().await?;
+                if let Some(tier) = shared
+                    && tier.refresh_keys(&*origin).await?
+                {
+                    // What rests on the signature of a key that was withdrawn may be forged.
+                    slots.strike_all();
+                }
+                Ok(())
             })
         })
     }
@@ -310,18 +326,23 @@ async fn publish(origin: &dyn Origin, key: &OwnKey, clock: &Clock) -> Result<(),
 /// What one worker serves with.
 fn prepare(
     sidecar: &Arc<Sidecar>,
+    name: &SidecarId,
     settings: &[(Arc<str>, UpstreamSettings)],
     worker: &listener::Worker,
 ) -> Result<super::Serve, Box<dyn std::error::Error + Send + Sync>> {
-    let mut upstreams = HashMap::new();
+    let mut upstreams = Vec::new();
     for (name, upstream) in settings {
-        upstreams.insert(Arc::clone(name), Upstream::new(upstream.clone(), worker)?);
+        upstreams.push((Arc::clone(name), Upstream::new(upstream.clone(), worker)?));
     }
     let mut seed = [0; 8];
     random::fill(&mut seed)?;
-    let ids = Ids::new(u64::from_be_bytes(seed));
-    let worker = Rc::new(Worker { sidecar: Arc::clone(sidecar), upstreams: Upstreams(upstreams), ids });
-    Ok(super::serve(worker))
+    let worker = Worker {
+        sidecar: Arc::clone(sidecar),
+        upstreams: Upstreams(upstreams),
+        desk: Desk::new(name.as_str(), u64::from_be_bytes(seed)),
+        recent: Recent::default(),
+    };
+    Ok(super::serve(Rc::new(worker)))
 }
 
 fn upstreams(settings: &settings::Sidecar) -> Result<Vec<(Arc<str>, UpstreamSettings)>, StartError> {
@@ -351,5 +372,7 @@ fn reach(upstream: &settings::Upstream) -> Result<UpstreamSettings, StartError> 
     Ok(reach)
 }
 
+/// News by other ways that wait to be taken in.
+const WAITING: usize = 4;
 /// Several tries fit into the day that a key is published for.
 const PUBLISH_EVERY: Duration = Duration::from_secs(4 * 3600);

@@ -18,5 +18,6 @@ pub mod password;
 pub mod pkce;
 pub mod proof;
 pub mod random;
+pub mod record;
 pub mod seal;
 pub mod verify;

@@ -122,8 +122,8 @@ impl Fleet {
         let at = |file: &str| folder.join(file).display().to_string();
         std::fs::write(folder.join("token"), token).unwrap();
         let example = include_str!("../../deploy/sidecar.toml");
-        let routes = &example[example.find("[upstreams").unwrap()..];
-        let routes = routes.replace("http://127.0.0.1:8082", &self.cloud.url);
+        let (_, routes) = example.split_once("[upstreams").unwrap();
+        let routes = format!("[upstreams{routes}").replace("http://127.0.0.1:8082", &self.cloud.url);
         let settings = format!(
             "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nissuer = \"{}\"\nworkers = 1\nrecords = \"{}\"\n\
              drain_seconds = 2\n[control]\nurls = [\"{}\"]\nname = \"{name}\"\nstate = \"{}\"\ntoken_file = \"{}\"\n\

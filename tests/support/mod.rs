@@ -13,6 +13,8 @@ pub(crate) mod line;
 pub(crate) mod person;
 pub(crate) mod postgres;
 pub(crate) mod raw;
+#[expect(dead_code, reason = "shared with the unit tests, which need more of it")]
+pub(crate) mod redis;
 pub(crate) mod script;
 pub(crate) mod sources;
 pub(crate) mod standalone;

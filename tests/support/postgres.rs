@@ -57,7 +57,11 @@ impl Drop for Database {
     fn drop(&mut self) {
         // Not waited for: it goes with its cluster at the latest.
         let mut drop = self.cluster.command("dropdb");
-        let _ = drop.args(["--if-exists", "--force", &self.name]).stderr(Stdio::null()).spawn();
+        let _ = drop
+            .args(["--if-exists", "--force", &self.name])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
     }
 }
 
@@ -83,9 +87,11 @@ impl Cluster {
     }
 
     fn answers(&self) -> bool {
-        self.command("pg_isready").status().unwrap().success()
+        self.command("pg_isready").stdout(Stdio::null()).status().unwrap().success()
     }
 
+    #[expect(clippy::zombie_processes, reason = "the watcher outlives this process")]
+    #[expect(clippy::disallowed_methods, reason = "PostgreSQL tells nobody that it is ready; it is asked")]
     fn start(&self, as_root: bool) {
         let log = File::create(self.folder.join("log")).unwrap();
         let mut watcher = if as_root {
@@ -113,7 +119,7 @@ impl Cluster {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
         command.env("PGHOST", &self.folder).env("PGUSER", "consentry").env("PGDATABASE", "postgres");
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stdin(Stdio::null());
         command
     }
 
@@ -133,7 +139,7 @@ fn lock_file(path: &Path) -> File {
 fn programs() -> PathBuf {
     let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let found = installed.map(|entry| entry.path().join("bin")).filter(|bin| bin.join("initdb").is_file());
-    found.max().expect("PostgreSQL is not installed: tests/run installs it")
+    found.max().unwrap_or_else(|| panic!("PostgreSQL is not installed: tests/run installs it"))
 }
 
 const NOBODY: u32 = 65534;

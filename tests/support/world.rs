@@ -16,6 +16,8 @@ use super::{Answer, Application, Call, eventually, get};
 pub(crate) struct World {
     pub(crate) issuer: String,
     pub(crate) sidecar: String,
+    /// All of them, when it runs several.
+    pub(crate) sidecars: Vec<String>,
     pub(crate) upstream: String,
     pub(crate) admin: String,
     pub(crate) accounts: Vec<Account>,
@@ -55,6 +57,8 @@ pub(crate) struct Seed {
 struct Ready {
     issuer: String,
     sidecar: String,
+    #[serde(default)]
+    sidecars: Vec<String>,
     upstream: String,
     admin: String,
     accounts: Vec<Account>,
@@ -75,6 +79,7 @@ impl World {
         let mut world = Self {
             issuer: String::new(),
             sidecar: String::new(),
+            sidecars: Vec::new(),
             upstream: String::new(),
             admin: String::new(),
             accounts: Vec::new(),
@@ -209,6 +214,7 @@ impl World {
         let ready: Ready = serde_json::from_slice(&ready).unwrap();
         self.issuer = ready.issuer;
         self.sidecar = ready.sidecar;
+        self.sidecars = ready.sidecars;
         self.upstream = ready.upstream;
         self.admin = ready.admin;
         self.accounts = ready.accounts;

@@ -87,7 +87,10 @@ impl App {
 
     async fn go(self) -> Result<ExitCode, Failure> {
         let api = self.connection.open()?;
-        let (value, human) = self.verb.ask(&api).await?;
+        let (value, human) = match (self.verb, self.format) {
+            (Verb::Revoke(change), Format::Human) => change.revoke_aloud(&api).await?,
+            (verb, _) => verb.ask(&api).await?,
+        };
         match self.format {
             Format::Human => print::data(&human)?,
             Format::Json => print::data(&format!("{value:#}\n"))?,

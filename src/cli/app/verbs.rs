@@ -5,8 +5,8 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::table::{at, facts, table, word};
-use crate::cli::Failure;
 use crate::cli::api::Api;
+use crate::cli::{Failure, print};
 
 pub(super) type Told = (Value, String);
 
@@ -192,6 +192,20 @@ impl Change {
     }
 }
 
+impl Change {
+    /// Revokes, and tells each sidecar's word as it comes.
+    pub(super) async fn revoke_aloud(self, api: &Api) -> Result<Told, Failure> {
+        if self.no_wait {
+            return self.go(api, "revoke").await;
+        }
+        let id = client_id(api, "/applications", &self.application).await?;
+        let each = |one: &Value| print::data(&format!("{}\n", said(one).join("  ")));
+        let value = api.lines(Method::DELETE, &format!("/applications/{id}"), each).await?;
+        let text = everywhere(&value);
+        Ok((value, text))
+    }
+}
+
 fn receipt(value: &Value) -> String {
     if *at(value, "effective") != json!(true) {
         return format!(
@@ -199,20 +213,26 @@ fn receipt(value: &Value) -> String {
             word(at(value, "revision"))
         );
     }
-    let part = |one: &Value| {
-        let (said, after) = match at(one, "confirmed_ms").as_u64() {
-            Some(ms) => ("confirmed", format!("{ms} ms")),
-            None => ("unreachable, its lease has ended", format!("{} ms", word(at(one, "stopped_by")))),
-        };
-        vec![word(at(one, "id")), said.to_owned(), after]
+    let sidecars: Vec<_> = at(value, "sidecars").as_array().into_iter().flatten().map(said).collect();
+    let table = table(&["sidecar", "said", "after"], &sidecars, "No sidecar was connected.");
+    format!("{}\n{table}", everywhere(value))
+}
+
+/// One sidecar's part.
+fn said(one: &Value) -> Vec<String> {
+    let (said, after) = match at(one, "confirmed_ms").as_u64() {
+        Some(ms) => ("confirmed", format!("{ms} ms")),
+        None => ("unreachable, its lease has ended", format!("{} ms", word(at(one, "stopped_by")))),
     };
-    let sidecars: Vec<_> = at(value, "sidecars").as_array().into_iter().flatten().map(part).collect();
+    vec![word(at(one, "id")), said.to_owned(), after]
+}
+
+fn everywhere(value: &Value) -> String {
     format!(
-        "True everywhere after {} ms (revision {}, streams closed: {}).\n\n{}",
+        "True everywhere after {} ms (revision {}, streams closed: {}).\n",
         word(at(value, "elapsed_ms")),
         word(at(value, "revision")),
         word(at(value, "streams_closed")),
-        table(&["sidecar", "said", "after"], &sidecars, "No sidecar was connected.")
     )
 }
 

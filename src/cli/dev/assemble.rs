@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::service::TowerToHyperService;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -20,6 +20,7 @@ use crate::demo::story::Walkthrough;
 use crate::demo::{seed, upstream};
 use crate::grants::follow::news::ChangeLog;
 use crate::grants::origin::StoreOrigin;
+use crate::grants::shared::{Publisher, Reach};
 use crate::grants::source::Source;
 use crate::model::id::SidecarId;
 use crate::model::time::Clock;
@@ -36,9 +37,9 @@ pub(super) struct World {
     control: Shared,
     upstream: Shared,
     admin: Shared,
-    sidecar: Running,
+    sidecars: Vec<Running>,
     stop: CancellationToken,
-    follower: JoinHandle<()>,
+    followers: Vec<JoinHandle<()>>,
     tending: JoinHandle<()>,
     store: store::Shared,
     _policies: Option<Watcher>,
@@ -50,7 +51,7 @@ struct Sockets {
     control: Bound,
     upstream: Bound,
     admin: Bound,
-    sidecar: BoundWorkers,
+    sidecars: Vec<BoundWorkers>,
 }
 
 /// What the roles share.
@@ -59,6 +60,7 @@ struct Common {
     store: store::Shared,
     policies: Arc<Current>,
     source: Arc<Source>,
+    shared: Option<Arc<Reach>>,
     clock: Clock,
 }
 
@@ -67,16 +69,17 @@ impl World {
     pub(super) async fn start(dev: &Dev) -> Result<Self, Failure> {
         let claim = data::claim(&dev.data)?;
         let (policies, watcher) = policies::in_force(dev.policies().as_deref())?;
-        let sockets = Sockets::bind(dev).await?;
+        let (shared, sockets) = (dev.shared()?, Sockets::bind(dev).await?);
         let (store, clock) = (data::open_store(&dev.data).await?, Clock::system());
         let common = Common {
             issuer: format!("http://{}", sockets.control.address()),
             source: Source::new(Arc::clone(&store), LEASE, clock.clone(), false).await?,
             store,
             policies,
+            shared,
             clock,
         };
-        let control = start_control(&common, sockets.sidecar.address(), dev).await?;
+        let control = start_control(&common, sockets.first_sidecar()?, dev).await?;
         let seeded = seed::seed(&common.store, control.passwords(), &dev.data, &common.clock)
             .await
             .map_err(|error| Failure::Unreachable(error.to_string()))?;
@@ -88,17 +91,25 @@ impl World {
             clock: common.clock.clone(),
             walkthrough: Walkthrough::new(&ready),
         };
-        let tended = Arc::clone(&control);
+        let (tended, publisher) = (Arc::clone(&control), publisher(&common, &control).await?);
         let control = sockets.control.serve(TowerToHyperService::new(with_peer(control.router())));
         let upstream = sockets.upstream.serve(TowerToHyperService::new(upstream::router(upstream_settings)));
-        let sidecar = start_sidecar(&common, &ready.upstream, sockets.sidecar).await?;
-        let admin = admin::serve(sockets.admin, Arc::clone(sidecar.status()));
-        let published = sidecar.keep_published();
-        let tending = tokio::spawn(async move {
-            tokio::join!(tended.tend(), published);
-        });
-        let stop = CancellationToken::new();
-        let follower = follow(&sidecar, &common, &stop).await?;
+        let (stop, mut followers, mut sidecars) = (CancellationToken::new(), Vec::new(), Vec::new());
+        let mut tasks = JoinSet::new();
+        for bound in sockets.sidecars {
+            let number = sidecars.len() + 1;
+            let sidecar = start_sidecar(&common, &ready, bound, number, publisher.clone()).await?;
+            tasks.spawn(sidecar.keep_published());
+            followers.push(follow(&sidecar, &common, &stop).await?);
+            sidecars.push(sidecar);
+        }
+        let first = sidecars.first().map(|sidecar| Arc::clone(sidecar.status()));
+        let admin = admin::serve(sockets.admin, first.ok_or_else(no_sidecar)?);
+        tasks.spawn(async move { tended.tend().await });
+        if let Some(publisher) = publisher {
+            tasks.spawn(publisher.run());
+        }
+        let tending = tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
         let (store, _policies, _claim) = (common.store, watcher, claim);
         Ok(Self {
             ready,
@@ -106,9 +117,9 @@ impl World {
             control,
             upstream,
             admin,
-            sidecar,
+            sidecars,
             stop,
-            follower,
+            followers,
             tending,
             store,
             _policies,
@@ -126,13 +137,19 @@ impl World {
         self.remark.as_deref()
     }
 
-    /// Ends everything: the sidecar first, since its calls need the rest.
+    /// Ends everything: the sidecars first, since their calls need the rest.
     pub(super) async fn end(self, limit: Duration) {
-        self.sidecar.drain(limit).await;
+        let mut draining = JoinSet::new();
+        for sidecar in self.sidecars {
+            draining.spawn(sidecar.drain(limit));
+        }
+        while draining.join_next().await.is_some() {}
         self.stop.cancel();
         self.tending.abort();
-        // A follower that panicked has said so.
-        let _ = self.follower.await;
+        for follower in self.followers {
+            // A follower that panicked has said so.
+            let _ = follower.await;
+        }
         tokio::join!(self.control.drain(SHORT), self.upstream.drain(SHORT), self.admin.drain(SHORT));
         self.store.close().await;
     }
@@ -146,15 +163,25 @@ impl Sockets {
             control: Bound::new(on(dev.control_port)).await.map_err(failed)?,
             upstream: Bound::new(on(dev.upstream_port)).await.map_err(failed)?,
             admin: Bound::new(on(dev.admin_port)).await.map_err(failed)?,
-            sidecar: BoundWorkers::new(on(dev.sidecar_port)).map_err(failed)?,
+            sidecars: (0..dev.sidecars)
+                .map(|number| BoundWorkers::new(on(if number == 0 { dev.sidecar_port } else { 0 })))
+                .collect::<Result<_, _>>()
+                .map_err(failed)?,
         })
+    }
+
+    /// Where applications call, and what their tokens are for, whichever sidecar takes a call.
+    fn first_sidecar(&self) -> Result<SocketAddr, Failure> {
+        self.sidecars.first().map(BoundWorkers::address).ok_or_else(no_sidecar)
     }
 
     fn ready(&self, issuer: &str, seeded: Seeded) -> Ready {
         let url = |address: SocketAddr| format!("http://{address}");
+        let sidecars: Vec<String> = self.sidecars.iter().map(|bound| url(bound.address())).collect();
         Ready {
             issuer: issuer.to_owned(),
-            sidecar: url(self.sidecar.address()),
+            sidecar: sidecars.first().cloned().unwrap_or_default(),
+            sidecars: if sidecars.len() > 1 { sidecars } else { Vec::new() },
             upstream: url(self.upstream.address()),
             admin: url(self.admin.address()),
             accounts: seeded.accounts,
@@ -178,25 +205,46 @@ async fn start_control(common: &Common, sidecar: SocketAddr, dev: &Dev) -> Resul
     Control::start(setup).await.map_err(|error| Failure::Unreachable(error.to_string()))
 }
 
-async fn start_sidecar(common: &Common, upstream: &str, bound: BoundWorkers) -> Result<Running, Failure> {
+/// Who leaves grants in the shared tier, if there is one.
+async fn publisher(common: &Common, control: &Arc<Control>) -> Result<Option<Arc<Publisher>>, Failure> {
+    let Some(reach) = &common.shared else { return Ok(None) };
+    Ok(Some(control.publish(Arc::clone(reach), LEASE).await?))
+}
+
+/// The sidecars are replicas of one: each takes the calls that the first one's address is for.
+async fn start_sidecar(
+    common: &Common,
+    ready: &Ready,
+    bound: BoundWorkers,
+    number: usize,
+    publisher: Option<Arc<Publisher>>,
+) -> Result<Running, Failure> {
+    let parsed = |url: &str| Url::parse(url).map_err(|error| Failure::Invalid(error.to_string()));
     let mut settings = settings::Sidecar::parse(Path::new("deploy/sidecar.toml"), ROUTES)?;
     settings.issuer.clone_from(&common.issuer);
     for cloud in settings.upstreams.values_mut() {
-        cloud.url = Url::parse(upstream).map_err(|error| Failure::Invalid(error.to_string()))?;
+        cloud.url = parsed(&ready.upstream)?;
     }
-    let name: SidecarId = "dev".parse().map_err(|error| Failure::Invalid(format!("{error}")))?;
+    settings.public_url = Some(parsed(&ready.sidecar)?);
+    let name = if number == 1 { "dev".to_owned() } else { format!("dev-{number}") };
+    let name: SidecarId = name.parse().map_err(|error| Failure::Invalid(format!("{error}")))?;
     let store = Arc::clone(&common.store);
     let keep = data::StoreRecords { store, runtime: tokio::runtime::Handle::current() };
     let setup = start::Setup {
         settings,
         bound,
         name,
-        origin: StoreOrigin::new(Arc::clone(&common.store), common.clock.clone()),
+        origin: StoreOrigin::publishing(Arc::clone(&common.store), common.clock.clone(), publisher),
+        shared: common.shared.clone(),
         policies: Arc::clone(&common.policies),
         clock: common.clock.clone(),
         keep: Box::new(keep),
     };
     start::start(setup).await.map_err(|error| Failure::Unreachable(error.to_string()))
+}
+
+fn no_sidecar() -> Failure {
+    Failure::Usage("at least one sidecar has to run".to_owned())
 }
 
 /// Follows the store's changes, and waits until the sidecar has its lease and keys.

@@ -7,7 +7,7 @@ use std::path::Path;
 use tokio::runtime::Handle;
 
 use super::super::Failure;
-use crate::model::decision::Decision;
+use crate::observe::line::Lines;
 use crate::observe::records::Keep;
 use crate::store::{self, Shared};
 
@@ -53,7 +53,8 @@ pub(super) struct StoreRecords {
 }
 
 impl Keep for StoreRecords {
-    fn keep(&mut self, batch: &[Decision]) -> Result<(), String> {
-        self.runtime.block_on(self.store.keep_decisions(batch)).map_err(|error| error.to_string())
+    fn keep(&mut self, batch: Lines<'_>) -> Result<(), String> {
+        let decisions = batch.decisions()?;
+        self.runtime.block_on(self.store.keep_decisions(&decisions)).map_err(|error| error.to_string())
     }
 }

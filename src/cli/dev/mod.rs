@@ -6,13 +6,17 @@ mod data;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use url::Url;
 
 use super::{Failure, print, signals};
+use crate::config::redis::Redis;
 use crate::demo::ready::Ready;
 use crate::demo::story::Walkthrough;
+use crate::grants::shared::Reach;
 use crate::observe::log;
 use assemble::World;
 
@@ -37,6 +41,12 @@ pub struct Dev {
     /// The operators' port; 0 picks one
     #[arg(long, value_name = "PORT", default_value_t = 9901)]
     admin_port: u16,
+    /// Redis as the shared tier of grants, such as redis://127.0.0.1:6379; without it everything works too
+    #[arg(long, value_name = "URL")]
+    redis: Option<Url>,
+    /// How many sidecars to run; all but the first pick a port
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    sidecars: u8,
     /// Write a JSON file with addresses, log-ins and applications once all is serving
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -78,6 +88,11 @@ impl Dev {
         print::narrate("consentry: ending; calls under way may finish");
         world.end(DRAIN).await;
         Ok(())
+    }
+
+    /// How the shared tier is reached, if there is to be one.
+    fn shared(&self) -> Result<Option<Arc<Reach>>, Failure> {
+        super::sidecar::reach(self.redis.clone().map(Redis::at).as_ref())
     }
 
     fn policies(&self) -> Option<PathBuf> {

@@ -80,7 +80,8 @@ impl Sidecars {
 
     async fn store(&self) -> Result<Shared, Failure> {
         if let Some(config) = &self.config {
-            return Ok(store::open(&settings::Control::read(config)?.store).await?);
+            let settings = settings::Control::read(config)?;
+            return Ok(store::open_with(&settings.store, settings.store_password_file.as_deref()).await?);
         }
         let data = self.data.as_deref().unwrap_or(Path::new(".consentry"));
         let file = data.join("consentry.db");

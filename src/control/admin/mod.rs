@@ -13,9 +13,9 @@ mod decisions;
 pub(in crate::control) mod official;
 mod openapi;
 mod publisher;
-mod redirect_uri;
 pub(in crate::control) mod request;
 mod secrets;
+mod sidecars;
 pub(in crate::control) mod state;
 
 use std::sync::Arc;
@@ -53,6 +53,7 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route("/api/v1/publisher/applications/{client_id}/secrets/{secret_id}", delete(secrets::remove))
         .route("/api/v1/decisions", get(decisions::list))
         .route("/api/v1/decisions/{id}", get(decisions::show))
+        .route("/api/v1/sidecars", get(sidecars::list))
         .route("/api/v1/openapi.json", get(openapi::get))
         .layer(map_response(finish))
 }

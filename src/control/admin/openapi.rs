@@ -9,7 +9,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use super::{applications, assignments, consents, decisions, official, publisher, secrets, state};
+use super::{applications, assignments, consents, decisions, official, publisher, secrets, sidecars, state};
 
 /// The description, as it stands in `schemas/control.openapi.json`.
 #[must_use]
@@ -55,6 +55,7 @@ pub(super) async fn get() -> impl IntoResponse {
         secrets::remove,
         decisions::list,
         decisions::show,
+        sidecars::list,
         get,
     ),
     components(schemas(ProblemDetails)),
@@ -66,6 +67,7 @@ pub(super) async fn get() -> impl IntoResponse {
         (name = "official applications", description = "What can be provisioned."),
         (name = "publisher", description = "What this account has registered for others."),
         (name = "decisions", description = "What applications have called, and why it was allowed or not."),
+        (name = "sidecars", description = "Where decisions are made, and how fresh what they rest on is."),
         (name = "description", description = "This document."),
     )
 )]

@@ -11,10 +11,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::openapi::Refusals;
-use super::redirect_uri;
 use super::request::{Administrator, Asked, Body, invalid};
 use super::secrets::fresh;
-use crate::control::{Control, Problem, Reply};
+use crate::control::{Control, Problem, Reply, redirect_uri};
 use crate::model::application::{Application, ApplicationType};
 use crate::model::id::ApplicationId;
 use crate::model::scope::{Scope, ScopeSet};

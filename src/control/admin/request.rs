@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -100,6 +100,12 @@ impl Asked {
             Some((key, _)) => Err(invalid(format!("There is no parameter {key:?} here."))
                 .next(format!("Known parameters: {}.", known.join(", ")))),
         }
+    }
+
+    /// Whether the answer may be of this media type: it is named, without parameters.
+    pub(super) fn takes(&self, kind: &str) -> bool {
+        let named = self.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        named.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(kind))
     }
 
     /// Whether the answer is to wait until the change is true everywhere: `wait`, 1 unless given.

@@ -1,12 +1,19 @@
 //! Suspending, resuming and deleting an application, with the receipt that says where it is true.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use http_body::Frame;
 use serde::Serialize;
+use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use super::openapi::Refusals;
@@ -67,19 +74,40 @@ impl Effect {
                 streams_closed: None,
             };
         };
-        let part = |part: Confirmation| SidecarEffect {
-            id: part.id.into(),
-            confirmed_ms: part.confirmed_ms,
-            stopped_by: part.stopped_by,
-        };
         Self {
             effective: true,
             revision: revision.0,
             elapsed_ms: Some(receipt.elapsed_ms),
-            sidecars: Some(receipt.sidecars.into_iter().map(part).collect()),
+            sidecars: Some(receipt.sidecars.into_iter().map(SidecarEffect::of).collect()),
             streams_closed: Some(receipt.streams_closed),
         }
     }
+}
+
+impl SidecarEffect {
+    fn of(part: Confirmation) -> Self {
+        Self { id: part.id.into(), confirmed_ms: part.confirmed_ms, stopped_by: part.stopped_by }
+    }
+}
+
+/// Lines as they come.
+struct Told(mpsc::Receiver<Bytes>);
+
+impl http_body::Body for Told {
+    type Data = Bytes;
+    type Error = Infallible;
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|line| line.map(|line| Ok(Frame::data(line))))
+    }
+}
+
+fn line(value: &impl Serialize) -> Bytes {
+    let mut line = serde_json::to_vec(value).unwrap_or_default();
+    line.push(b'\n');
+    line.into()
 }
 
 /// A change in the making: how many streams had been cut before it, so that the receipt counts its own.
@@ -92,6 +120,20 @@ impl Change {
     /// Begins; call it before the store is asked to change anything.
     pub(in crate::control) fn begin(control: &Control, wait: bool) -> Self {
         Self { before: control.source().cut_so_far(), wait }
+    }
+
+    /// Answers each sidecar's word as it comes, a line of JSON each, and at last the whole receipt in a line.
+    fn told(self, control: Arc<Control>, revision: Revision, seq: Seq) -> Response {
+        let (lines, told) = mpsc::channel(LINES);
+        tokio::spawn(async move {
+            // A line for which there is no room is in the receipt all the same.
+            let each = |part: &Confirmation| {
+                let _ = lines.try_send(line(&SidecarEffect::of(part.clone())));
+            };
+            let receipt = control.source().everywhere(seq, &self.before, each).await;
+            let _ = lines.send(line(&Effect::of(revision, Some(receipt)))).await;
+        });
+        ([(CONTENT_TYPE, LINES_OF_JSON)], Body::new(Told(told))).into_response()
     }
 
     /// Waits until the change at `seq` is true everywhere, unless it is not to be waited for.
@@ -111,11 +153,20 @@ pub(in crate::control) async fn set(
     state: GrantState,
     wait: bool,
 ) -> Reply<(Grant, Option<Receipt>)> {
-    let key = by.grant_key(client_id)?;
     let change = Change::begin(control, wait);
-    let changed = control.store().set_state(&key, state, &by.actor(), control.clock().now()).await;
-    let (grant, seq) = changed.map_err(|error| missing_is_not_installed(error, client_id))?;
+    let (grant, seq) = put(control, by, client_id, state).await?;
     Ok((grant, change.settle(control, seq).await))
+}
+
+async fn put(
+    control: &Control,
+    by: &Administrator,
+    client_id: &str,
+    state: GrantState,
+) -> Reply<(Grant, Seq)> {
+    let key = by.grant_key(client_id)?;
+    let changed = control.store().set_state(&key, state, &by.actor(), control.clock().now()).await;
+    changed.map_err(|error| missing_is_not_installed(error, client_id))
 }
 
 /// A store's answer about a grant that is not there, as the API says it.
@@ -133,12 +184,14 @@ pub(super) fn missing_is_not_installed(error: StoreError, client_id: &str) -> Pr
 /// Delete an application
 ///
 /// Revokes the grant: its tokens, assumed identities and open streams end. Answers when that is true everywhere,
-/// with each sidecar's own word. The application can be authorized again later, as if for the first time.
+/// with each sidecar's own word. The application can be authorized again later, as if for the first time. With
+/// `accept: application/x-ndjson` each sidecar's word is answered as it comes, and the whole in the last line.
 #[utoipa::path(delete, path = "/api/v1/applications/{client_id}", tag = "applications",
     operation_id = "deleteApplication",
     params(("client_id", description = "The application's client ID."),
         ("wait" = Option<u8>, Query, description = "0 to be answered as soon as it is stored.")),
-    responses((status = 200, description = "Deleted, everywhere.", body = Effect),
+    responses((status = 200, description = "Deleted, everywhere.",
+            content((Effect = "application/json"), (SidecarEffect = "application/x-ndjson"))),
         (status = 202, description = "Stored; not known to be true everywhere yet.", body = Effect), Refusals))]
 pub(super) async fn revoke(
     State(control): State<Arc<Control>>,
@@ -146,6 +199,11 @@ pub(super) async fn revoke(
     asked: Asked,
 ) -> Reply<Response> {
     let by = asked.may(&control, ConsoleAction::Revoke).await?;
+    if asked.waits()? && asked.takes(LINES_OF_JSON) {
+        let change = Change::begin(&control, true);
+        let (grant, seq) = put(&control, &by, &client_id, GrantState::Revoked).await?;
+        return Ok(change.told(control, grant.revision, seq));
+    }
     let (grant, receipt) = set(&control, &by, &client_id, GrantState::Revoked, asked.waits()?).await?;
     Ok(Effect::answer(grant.revision, receipt))
 }
@@ -187,3 +245,7 @@ pub(super) async fn resume(
     let (grant, receipt) = set(&control, &by, &client_id, GrantState::Active, asked.waits()?).await?;
     Ok(Effect::answer(grant.revision, receipt))
 }
+
+const LINES_OF_JSON: &str = "application/x-ndjson";
+/// So many may wait to be read.
+const LINES: usize = 256;

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 
 use crate::control::{Control, Problem, Reply};
 use crate::grants::follow::messages::{FoundGrant, FoundMember};
+use crate::grants::shared::publish::Fact;
 use crate::model::account::{PrincipalKey, PrincipalKind};
 use crate::model::id::{AccountId, ApplicationId, GrantKey, PrincipalId, Seq};
 
@@ -20,6 +21,9 @@ pub(super) async fn grant(
     // Read before the fact, so that the fact is at least as new.
     let as_of = newest(&control).await?;
     let installed = control.store().installed(&key).await?;
+    if let (Some(publisher), Some(installed)) = (control.publisher(), &installed) {
+        publisher.fill(as_of, Fact::Grant(Box::new(installed.clone())));
+    }
     Ok(Json(FoundGrant { as_of, epoch: control.source().epoch().clone(), installed }))
 }
 
@@ -34,6 +38,9 @@ pub(super) async fn member(
     let principal = PrincipalKey { account: key.account.clone(), kind, id };
     let as_of = newest(&control).await?;
     let member = control.store().member(&key, &principal, control.clock().now()).await?;
+    if let (Some(publisher), Some(member)) = (control.publisher(), &member) {
+        publisher.fill(as_of, Fact::Member(key, Box::new(member.clone())));
+    }
     Ok(Json(FoundMember { as_of, epoch: control.source().epoch().clone(), member }))
 }
 

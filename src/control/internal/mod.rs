@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -151,12 +150,9 @@ impl<T: serde::de::DeserializeOwned> FromRequest<Arc<Control>> for Body<T> {
         match axum::Json::from_request(request, control).await {
             Ok(axum::Json(body)) => Ok(Self(body)),
             Err(rejection) => {
-                let status = match &rejection {
-                    JsonRejection::BytesRejection(bytes) => bytes.status(),
-                    JsonRejection::MissingJsonContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    JsonRejection::JsonDataError(_) | JsonRejection::JsonSyntaxError(_) | _ => {
-                        StatusCode::BAD_REQUEST
-                    }
+                let status = match rejection.status() {
+                    StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+                    status => status,
                 };
                 // Not repeated: a body may hold a token.
                 let detail = "The body cannot be read as this endpoint's JSON.";

@@ -72,6 +72,9 @@ pub struct Following {
     pub trouble: Option<FollowError>,
     /// By which paths news came within the last lease: each with when, in [`boot_milliseconds`].
     pub paths: Vec<(&'static str, u64)>,
+    /// Until when the control plane presumes that this sidecar holds a lease, in [`boot_milliseconds`]. No other path
+    /// makes it last longer: nobody would wait for this sidecar.
+    pub presumed_until: u64,
 }
 
 /// See [`Follower::cut`].
@@ -132,6 +135,8 @@ impl Follower {
         if reached >= newest {
             self.lease.renew_for(sent, Duration::from_millis(lease_ms));
         }
+        let presumed_until = sent.saturating_add(lease_ms.saturating_mul(PRESUMED_LEASES));
+        self.state.send_modify(|state| state.presumed_until = presumed_until);
         self.note_heard("control", place);
         Ok(())
     }
@@ -146,7 +151,9 @@ impl Follower {
         let Ok(cut) = tokio::time::timeout(within, (self.cut)()).await else { return };
         *streams_cut = cut;
         if place.applied >= newest {
-            self.lease.renew_for(as_of, Duration::from_millis(lease_ms));
+            let presumed_until = self.state.borrow().presumed_until;
+            let longest = lease_ms.min(presumed_until.saturating_sub(as_of));
+            self.lease.renew_for(as_of, Duration::from_millis(longest));
         }
         self.note_heard(path, place);
     }
@@ -302,5 +309,7 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// A sidecar is presumed to hold a lease for at least so many leases after it has asked: by other paths it can.
+pub(super) const PRESUMED_LEASES: u64 = 2;
 /// So many questions fit into a lease.
-pub(super) const BEATS_A_LEASE: u32 = 5;
+pub(crate) const BEATS_A_LEASE: u32 = 5;

@@ -1,10 +1,10 @@
 //! The one host of a request (RFC 9110 section 7.2, RFC 9112 section 3.2, RFC 9113 section 8.3.1).
 
-use http::HeaderValue;
-use http::request::Parts;
 use http::uri::Authority;
+use http::{HeaderValue, Request};
 
 use super::Malformed;
+use crate::net::body::Inbound;
 
 /// Host and port, checked and in lower case.
 #[derive(Debug)]
@@ -28,14 +28,14 @@ impl Host {
     ///
     /// `header` is the first `Host` header, and `headers` how many there are.
     pub(super) fn read(
-        parts: &Parts,
+        request: &Request<Inbound>,
         header: Option<&HeaderValue>,
         headers: usize,
     ) -> Result<Self, Malformed> {
         if headers > 1 {
             return Err(Malformed::TwoHosts);
         }
-        let authority = parts.uri.authority();
+        let authority = request.uri().authority();
         let spelled = match (header, authority) {
             (None, None) => return Err(Malformed::NoHost),
             (Some(header), None) => Spelled::Header(header.clone()),
@@ -46,7 +46,7 @@ impl Host {
             }
             (Some(_), Some(_)) => return Err(Malformed::TwoHosts),
             // Only HTTP/2 may name the host in `:authority` alone.
-            (None, Some(_)) if parts.version < http::Version::HTTP_2 => return Err(Malformed::NoHost),
+            (None, Some(_)) if request.version() < http::Version::HTTP_2 => return Err(Malformed::NoHost),
             (None, Some(authority)) => Spelled::Authority(authority.clone()),
         };
         Self::check(spelled)

@@ -14,9 +14,8 @@ mod tests;
 use std::borrow::Cow;
 
 use http::header::{CONNECTION, UPGRADE};
-use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, Method, Request, Version};
 use hyper::body::Body as _;
 
 use super::body::Inbound;
@@ -57,23 +56,23 @@ pub struct Canonical {
 ///
 /// # Errors
 /// [`Malformed`]: the request must be refused, and an HTTP/1 connection closed.
-pub fn read(parts: &Parts, body: &Inbound) -> Result<Candidate, Malformed> {
-    if let Some(fault) = body.fault() {
+pub fn read(request: &Request<Inbound>) -> Result<Candidate, Malformed> {
+    if let Some(fault) = request.body().fault() {
         return Err(Malformed::Framing(fault));
     }
-    if !is_listed(&parts.method) {
+    if !is_listed(request.method()) {
         return Err(Malformed::Method);
     }
-    if parts.headers.len() > MOST_HEADERS {
+    if request.headers().len() > MOST_HEADERS {
         return Err(Malformed::TooManyHeaders);
     }
-    let (census, host) = Census::take(&parts.headers);
-    let host = Host::read(parts, host, census.hosts)?;
-    let websocket = census.upgrade && is_websocket(parts)?;
-    let target = parts.uri.path_and_query().ok_or(Malformed::TargetForm)?;
+    let (census, host) = Census::take(request.headers());
+    let host = Host::read(request, host, census.hosts)?;
+    let websocket = census.upgrade && is_websocket(request)?;
+    let target = request.uri().path_and_query().ok_or(Malformed::TargetForm)?;
     let (target, resolved) = path::read(target)?;
-    let has_body = !body.is_end_stream();
-    let canonical = Canonical { method: parts.method.clone(), target, host, websocket, census };
+    let has_body = !request.body().is_end_stream();
+    let canonical = Canonical { method: request.method().clone(), target, host, websocket, census };
     Ok(Candidate { canonical, has_body, resolved })
 }
 
@@ -184,12 +183,12 @@ fn is_listed(method: &Method) -> bool {
 }
 
 /// A WebSocket handshake, or no upgrade at all; every other upgrade (h2c too) is refused.
-fn is_websocket(parts: &Parts) -> Result<bool, Malformed> {
-    let mut protocols = parts.headers.get_all(UPGRADE).iter();
+fn is_websocket(request: &Request<Inbound>) -> Result<bool, Malformed> {
+    let mut protocols = request.headers().get_all(UPGRADE).iter();
     let Some(protocol) = protocols.next() else { return Ok(false) };
     let only = protocols.next().is_none() && protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
-    let asked = connection_names(&parts.headers, "upgrade");
-    let possible = parts.version == Version::HTTP_11 && parts.method == Method::GET;
+    let asked = connection_names(request.headers(), "upgrade");
+    let possible = request.version() == Version::HTTP_11 && request.method() == Method::GET;
     if only && asked && possible { Ok(true) } else { Err(Malformed::Upgrade) }
 }
 

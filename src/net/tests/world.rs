@@ -71,21 +71,22 @@ async fn forward(
     request: Request<Inbound>,
     exchange: Exchange,
 ) -> Result<Response<Answer>, Abandoned> {
-    let (mut parts, body) = request.into_parts();
+    let mut request = request;
     let rules = Rules { websocket: true, ..Rules::default() };
-    let read = canonical::read(&parts, &body).and_then(|candidate| candidate.admit(rules));
+    let read = canonical::read(&request).and_then(|candidate| candidate.admit(rules));
+    let version = request.version();
     let cleaned = read.and_then(|canonical| {
-        headers::clean_request(&mut parts.headers, &canonical, parts.version)?;
+        headers::clean_request(request.headers_mut(), &canonical, version)?;
         Ok(canonical)
     });
     let canonical = match cleaned {
         Ok(canonical) => canonical,
         Err(malformed) => return Ok(refusal(malformed.status(), malformed.code())),
     };
-    headers::strip_credentials(&mut parts.headers, &canonical);
-    parts.uri = Uri::from(canonical.target().clone());
+    headers::replace_credentials(request.headers_mut(), &canonical, None);
+    *request.uri_mut() = Uri::from(canonical.target().clone());
     let cut = Cut::when(move || fired.load(Ordering::SeqCst));
-    match upstream.send(Request::from_parts(parts, body), &exchange, Some(&cut)).await {
+    match upstream.send(&mut Some(request), &exchange, Some(&cut)).await {
         Ok(response) => Ok(response),
         Err(ForwardError::Request(Broken::Framing(_))) => Ok(refusal(StatusCode::BAD_REQUEST, "body")),
         Err(ForwardError::Request(_) | ForwardError::Cut) => Err(Abandoned),

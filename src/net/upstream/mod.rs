@@ -179,7 +179,8 @@ impl Upstream {
         Ok(Self { pool: Pool::new(settings, &worker.watch), host, authority, ticks })
     }
 
-    /// Forwards a request. Its URI must be the canonical target, its headers cleaned.
+    /// Forwards a request and leaves none. Its URI must be the canonical target, its headers cleaned. (It is taken
+    /// from where it lies, so that it is not copied on the way.)
     ///
     /// Without a protocol upgrade the response streams through [`Answer`]; with one (101) both connections
     /// are joined by a task of their own, which obeys the cut and the drain.
@@ -188,16 +189,15 @@ impl Upstream {
     /// [`ForwardError`].
     pub async fn send(
         &self,
-        request: Request<Inbound>,
+        request: &mut Option<Request<Inbound>>,
         exchange: &Exchange,
         cut: Option<&Cut>,
     ) -> Result<Response<Answer>, ForwardError> {
-        let mut request = Some(request);
-        let waiting = self.prepare(&mut request, exchange, cut);
+        let waiting = self.prepare(request, exchange, cut);
         if waiting.progress.is_some() {
             // Boxed, like everything that is not on the way of a call without a body over an open connection:
             // the size of this future is copied with each call.
-            Box::pin(prime(&mut request)).await?;
+            Box::pin(prime(request)).await?;
         }
         let mut spare: Option<Box<Request<Inbound>>> = None;
         let mut fresh = false;
@@ -222,7 +222,7 @@ impl Upstream {
                 Outcome::Cut => return Err(ForwardError::Cut),
                 Outcome::Failed(error, unsent) => (error, unsent),
             };
-            (request, fresh) = Self::again(&lease, &error, unsent, spare.take(), &waiting)?;
+            (*request, fresh) = Self::again(&lease, &error, unsent, spare.take(), &waiting)?;
         }
     }
 

@@ -294,6 +294,15 @@ impl Origin for Link {
         Ok(keys.jwks.to_string())
     }
 
+    /// Those that came with the keys last asked for.
+    async fn record_keys(&self) -> Result<String, OriginError> {
+        if self.record_keys.load().is_none() {
+            self.keys().await?;
+        }
+        let known = self.record_keys.load_full();
+        known.map(|keys| keys.as_ref().clone()).ok_or_else(mixed_up)
+    }
+
     async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError> {
         let public_jwk = serde_json::from_str(&key.public_jwk).map_err(|why| OriginError(why.to_string()))?;
         Ok(self.tell(Method::POST, "/internal/v1/keys", &OwnKeyPublished { public_jwk }).await?)

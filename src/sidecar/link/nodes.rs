@@ -125,6 +125,11 @@ impl Nodes {
         judge(url, status, body.to_bytes())
     }
 
+    #[cfg(test)]
+    pub(super) fn begin_with(&self, at: usize) {
+        self.at.store(at, Ordering::Relaxed);
+    }
+
     fn go_on_from(&self, at: usize) {
         let next = at.saturating_add(1).checked_rem(self.urls.len()).unwrap_or(0);
         // Unless another question has gone on already.

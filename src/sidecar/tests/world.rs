@@ -23,6 +23,7 @@ use crate::model::id::{GrantKey, Revision};
 use crate::model::member::Member;
 use crate::model::time::{Clock, boot_milliseconds};
 use crate::net::listener::{BoundWorkers, ListenerSettings};
+use crate::observe::line::Lines;
 use crate::observe::records::Keep;
 use crate::policy::Policies;
 use crate::policy::reload::Current;
@@ -92,11 +93,21 @@ impl Facts {
 struct Onto(Arc<Shelf>);
 
 impl Keep for Onto {
-    fn keep(&mut self, batch: &[Decision]) -> Result<(), String> {
+    fn keep(&mut self, batch: Lines<'_>) -> Result<(), String> {
         if self.0.broken.load(Ordering::SeqCst) {
             return Err("the shelf is broken".to_owned());
         }
-        self.0.kept.lock().extend_from_slice(batch);
+        let decisions = batch.decisions()?;
+        let read = |line: &[u8]| serde_json::from_slice::<serde_json::Value>(line).unwrap();
+        let lines = batch.text().split_inclusive(|byte| *byte == b'\n').map(read);
+        for (decision, line) in decisions.iter().zip(lines) {
+            // No member is written that a record does not have, and none in another form (but the moment, which always
+            // has six digits).
+            let mut read = serde_json::to_value(decision).unwrap();
+            read["at"] = line["at"].clone();
+            assert_eq!(read, line);
+        }
+        self.0.kept.lock().extend(decisions);
         Ok(())
     }
 }
@@ -146,6 +157,7 @@ impl World {
             bound: BoundWorkers::new(ListenerSettings::new((Ipv4Addr::LOCALHOST, 0).into())).unwrap(),
             name: "alone".parse().unwrap(),
             origin: Arc::clone(&facts) as Arc<dyn Origin>,
+            shared: None,
             policies: Current::fixed(Policies::embedded().unwrap()),
             clock,
             keep: Box::new(Onto(Arc::clone(&shelf))),

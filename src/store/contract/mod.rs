@@ -9,6 +9,7 @@ mod postgres;
 mod records;
 mod sidecars;
 mod sqlite;
+mod throughput;
 mod tokens;
 
 use std::sync::Arc;

@@ -144,7 +144,7 @@ pub(super) async fn the_log_has_no_gap_whoever_writes_it(world: &World) {
     let other = world.again().await;
     let before = world.newest().await;
     let act = |store: Shared, task: u8| async move {
-        if task % 2 == 0 {
+        if task.is_multiple_of(2) {
             // Its place in the log is given back.
             assert!(is_missing(store.withdraw_key("k9", at(11)).await));
         }

@@ -9,16 +9,18 @@ pub(super) fn fault(place: &str, error: &Error) -> StoreError {
     if let Some(code) = error.as_database_error().and_then(|complaint| complaint.code()) {
         return told(place, &code, error);
     }
-    match error {
-        Error::PoolTimedOut => silent(place),
-        Error::PoolClosed => StoreError::Unavailable(format!("{place} was closed; open it again")),
-        Error::Io(_) | Error::Tls(_) => StoreError::Unavailable(format!(
+    if matches!(error, Error::PoolTimedOut) {
+        silent(place)
+    } else if matches!(error, Error::PoolClosed) {
+        StoreError::Unavailable(format!("{place} was closed; open it again"))
+    } else if matches!(error, Error::Io(_) | Error::Tls(_)) {
+        StoreError::Unavailable(format!(
             "{place} cannot be reached ({error}); check that it runs, and its address and sslmode"
-        )),
-        Error::Decode(_) | Error::ColumnDecode { .. } | Error::ColumnNotFound(_) => {
-            StoreError::Corrupt { what: place.to_owned(), why: error.to_string() }
-        }
-        _ => StoreError::Unavailable(format!("{place}: {error}")),
+        ))
+    } else if matches!(error, Error::Decode(_) | Error::ColumnDecode { .. } | Error::ColumnNotFound(_)) {
+        StoreError::Corrupt { what: place.to_owned(), why: error.to_string() }
+    } else {
+        StoreError::Unavailable(format!("{place}: {error}"))
     }
 }
 

@@ -231,6 +231,15 @@ pub(in crate::token) fn signed_claims(
     if token.len() > jws::LONGEST {
         return Err(TokenRefused::Invalid("it is too long"));
     }
+    signed_claims_of_any_length(keys, token, purpose)
+}
+
+/// The same for what may be longer than a token; whoever reads it in bounds its length.
+pub(in crate::token) fn signed_claims_of_any_length(
+    keys: &KeySet,
+    token: &str,
+    purpose: Purpose,
+) -> Result<Vec<u8>, TokenRefused> {
     let parts = jws::split(token).ok_or(TokenRefused::Invalid("it is not a signed JSON Web Token"))?;
     let header: jws::Header<'_> = serde_json::from_slice(&parts.header)
         .map_err(|_| TokenRefused::Invalid("its header cannot be read"))?;

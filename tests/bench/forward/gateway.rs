@@ -102,6 +102,7 @@ async fn start(upstream: SocketAddr, origin: Memory, records: &Path, clock: Cloc
         bound: BoundWorkers::new(ListenerSettings::new((Ipv4Addr::LOCALHOST, 0).into()))?,
         name: "bench".parse()?,
         origin: Arc::new(origin),
+        shared: None,
         policies: Current::fixed(Policies::embedded()?),
         clock,
         keep: Box::new(JsonLines::new(File::create(records)?, records.display().to_string())),
