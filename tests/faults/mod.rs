@@ -6,6 +6,7 @@ mod instruments;
 mod links;
 mod nodes;
 mod play;
+mod redis;
 mod report;
 pub(crate) mod role;
 pub(crate) mod servers;

@@ -90,6 +90,15 @@ impl Server {
         .await;
     }
 
+    /// Waits until its answer contains this.
+    pub(crate) async fn until_says(&self, question: &str, part: &str) {
+        eventually(&format!("{question} says {part}"), || {
+            let said = self.try_tell(question).filter(|said| said.contains(part));
+            std::future::ready(said)
+        })
+        .await;
+    }
+
     /// Sends it a command, and gives what it answers.
     #[track_caller]
     pub(crate) fn tell(&self, words: &str) -> String {

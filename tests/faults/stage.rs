@@ -274,6 +274,13 @@ impl Stage {
         theirs.chain(&self.to_redis).for_each(|network| network.set(mode));
     }
 
+    /// Redis is another server from now on.
+    pub(crate) fn lead_to_redis(&self) {
+        let address = self.redis.as_ref().unwrap().address();
+        let theirs = self.sidecars.iter().map(|sidecar| &sidecar.to_redis);
+        theirs.chain(&self.to_redis).for_each(|network| network.lead_to(&address));
+    }
+
     /// What the store answers to a query whose rows are one text each.
     pub(crate) async fn query(&self, text: &str) -> Vec<String> {
         if let Some(store) = &self.store {

@@ -19,19 +19,15 @@ async fn a_full_disk_refuses_deletions_and_their_time_comes_when_there_is_room()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_store_that_only_reads_refuses_deletions() {
-    let mut play = Play::begin("store read-only (PostgreSQL)", Cast::TWO).await;
+async fn a_database_without_room_refuses_deletions() {
+    let mut play = Play::begin("store full (PostgreSQL)", Cast::TWO).await;
+    play.stage.store.as_ref().unwrap().tell_in("consentry", NO_ROOM);
     while play.round().await {
-        let store = play.stage.store.as_ref().unwrap();
-        store.tell("ALTER SYSTEM SET default_transaction_read_only = on");
-        store.tell("SELECT pg_reload_conf()");
-        store.until_up("SHOW default_transaction_read_only", "on").await;
+        play.stage.store.as_ref().unwrap().tell_in("consentry", "ALTER TABLE change_log ENABLE TRIGGER no_room");
         let first = play.delete().await;
         let refused = |asked: &Asked| matches!(asked, Asked::Refused(503 | 507));
         assert!(first.iter().all(refused), "nothing is promised that cannot be kept: {first:?}");
-        let store = play.stage.store.as_ref().unwrap();
-        store.tell("ALTER SYSTEM RESET default_transaction_read_only");
-        store.tell("SELECT pg_reload_conf()");
+        play.stage.store.as_ref().unwrap().tell_in("consentry", "ALTER TABLE change_log DISABLE TRIGGER no_room");
         play.insist().await;
         play.judge(&[0, 1, 2]).await;
     }
@@ -64,3 +60,10 @@ async fn control_planes_that_cannot_reach_the_store_acknowledge_nothing() {
         play.judge(&[0, 1, 2]).await;
     }
 }
+
+/// What PostgreSQL says when its disk is full, once the trigger is enabled.
+const NO_ROOM: &str = "
+    CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$;
+    CREATE TRIGGER no_room BEFORE INSERT ON change_log FOR EACH ROW EXECUTE FUNCTION full_disk();
+    ALTER TABLE change_log DISABLE TRIGGER no_room;";
