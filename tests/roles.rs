@@ -267,6 +267,43 @@ async fn an_administrator_sees_who_is_connected_and_how_fresh() {
 }
 
 #[tokio::test]
+async fn policies_of_the_control_plane_are_in_force_at_sidecars_and_bad_ones_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    for part in ["scopes", "guardrails"] {
+        std::fs::create_dir(folder.path().join(part)).unwrap();
+        for file in std::fs::read_dir(here.join(part)).unwrap() {
+            let file = file.unwrap().path();
+            std::fs::copy(&file, folder.path().join(part).join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    std::fs::copy(here.join("console.cedar"), folder.path().join("console.cedar")).unwrap();
+    let settings = format!("policies = \"{}\"", folder.path().display());
+    let mut fleet = Fleet::asleep_with(&settings, "").await;
+    fleet.wake().await;
+    let sidecar = fleet.sidecar("web-1").await;
+    let tokens = fleet.world.install("report-hub", "admin@acme", &[]).await;
+    sidecar.read_object(&tokens.access).await.expect(200);
+    let guardrail = "@id(\"no-reading\") @reason(\"Nobody reads today.\")\nforbid (principal, action == \
+                     Action::\"oss:GetObject\", resource);\n";
+    let file = folder.path().join("guardrails/no-reading.cedar");
+    std::fs::write(&file, guardrail).unwrap();
+    eventually("the guardrail is in force at the sidecar", || async {
+        (sidecar.read_object(&tokens.access).await.status == 403).then_some(())
+    })
+    .await;
+    std::fs::write(&file, "permit (principal, action, resource);").unwrap();
+    std::fs::write(folder.path().join("guardrails/later.cedar"), "nonsense").unwrap();
+    sidecar.read_object(&tokens.access).await.expect(403);
+    std::fs::remove_file(folder.path().join("guardrails/later.cedar")).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    eventually("it is lifted again", || async {
+        (sidecar.read_object(&tokens.access).await.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_sidecar_without_a_control_plane_in_its_settings_says_what_to_add() {
     let folder = tempfile::tempdir().unwrap();
     let example = include_str!("../deploy/sidecar.toml");

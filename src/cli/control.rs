@@ -15,7 +15,7 @@ use crate::control::health::Health;
 use crate::control::{Control as Role, Settings, Setup, with_peer};
 use crate::grants::source::Source;
 use crate::model::time::Clock;
-use crate::net::listener::{Bound, ListenerSettings};
+use crate::net::listener::{Bound, ListenerSettings, Shared};
 use crate::net::tls::ServerTls;
 use crate::observe::log;
 use crate::store;
@@ -63,10 +63,7 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     let store = store::open_with(&settings.store, settings.store_password_file.as_deref()).await?;
     let (policies, _watcher) = policies::in_force(settings.policies.as_deref())?;
     let bound = bind(settings.listen).await?;
-    let operators = match settings.admin {
-        Some(admin) => Some(bind(admin).await?),
-        None => None,
-    };
+    let operators = bind_operators(settings.admin).await?;
     let internal = bind_internal(settings.internal.as_ref()).await?;
     let key_file = settings.key_file.as_deref().unwrap_or(Path::new("consentry.key"));
     let clock = Clock::system();
@@ -90,14 +87,8 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     let served = bound.serve(TowerToHyperService::new(with_peer(control.router())));
     let health = Health::new(&control);
     let operators = operators.map(|bound| health.serve(bound));
-    print::narrate(&format!("consentry: control plane on http://{}", served.address()));
-    if let Some(operators) = &operators {
-        print::narrate(&format!("consentry: operators on http://{}", operators.address()));
-    }
     let internal = internal.map(|bound| bound.serve(TowerToHyperService::new(control.internal())));
-    if let Some(internal) = &internal {
-        print::narrate(&format!("consentry: its internal API, for sidecars, on {}", internal.address()));
-    }
+    narrate(&served, operators.as_ref(), internal.as_ref());
     let internal_url = internal.as_ref().map(|served| format!("{scheme}://{}", served.address()));
     let told = json!({ "issuer": control.issuer().as_str(), "internal": internal_url });
     sidecar::tell(ready_file.as_deref(), &told)?;
@@ -105,7 +96,7 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
         Some(reach) => Some(tokio::spawn(control.publish(reach, lease).await?.run())),
         None => None,
     };
-    let hearing = tokio::spawn(async move { source.hear_others().await });
+    let hearing = tokio::spawn(async move { tokio::join!(source.hear_others(), source.watch_presumed()) });
     signals::serving();
     tokio::select! {
         () = control.tend() => {}
@@ -124,6 +115,24 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     }
     store.close().await;
     Ok(())
+}
+
+/// Says where it is to be reached.
+fn narrate(public: &Shared, operators: Option<&Shared>, internal: Option<&Shared>) {
+    print::narrate(&format!("consentry: control plane on http://{}", public.address()));
+    if let Some(operators) = operators {
+        print::narrate(&format!("consentry: operators on http://{}", operators.address()));
+    }
+    if let Some(internal) = internal {
+        print::narrate(&format!("consentry: its internal API, for sidecars, on {}", internal.address()));
+    }
+}
+
+async fn bind_operators(address: Option<SocketAddr>) -> Result<Option<Bound>, Failure> {
+    match address {
+        Some(address) => bind(address).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<Bound, Failure> {

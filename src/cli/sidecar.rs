@@ -64,6 +64,10 @@ async fn serve(
     let bound = BoundWorkers::new(listening(&settings)?).map_err(|error| unreachable(&error))?;
     let operators =
         Bound::new(ListenerSettings::new(settings.admin)).await.map_err(|error| unreachable(&error))?;
+    let mut ways = Ways::only(Arc::clone(&link) as _);
+    if settings.policies.is_none() {
+        ways.refresh_policies = link.refresh_policies(&policies);
+    }
     let (keep, copies) = copied(keep(&settings.records)?);
     let setup = Setup {
         settings,
@@ -78,7 +82,7 @@ async fn serve(
     let running = start::start(setup).await.map_err(|error| unreachable(&error))?;
     let operators = admin::serve(operators, Arc::clone(running.status()));
     let stop = CancellationToken::new();
-    let follower = tokio::spawn(running.follow(Ways::only(Arc::clone(&link) as _), stop.clone()));
+    let follower = tokio::spawn(running.follow(ways, stop.clone()));
     let publishing = tokio::spawn(running.keep_published());
     let copying = tokio::spawn(copies.send(link));
     print::narrate(&format!("consentry: sidecar on {}", running.address()));

@@ -109,7 +109,8 @@ impl Control {
     /// forget what is over. Never ends: run it as a task of its own and drop it at shutdown.
     pub async fn tend(&self) {
         let mut woken = self.store.woken();
-        let mut seen = Seq::default();
+        let (mut seen, mut policies) = (Seq::default(), self.policies.subscribe());
+        let mut noted = None;
         let mut forget_at = Timestamp::UNIX_EPOCH;
         loop {
             let now = self.clock.now();
@@ -125,8 +126,23 @@ impl Control {
             if let Err(error) = self.catch_up(&mut seen).await {
                 tracing::warn!(error = %error, "the signing keys could not be read again; the last ones stay");
             }
+            let version = policies.borrow_and_update().clone();
+            if noted.as_ref() != Some(&version) {
+                match self.store.note_policies(version.as_str(), now).await {
+                    Ok(_) => noted = Some(version),
+                    Err(error) => {
+                        tracing::warn!(error = %error, "sidecars could not be told of new policies; it will be tried again");
+                    }
+                }
+            }
             // Other nodes do not wake this one; a closed channel only makes the wait longer.
-            let _ = tokio::time::timeout(LOOK_AGAIN, woken.changed()).await;
+            let either = async {
+                tokio::select! {
+                    _ = woken.changed() => {}
+                    Ok(()) = policies.changed() => {}
+                }
+            };
+            let _ = tokio::time::timeout(LOOK_AGAIN, either).await;
         }
     }
 

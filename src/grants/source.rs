@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::SignedDuration;
 use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -31,6 +30,7 @@ pub struct Source {
     clock: Clock,
     apart: bool,
     presumed: Mutex<HashMap<SidecarId, u64>>,
+    seen: Mutex<HashMap<SidecarId, (u64, u64)>>,
     heard: Mutex<HashMap<SidecarId, Heard>>,
     changed: tokio::sync::Mutex<(Seq, Arc<ChangedAt>)>,
 }
@@ -66,6 +66,7 @@ impl Source {
             clock,
             apart,
             presumed: Mutex::default(),
+            seen: Mutex::default(),
             heard: Mutex::default(),
             changed: tokio::sync::Mutex::new(changed),
         }))
@@ -112,19 +113,65 @@ impl Source {
     ) -> Receipt {
         let asked = boot_milliseconds();
         // After the commit: whoever is given a lease later than this is told of the change with it.
-        let known = if self.apart { self.store.presumed().await } else { Ok(Vec::new()) };
-        if let Ok(presumed) = &known {
-            for (sidecar, left) in presumed {
-                let left = u64::try_from(left.as_millis()).unwrap_or(0);
-                self.acknowledgements.expect(sidecar, asked.saturating_add(left));
-            }
-        }
-        let receipt = self.acknowledgements.everywhere(seq, before, self.lease, told).await;
+        let known = self.presumed_elsewhere().await;
+        let longest = *known.as_ref().unwrap_or(&self.lease);
+        let receipt = self.acknowledgements.everywhere(seq, before, longest, told).await;
         let Err(error) = known else { return receipt };
         tracing::warn!(%error, "the store cannot tell who holds a lease; waiting until none can");
         let waited = Duration::from_millis(boot_milliseconds().saturating_sub(asked));
         tokio::time::sleep(self.lease.saturating_sub(waited)).await;
         Receipt { elapsed_ms: boot_milliseconds().saturating_sub(asked), ..receipt }
+    }
+
+    /// Expects a word of everyone that the store says may hold a lease; answers how long the longest of these lasts.
+    ///
+    /// No clock but this node's own is asked: who has not been presumed again for three of its leases since this node
+    /// first saw it so holds none.
+    async fn presumed_elsewhere(&self) -> Result<Duration, StoreError> {
+        if !self.apart {
+            return Ok(self.lease);
+        }
+        let presumed = self.store.presumed().await?;
+        let now = boot_milliseconds();
+        let mut longest = self.lease;
+        let mut seen = self.seen.lock();
+        seen.retain(|instance, _| presumed.iter().any(|one| one.instance == *instance));
+        for one in &presumed {
+            let last = seen.entry(one.instance.clone()).or_insert((one.renewed, now));
+            if last.0 != one.renewed {
+                *last = (one.renewed, now);
+            }
+            let ends = last.1.saturating_add(one.lease_ms.saturating_mul(WRITTEN_LEASES));
+            if ends > now {
+                longest = longest.max(Duration::from_millis(one.lease_ms));
+                self.acknowledgements.expect(&one.instance, ends);
+            }
+        }
+        Ok(longest)
+    }
+
+    /// Looks now and then who is presumed again, and forgets whom nobody has heard of for long. Never ends: run it as
+    /// a task of its own.
+    pub async fn watch_presumed(&self) {
+        loop {
+            tokio::time::sleep(self.lease).await;
+            if let Err(error) = self.forget_silent().await {
+                tracing::warn!(%error, "the store does not tell who holds a lease; it is asked again");
+            }
+        }
+    }
+
+    async fn forget_silent(&self) -> Result<(), StoreError> {
+        self.presumed_elsewhere().await?;
+        let now = boot_milliseconds();
+        for one in self.store.presumed().await? {
+            let since = self.seen.lock().get(&one.instance).copied();
+            if since.is_some_and(|(renewed, at)| renewed == one.renewed && now.saturating_sub(at) > SILENT_MS)
+            {
+                self.store.forget_presumed(&one).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Hears what other control nodes' sidecars have acknowledged. Never ends: run it as a task of its own.
@@ -181,9 +228,9 @@ impl Source {
         let presumed = self.presumed.lock().get(&report.sidecar).copied().unwrap_or(0);
         let first = report.place.is_none();
         if self.apart && (first || presumed < now.saturating_add(lease.saturating_mul(PRESUMED_LEASES))) {
-            let lasts = SignedDuration::try_from(self.lease.saturating_mul(3)).unwrap_or(SignedDuration::MAX);
-            self.store.presume(&report.sidecar, lasts, &self.status(report)).await?;
-            self.presumed.lock().insert(report.sidecar.clone(), now.saturating_add(lease.saturating_mul(3)));
+            self.store.presume(&report.sidecar, self.lease, &self.status(report)).await?;
+            let written = now.saturating_add(lease.saturating_mul(WRITTEN_LEASES));
+            self.presumed.lock().insert(report.sidecar.clone(), written);
         }
         let presumed = lease.saturating_mul(PRESUMED_LEASES);
         self.acknowledgements.expect(&report.sidecar, boot_milliseconds().saturating_add(presumed));
@@ -262,3 +309,5 @@ fn milliseconds(duration: Duration) -> u64 {
 /// So long a sidecar that says nothing more is still shown, in milliseconds.
 const SILENT_MS: u64 = 600_000;
 const MOST_CHANGES: u32 = 1000;
+/// For so many leases a sidecar is presumed at once, so that this need not be written with every answer.
+const WRITTEN_LEASES: u64 = 3;

@@ -110,7 +110,17 @@ impl Current {
     /// Reads `dir` now. The watcher's thread does it by itself; two at once take turns.
     pub fn reread(&self, dir: &Path) -> Reread {
         let _turn = self.rereading.lock();
-        let files = match Files::read(dir) {
+        self.put(Files::read(dir), &dir.display())
+    }
+
+    /// Takes files that came by another way than a folder: all of them, or none.
+    pub fn take(&self, texts: Vec<(String, String)>) -> Reread {
+        let _turn = self.rereading.lock();
+        self.put(Files::of_texts(texts), &"the control plane")
+    }
+
+    fn put(&self, files: Result<Files, Problems>, from: &dyn std::fmt::Display) -> Reread {
+        let files = match files {
             Ok(files) => files,
             Err(problems) => return self.refuse(problems),
         };
@@ -121,7 +131,7 @@ impl Current {
         match Policies::of(&files) {
             Ok(policies) => {
                 let version = policies.version().clone();
-                tracing::info!(policies = %version, folder = %dir.display(), "policies replaced");
+                tracing::info!(policies = %version, %from, "policies replaced");
                 let generation = self.generation().saturating_add(1);
                 self.policies.store(Arc::new((generation, Arc::new(policies))));
                 // Before anyone is told: what rests on the set before ends here.

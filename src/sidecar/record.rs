@@ -141,7 +141,7 @@ impl<'w> Ledger<'w> {
         self.cache = Some(tier.as_str());
         match tier {
             Tier::Held => {}
-            Tier::Near | Tier::Origin => {
+            Tier::Near | Tier::Shared | Tier::Origin => {
                 self.lap(Phase::Find);
                 self.waited();
             }

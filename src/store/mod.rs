@@ -41,7 +41,7 @@ pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalCon
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
 pub use records::{AuditEvent, DecisionFilter, Records};
 pub use sessions::{BrowserSession, PendingConsent, Sessions};
-pub use sidecars::{Acknowledged, Enrolled, Instance, Invitation, SidecarStatus, Sidecars};
+pub use sidecars::{Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars};
 pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Tokens};
 
 /// Everything that a control plane keeps.

@@ -1,7 +1,9 @@
 //! The sidecars: invited, enrolled, presumed to hold a lease, and their words to every control node.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
@@ -67,6 +69,17 @@ pub struct SidecarStatus {
     pub at: Timestamp,
 }
 
+/// A process of a sidecar that may hold a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presumed {
+    /// Which process.
+    pub instance: SidecarId,
+    /// Rises with every time that it is presumed again.
+    pub renewed: u64,
+    /// The longest lease that any control node has given it, in milliseconds.
+    pub lease_ms: u64,
+}
+
 /// A sidecar's word that it has applied the log, as control nodes tell each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acknowledged {
@@ -108,22 +121,24 @@ pub trait Sidecars {
     async fn all_enrolled(&self) -> Result<Vec<Enrolled>, StoreError>;
     /// Every process of a sidecar that has not left, whether or not its lease has run out since.
     async fn instances(&self) -> Result<Vec<Instance>, StoreError>;
-    /// From now on a process of a sidecar ([`SidecarId::enrolment`]) is presumed to hold a lease for as long as `lasts` by the store's own clock, and
-    /// never for less than was said before. Durable when this returns. Also keeps its status.
+    /// From now on a process of a sidecar ([`SidecarId::enrolment`]) is presumed to hold leases of this length. Durable
+    /// when this returns. Also keeps its status.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when there is no such sidecar that is not revoked: then it may get no lease.
     async fn presume(
         &self,
         sidecar: &SidecarId,
-        lasts: SignedDuration,
+        lease: Duration,
         status: &SidecarStatus,
     ) -> Result<(), StoreError>;
     /// The process has ended and holds no lease.
     async fn left(&self, sidecar: &SidecarId) -> Result<(), StoreError>;
-    /// The processes presumed to hold a lease now, by the store's own clock, each with how long at most it still runs. Asks
-    /// the store itself.
-    async fn presumed(&self) -> Result<Vec<(SidecarId, SignedDuration)>, StoreError>;
+    /// Every process that was presumed to hold a lease and has not left. No clock is asked: whoever reads this counts
+    /// by its own from when it first saw [`Presumed::renewed`]. Asks the store itself.
+    async fn presumed(&self) -> Result<Vec<Presumed>, StoreError>;
+    /// Nobody need presume a process any more that has not been presumed again since this was read.
+    async fn forget_presumed(&self, presumed: &Presumed) -> Result<(), StoreError>;
     /// Tells the other control nodes on this store. Nothing is kept; with one node nothing is done.
     async fn announce(&self, word: &Acknowledged) -> Result<(), StoreError>;
     /// What other control nodes announce. Who lags behind has missed some.

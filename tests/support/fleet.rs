@@ -52,6 +52,11 @@ impl Fleet {
 
     /// The same, not running yet; `internal` is added to the settings of the internal API.
     pub(crate) async fn asleep(internal: &str) -> Self {
+        Self::asleep_with("", internal).await
+    }
+
+    /// The same with more settings of the control plane.
+    pub(crate) async fn asleep_with(control: &str, internal: &str) -> Self {
         let mut world = World::start().await;
         assert!(world.terminate().await.success(), "{}", world.narration());
         let cloud = Cloud::start().await;
@@ -59,7 +64,7 @@ impl Fleet {
         let (data, port) = (world.data(), world.issuer.rsplit_once(':').unwrap().1);
         let settings = format!(
             "listen = \"127.0.0.1:{port}\"\nissuer = \"{}\"\nstore = \"sqlite:{}\"\nkey_file = \"{}\"\n\
-             lease_seconds = 2\n[internal]\n{internal}",
+             lease_seconds = 2\n{control}\n[internal]\n{internal}",
             world.issuer,
             data.join("consentry.db").display(),
             data.join("key").display(),

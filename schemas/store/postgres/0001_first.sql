@@ -285,12 +285,14 @@ CREATE TABLE sidecars (
 CREATE TABLE sidecar_leases (
     instance       TEXT COLLATE "C" PRIMARY KEY,
     sidecar        TEXT COLLATE "C" NOT NULL,
-    presumed_until BIGINT NOT NULL, -- by the store's own clock
+    renewed        BIGINT NOT NULL, -- rises each time: who reads it counts from when it last saw it rise
+    lease_ms       BIGINT NOT NULL, -- the longest lease it may hold
+    presumed_until BIGINT NOT NULL, -- by the store's own clock, to be shown
     status         TEXT COLLATE "C" NOT NULL -- JSON: what it last said of itself
 );
 CREATE INDEX sidecar_leases_by_sidecar ON sidecar_leases (sidecar);
 CREATE INDEX sidecar_keys_by_sidecar ON sidecar_keys (sidecar);
 
--- The store's own clock, which presumed leases are counted by.
+-- The store's own clock. Nothing that has to be true is judged by it.
 CREATE VIEW store_clock AS
 SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS now;

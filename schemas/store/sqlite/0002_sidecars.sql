@@ -19,12 +19,14 @@ CREATE TABLE sidecars (
 CREATE TABLE sidecar_leases (
     instance       TEXT PRIMARY KEY,
     sidecar        TEXT    NOT NULL,
-    presumed_until INTEGER NOT NULL, -- by the store's own clock
+    renewed        INTEGER NOT NULL, -- rises each time: who reads it counts from when it last saw it rise
+    lease_ms       INTEGER NOT NULL, -- the longest lease it may hold
+    presumed_until INTEGER NOT NULL, -- by the store's own clock, to be shown
     status         TEXT    NOT NULL  -- JSON: what it last said of itself
 ) STRICT;
 CREATE INDEX sidecar_leases_by_sidecar ON sidecar_leases (sidecar);
 
--- The store's own clock, which presumed leases are counted by.
+-- The store's own clock. Nothing that has to be true is judged by it.
 CREATE VIEW store_clock AS SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS now;
 
 CREATE INDEX sidecar_keys_by_sidecar ON sidecar_keys (sidecar);

@@ -10,6 +10,7 @@ mod enrol;
 mod facts;
 mod follow;
 mod keys;
+mod policies;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,7 @@ fn proven() -> Vec<(&'static str, MethodRouter<Arc<Control>>)> {
         ("/internal/v1/grants/{account}/{application}", get(facts::grant)),
         ("/internal/v1/grants/{account}/{application}/members/{kind}/{id}", get(facts::member)),
         ("/internal/v1/keys", get(keys::get).post(keys::publish)),
+        ("/internal/v1/policies", get(policies::get)),
         ("/internal/v1/records", post(records::take)),
     ]
 }

@@ -69,6 +69,15 @@ pub struct OwnKeyPublished {
     pub public_jwk: serde_json::Value,
 }
 
+/// The policy authors' files, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyFiles {
+    /// The set's version.
+    pub version: String,
+    /// Each file's path in the policy folder, and its text.
+    pub files: Vec<(String, String)>,
+}
+
 /// The code of the answer to who is not enrolled: an invitation or a certificate mends it.
 pub const UNKNOWN: &str = "enrolment_unknown";
 /// The code of the answer to whose enrolment was ended.

@@ -105,7 +105,7 @@ impl Follower {
             };
             let Some(answer) = answer else { break };
             let heard = match answer {
-                Ok(Ok(news)) => self.hear(news, sent, &mut streams_cut).await,
+                Ok(Ok(news)) => self.hear(news, (sent, report.place.clone()), &mut streams_cut).await,
                 Ok(Err(error)) => Err(error),
                 Err(_) => Err(FollowError::Unreachable("it does not answer in time".to_owned())),
             };
@@ -118,8 +118,14 @@ impl Follower {
         self.log.leave(&self.sidecar).await;
     }
 
-    /// Takes in an answer of the control plane to a question that was sent at `sent`.
-    async fn hear(&mut self, news: News, sent: u64, streams_cut: &mut u64) -> Result<(), FollowError> {
+    /// Takes in an answer of the control plane to a question that was sent at `sent` from `place`.
+    async fn hear(
+        &mut self,
+        news: News,
+        (sent, asked_from): (u64, Option<Place>),
+        streams_cut: &mut u64,
+    ) -> Result<(), FollowError> {
+        let news = self.without_what_is_applied(news, asked_from.as_ref());
         let within = self.lease.patience();
         let (newest, lease_ms) = (news.newest, news.lease_ms);
         let place = match tokio::time::timeout(within, self.apply(news)).await {
@@ -156,6 +162,15 @@ impl Follower {
             self.lease.renew_for(as_of, Duration::from_millis(longest));
         }
         self.note_heard(path, place);
+    }
+
+    /// Another path may have told more while the answer was on its way: then nothing of it is new. What lies before the
+    /// place that was asked from stays as it is: it tells of a log that was put back.
+    fn without_what_is_applied(&self, news: News, asked_from: Option<&Place>) -> News {
+        let Some(place) = self.place().filter(|place| place.epoch == news.epoch) else { return news };
+        let overtaken = news.newest < place.applied
+            && asked_from.is_some_and(|from| from.epoch == news.epoch && from.applied <= news.newest);
+        if overtaken { News { newest: place.applied, changes: Vec::new(), ..news } } else { news }
     }
 
     /// Applies what is new; answers how far that reaches.

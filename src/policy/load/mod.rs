@@ -48,6 +48,7 @@ pub struct Policies {
     version: PolicyVersion,
     catalogue: Catalogue,
     warnings: Vec<Problem>,
+    files: Files,
     pub(super) vocabulary: Vocabulary,
     pub(super) guardrails: Vec<Authored>,
     pub(super) console: PolicySet,
@@ -103,7 +104,8 @@ impl Policies {
             .filter(|(action, _)| catalogue.knows_action(action))
             .collect();
         let version = files.version();
-        Ok(Self { version, catalogue, warnings, vocabulary, guardrails, console, actions })
+        let files = files.clone();
+        Ok(Self { version, catalogue, warnings, files, vocabulary, guardrails, console, actions })
     }
 
     /// Which set this is.
@@ -116,6 +118,11 @@ impl Policies {
     #[must_use]
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
+    }
+
+    /// The files that it was read from: each one's path in the policy folder, and its text.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.all().map(|source| (&*source.path, &*source.text))
     }
 
     /// What is worth a look without being wrong.
@@ -183,11 +190,33 @@ impl Files {
         Self { scopes, guardrails, console, warnings: Vec::new() }
     }
 
+    /// Files that came by another way than a folder, in the order in which a folder's are read.
+    pub(super) fn of_texts(texts: Vec<(String, String)>) -> Result<Self, Problems> {
+        let (mut scopes, mut guardrails, mut console) = (Vec::new(), Vec::new(), None);
+        for (path, text) in texts {
+            let source = Source { path: path.into(), text: text.into() };
+            if source.path.starts_with("scopes/") {
+                scopes.push(source);
+            } else if source.path.starts_with("guardrails/") {
+                guardrails.push(source);
+            } else {
+                console = Some(source);
+            }
+        }
+        let mend = "Look at the policies of the control plane, and at its version.";
+        let missing = || Problems(vec![Problem::without_text("console.cedar", "the file is missing", mend)]);
+        let console = console.filter(|source| &*source.path == "console.cedar").ok_or_else(missing)?;
+        Ok(Self { scopes, guardrails, console, warnings: Vec::new() })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Source> {
+        self.scopes.iter().chain(&self.guardrails).chain([&self.console])
+    }
+
     /// The hash of everything that decides.
     pub(super) fn version(&self) -> PolicyVersion {
         let mut digest = Digest::new(&SHA256);
-        let all = self.scopes.iter().chain(&self.guardrails).chain([&self.console]);
-        for source in all {
+        for source in self.all() {
             for part in [&source.path, &source.text] {
                 digest.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
                 digest.update(part.as_bytes());

@@ -23,8 +23,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::sidecar::ControlPlane;
+use crate::grants::follow::Refresh;
 use crate::grants::follow::messages::{
-    Enrol, Enrolment, FoundGrant, FoundMember, Keys, OwnKeyPublished, REFUSED, REVOKED, UNKNOWN,
+    Enrol, Enrolment, FoundGrant, FoundMember, Keys, OwnKeyPublished, PolicyFiles, REFUSED, REVOKED, UNKNOWN,
 };
 use crate::grants::follow::news::{ChangeLog, FollowError, News, Report, Snapshot};
 use crate::grants::origin::{Origin, OriginError, OwnKey};
@@ -34,6 +35,7 @@ use crate::model::id::{GrantKey, SidecarId};
 use crate::model::member::Member;
 use crate::model::time::{Clock, boot_milliseconds};
 use crate::net::tls::TlsError;
+use crate::policy::reload::Current;
 use crate::token::keys::KeyError;
 use crate::token::proof::{NoProver, Prover};
 use crate::token::random::{NoRandomness, Secret, sha256};
@@ -137,6 +139,25 @@ impl Link {
     #[must_use]
     pub fn record_keys(&self) -> Option<Arc<String>> {
         self.record_keys.load_full()
+    }
+
+    /// Has `current` be the policy set of the control plane, for a sidecar without files of its own. A set that is bad
+    /// as a whole changes nothing.
+    #[must_use]
+    pub fn refresh_policies(self: &Arc<Self>, current: &Arc<Current>) -> Refresh {
+        let (link, current) = (Arc::clone(self), Arc::clone(current));
+        Arc::new(move || {
+            let (link, current) = (Arc::clone(&link), Arc::clone(&current));
+            Box::pin(async move {
+                let told: PolicyFiles = link.get("/internal/v1/policies").await?;
+                if told.version != current.policies().version().as_str() {
+                    // Compiling is work; what is refused is said by `Current`, and in `/readyz`.
+                    let taken = tokio::task::spawn_blocking(move || current.take(told.files)).await;
+                    taken.map_err(|_| OriginError("its policies could not be read".to_owned()))?;
+                }
+                Ok(())
+            })
+        })
     }
 
     async fn tell<B: Serialize>(&self, method: Method, path: &str, body: &B) -> Result<(), Asked> {

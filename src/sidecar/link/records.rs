@@ -12,19 +12,19 @@ use tokio::sync::mpsc;
 
 use super::Link;
 use super::nodes::{Asked, Question};
-use crate::model::decision::Decision;
+use crate::observe::line::Lines;
 use crate::observe::records::Keep;
 
 /// Keeps records where they are kept anyway, and has them copied.
 pub struct Copied {
     kept: Box<dyn Keep>,
-    waiting: mpsc::Sender<Vec<Decision>>,
+    waiting: mpsc::Sender<Vec<u8>>,
     lost: Arc<AtomicU64>,
 }
 
 /// What waits to be copied.
 pub struct Copies {
-    waiting: mpsc::Receiver<Vec<Decision>>,
+    waiting: mpsc::Receiver<Vec<u8>>,
     lost: Arc<AtomicU64>,
     said: u64,
 }
@@ -39,10 +39,11 @@ pub fn copied(kept: Box<dyn Keep>) -> (Copied, Copies) {
 }
 
 impl Keep for Copied {
-    fn keep(&mut self, batch: &[Decision]) -> Result<(), String> {
+    fn keep(&mut self, batch: Lines<'_>) -> Result<(), String> {
         self.kept.keep(batch)?;
-        if self.waiting.capacity() == 0 || self.waiting.try_send(batch.to_vec()).is_err() {
-            self.lost.fetch_add(u64::try_from(batch.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        if self.waiting.capacity() == 0 || self.waiting.try_send(batch.text().to_vec()).is_err() {
+            let lost = lines(batch.text()).count();
+            self.lost.fetch_add(u64::try_from(lost).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
         Ok(())
     }
@@ -89,12 +90,10 @@ impl Copies {
 }
 
 /// The records as JSON arrays that a control node takes, each with how many stand in it.
-fn packed(batch: &[Decision]) -> Vec<(u64, Vec<u8>)> {
+fn packed(batch: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let mut all = Vec::new();
     let (mut count, mut body) = (0, vec![b'[']);
-    for record in batch {
-        // A record is made of texts and numbers: it always becomes JSON.
-        let Ok(text) = serde_json::to_vec(record) else { continue };
+    for text in lines(batch) {
         if count == MOST || (count > 0 && body.len() + text.len() > LARGEST) {
             body.push(b']');
             all.push((count, std::mem::replace(&mut body, vec![b'['])));
@@ -103,7 +102,7 @@ fn packed(batch: &[Decision]) -> Vec<(u64, Vec<u8>)> {
         if count > 0 {
             body.push(b',');
         }
-        body.extend_from_slice(&text);
+        body.extend_from_slice(text);
         count += 1;
     }
     if count > 0 {
@@ -111,6 +110,11 @@ fn packed(batch: &[Decision]) -> Vec<(u64, Vec<u8>)> {
         all.push((count, body));
     }
     all
+}
+
+/// Each record's own line, which is JSON.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }
 
 /// Batches that may wait: some ten thousand records at most.

@@ -110,7 +110,7 @@ every_backend! {
         an_invitation_that_is_old_replaced_or_anothers_enrols_nobody,
         a_revoked_sidecar_loses_its_keys_and_comes_back_by_invitation_only,
         a_new_key_takes_the_place_of_the_one_before,
-        a_presumed_lease_never_becomes_shorter_and_ends_when_its_sidecar_leaves,
+        who_is_presumed_again_is_told_apart_and_is_presumed_until_it_leaves,
         two_processes_of_a_sidecar_hold_leases_of_their_own,
         a_revoked_sidecar_is_presumed_to_its_end_and_gets_no_new_lease,
         the_epoch_is_the_stores_own_and_stays,

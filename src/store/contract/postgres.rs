@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use tokio::time::timeout;
 
 use super::fixture::Database;
@@ -118,17 +117,6 @@ async fn nodes_that_open_an_empty_database_at_once_make_one_schema() {
     let url = database.url();
     let (one, other) = tokio::join!(open(&url), open(&url));
     assert_eq!(one.unwrap().epoch().await.unwrap(), other.unwrap().epoch().await.unwrap());
-}
-
-#[tokio::test]
-async fn a_presumed_lease_is_counted_by_the_databases_clock() {
-    let world = World::postgres().await;
-    let sidecar = "INSERT INTO sidecar_leases (instance, sidecar, presumed_until, status)
-        SELECT 'web-' || n, 'web', now + (n - 1) * 600 * 1000000, '{}' FROM store_clock, generate_series(0, 2) n";
-    world.database().tell(sidecar).unwrap();
-    let found = world.store.presumed().await.unwrap();
-    assert_eq!(found.len(), 1);
-    assert!(found[0].0.as_str() == "web-2" && found[0].1 > SignedDuration::from_secs(300));
 }
 
 #[tokio::test]

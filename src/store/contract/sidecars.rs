@@ -1,7 +1,7 @@
 //! Sidecars: who may enrol, whose keys are published, who is presumed to hold a lease; and what tells one life of
 //! the store from another.
 
-use jiff::SignedDuration;
+use std::time::Duration;
 
 use super::*;
 use crate::model::id::SidecarId;
@@ -56,7 +56,7 @@ impl World {
     }
 
     async fn presumed(&self) -> Vec<String> {
-        self.store.presumed().await.unwrap().into_iter().map(|(name, _)| name.to_string()).collect()
+        self.store.presumed().await.unwrap().into_iter().map(|one| one.instance.to_string()).collect()
     }
 }
 
@@ -131,29 +131,30 @@ pub(super) async fn a_new_key_takes_the_place_of_the_one_before(world: &World) {
     }
 }
 
-pub(super) async fn a_presumed_lease_never_becomes_shorter_and_ends_when_its_sidecar_leaves(world: &World) {
+pub(super) async fn who_is_presumed_again_is_told_apart_and_is_presumed_until_it_leaves(world: &World) {
     for (name, kid) in [("web-1", "k1"), ("web-2", "k2")] {
         world.enrol(name, kid).await;
     }
     assert!(world.presumed().await.is_empty());
     let presume = async |name: &str, seconds, applied| {
-        world
-            .store
-            .presume(&sidecar(name), SignedDuration::from_secs(seconds), &status(applied))
-            .await
-            .unwrap();
+        let lease = Duration::from_secs(seconds);
+        world.store.presume(&sidecar(name), lease, &status(applied)).await.unwrap();
     };
-    presume("web-1", 600, 7).await;
-    presume("web-1", 15, 8).await;
-    presume("web-2", -1, 7).await;
+    presume("web-1", 5, 7).await;
+    let first = world.store.presumed().await.unwrap();
+    presume("web-1", 2, 8).await;
+    presume("web-2", 2, 7).await;
     let found = world.again().await.presumed().await.unwrap();
-    assert_eq!(found.len(), 1, "the second one's has run out");
-    let (name, runs) = &found[0];
-    assert_eq!(name.as_str(), "web-1");
-    assert!(*runs > SignedDuration::from_secs(300) && *runs <= SignedDuration::from_secs(600), "{runs}");
+    assert_eq!(found.len(), 2);
+    assert!(found[0].instance == first[0].instance && found[0].renewed > first[0].renewed);
+    assert_eq!(found[0].lease_ms, 5000, "it may still hold the longer one");
     let kept = world.store.enrolled(&sidecar("web-1")).await.unwrap().unwrap();
     assert_eq!(kept.status, Some(status(8)));
     assert!(kept.presumed_until.is_some());
+
+    world.store.forget_presumed(&first[0]).await.unwrap();
+    assert_eq!(world.presumed().await, ["web-1", "web-2"], "the first has been presumed again since");
+    world.store.forget_presumed(&found[1]).await.unwrap();
     world.store.left(&sidecar("web-1")).await.unwrap();
     assert!(world.presumed().await.is_empty());
 }
@@ -162,7 +163,7 @@ pub(super) async fn two_processes_of_a_sidecar_hold_leases_of_their_own(world: &
     world.enrol("web-1", "k1").await;
     let (one, two) = (sidecar("web-1.0000000a"), sidecar("web-1.0000000b"));
     for (process, applied) in [(&one, 3), (&two, 4)] {
-        world.store.presume(process, SignedDuration::from_secs(600), &status(applied)).await.unwrap();
+        world.store.presume(process, Duration::from_secs(5), &status(applied)).await.unwrap();
     }
     let found = world.store.instances().await.unwrap();
     assert!(found.iter().all(|found| found.sidecar == sidecar("web-1")));
@@ -175,7 +176,7 @@ pub(super) async fn two_processes_of_a_sidecar_hold_leases_of_their_own(world: &
 
 pub(super) async fn a_revoked_sidecar_is_presumed_to_its_end_and_gets_no_new_lease(world: &World) {
     world.enrol("web-1", "k1").await;
-    let lasts = SignedDuration::from_secs(600);
+    let lasts = Duration::from_secs(5);
     world.store.presume(&sidecar("web-1"), lasts, &status(1)).await.unwrap();
     world.store.revoke_sidecar(&sidecar("web-1"), at(2)).await.unwrap();
     assert_eq!(world.presumed().await, ["web-1"]);

@@ -16,17 +16,14 @@ mod sessions;
 mod sidecars;
 mod tokens;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
 
 use self::link::{Asks, Line, Reading, Writing};
 use super::backend::{Backend, Query, Row};
 use super::{Store, StoreError};
-use crate::model::id::SidecarId;
 
 /// A store over a database.
 pub(super) struct Tables {
@@ -35,8 +32,6 @@ pub(super) struct Tables {
     limits: Limits,
     /// Batches of decision records that were kept, to tell when to trim.
     batches: AtomicU64,
-    /// Until when this node has presumed leases, by the clock that no one can set: the database's may be.
-    presumptions: Mutex<BTreeMap<SidecarId, u64>>,
 }
 
 /// What only tests change.
@@ -63,13 +58,7 @@ impl Store for Tables {
 impl Tables {
     /// The store over this database, which is open and has the newest schema.
     pub(super) fn over(backend: Arc<dyn Backend>, limits: Limits) -> Self {
-        Self {
-            line: Line::new(Arc::clone(&backend)),
-            backend,
-            limits,
-            batches: AtomicU64::new(0),
-            presumptions: Mutex::default(),
-        }
+        Self { line: Line::new(Arc::clone(&backend)), backend, limits, batches: AtomicU64::new(0) }
     }
 
     /// For several questions to one state.

@@ -1,16 +1,17 @@
 //! Sidecars: their invitations, enrolments and presumed leases.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::broadcast;
 
 use super::Tables;
 use super::link::{Asks, Writing};
 use crate::model::id::SidecarId;
-use crate::model::time::boot_milliseconds;
 use crate::store::backend::{Row, sql};
 use crate::store::{
-    Acknowledged, Enrolled, Instance, Invitation, SidecarStatus, Sidecars, StoreError, Subject,
+    Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars, StoreError, Subject,
 };
 
 #[async_trait]
@@ -99,7 +100,7 @@ impl Sidecars for Tables {
     async fn presume(
         &self,
         sidecar: &SidecarId,
-        lasts: SignedDuration,
+        lease: Duration,
         status: &SidecarStatus,
     ) -> Result<(), StoreError> {
         let said = serde_json::to_string(status).map_err(|error| {
@@ -107,18 +108,12 @@ impl Sidecars for Tables {
         })?;
         let mut writing = self.writing().await?;
         let done = async {
-            writing.run(sql(FORGET)).await?;
-            let lasts = i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX / 2);
+            let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 4000);
             let presume =
-                sql(PRESUME).bind(sidecar.as_str()).bind(lasts).bind(said).bind(sidecar.enrolment());
+                sql(PRESUME).bind(sidecar.as_str()).bind(lease).bind(said).bind(sidecar.enrolment());
             if writing.run(presume).await? == 0 {
                 return Err(missing(sidecar));
             }
-            // After the database, whose word may be later than this one, and before anybody hears of it.
-            let until = boot_milliseconds().saturating_add(u64::try_from(lasts / 1000).unwrap_or(0));
-            let mut presumptions = self.presumptions.lock();
-            let latest = presumptions.entry(sidecar.clone()).or_default();
-            *latest = until.max(*latest);
             Ok(())
         }
         .await;
@@ -136,18 +131,28 @@ impl Sidecars for Tables {
         writing.end(done).await
     }
 
-    async fn presumed(&self) -> Result<Vec<(SidecarId, SignedDuration)>, StoreError> {
-        let rows = self.rows(sql(PRESUMED)).await?;
-        let now = boot_milliseconds();
-        let presumptions = self.presumptions.lock();
-        let runs = rows.iter().map(|row| {
-            let sidecar: SidecarId = row.parse("instance")?;
-            let told = presumptions.get(&sidecar).map_or(0, |until| until.saturating_sub(now));
-            let told = SignedDuration::from_millis(i64::try_from(told).unwrap_or(i64::MAX));
-            Ok((sidecar, SignedDuration::from_micros(row.get("runs")?).max(told)))
-        });
-        let runs: Result<Vec<_>, StoreError> = runs.collect();
-        Ok(runs?.into_iter().filter(|(_, runs)| runs.is_positive()).collect())
+    async fn presumed(&self) -> Result<Vec<Presumed>, StoreError> {
+        let rows = self.rows(sql("SELECT instance, renewed, lease_ms FROM sidecar_leases")).await?;
+        let presumed = |row: &Row| {
+            Ok(Presumed {
+                instance: row.parse("instance")?,
+                renewed: row.number("renewed")?,
+                lease_ms: row.number("lease_ms")?,
+            })
+        };
+        rows.iter().map(presumed).collect()
+    }
+
+    async fn forget_presumed(&self, presumed: &Presumed) -> Result<(), StoreError> {
+        let mut writing = self.writing().await?;
+        let done = async {
+            let forget = sql("DELETE FROM sidecar_leases WHERE instance = $1 AND renewed = $2");
+            let renewed = i64::try_from(presumed.renewed).unwrap_or(i64::MAX);
+            writing.run(forget.bind(presumed.instance.as_str()).bind(renewed)).await?;
+            Ok(())
+        }
+        .await;
+        writing.end(done).await
     }
 
     async fn announce(&self, word: &Acknowledged) -> Result<(), StoreError> {
@@ -235,15 +240,11 @@ const ONE: &str = "SELECT s.*,
              ORDER BY l.presumed_until DESC LIMIT 1) AS status
     FROM sidecars s WHERE s.id = $1";
 
-const PRESUME: &str = "INSERT INTO sidecar_leases (instance, sidecar, presumed_until, status)
-    SELECT $1, id, (SELECT now FROM store_clock) + $2, $3 FROM sidecars WHERE id = $4 AND revoked_at IS NULL
-    ON CONFLICT (instance) DO UPDATE SET status = excluded.status,
-        presumed_until = CASE WHEN sidecar_leases.presumed_until > excluded.presumed_until
-            THEN sidecar_leases.presumed_until ELSE excluded.presumed_until END";
-
-/// Processes that have not been heard of for a day.
-const FORGET: &str =
-    "DELETE FROM sidecar_leases WHERE presumed_until < (SELECT now FROM store_clock) - 86400000000";
-
-const PRESUMED: &str = "SELECT instance, presumed_until - (SELECT now FROM store_clock) AS runs
-    FROM sidecar_leases ORDER BY instance";
+const PRESUME: &str =
+    "INSERT INTO sidecar_leases (instance, sidecar, renewed, lease_ms, presumed_until, status)
+    SELECT $1, id, 1, $2, (SELECT now FROM store_clock) + 3000 * $2, $3
+        FROM sidecars WHERE id = $4 AND revoked_at IS NULL
+    ON CONFLICT (instance) DO UPDATE SET status = excluded.status, renewed = sidecar_leases.renewed + 1,
+        presumed_until = excluded.presumed_until,
+        lease_ms = CASE WHEN sidecar_leases.lease_ms > excluded.lease_ms
+            THEN sidecar_leases.lease_ms ELSE excluded.lease_ms END";

@@ -229,7 +229,7 @@ async fn live(seed: u64, policies: Arc<Current>, believes: Believes) -> (usize, 
     let (slots, lease) = (Arc::new(SlotClock::default()), Arc::new(Lease::new(LEASE)));
     let origin: Arc<dyn Origin> = Arc::<Control>::clone(&control);
     let parts = (Arc::clone(&slots), Arc::clone(&lease));
-    let grants = Arc::new(Grants::new(origin, parts.0, parts.1, policies, Clock::system(), 10));
+    let grants = Arc::new(Grants::new(origin, None, parts.0, parts.1, policies, Clock::system(), 10));
     let nothing: Refresh = Arc::new(|| Box::pin(async { Ok(()) }));
     let cutting = (Arc::clone(&control), Arc::clone(&grants));
     let follower = Follower {
