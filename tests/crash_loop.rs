@@ -144,8 +144,16 @@ impl Crashes {
             let told: Vec<_> = (1..=revision).collect();
             let audited = audit.get(id).cloned().unwrap_or_default();
             let last = audited.last().map_or("revoked", |(_, state)| state.as_str());
-            assert_eq!(audited.iter().map(|(revision, _)| *revision).collect::<Vec<_>>(), told, "the audit of {id}");
-            assert_eq!((last, changes), (state.as_str(), revision), "{id}: audit and change log agree with the grant");
+            assert_eq!(
+                audited.iter().map(|(revision, _)| *revision).collect::<Vec<_>>(),
+                told,
+                "the audit of {id}"
+            );
+            assert_eq!(
+                (last, changes),
+                (state.as_str(), revision),
+                "{id}: audit and change log agree with the grant"
+            );
             let before = self.revisions.insert(id.clone(), revision).unwrap_or(0);
             assert!(revision >= before + known.acknowledged, "{id}: {before} + {known:?} is not {revision}");
             self.acknowledged += std::mem::take(&mut known.acknowledged);
@@ -165,7 +173,9 @@ impl Crashes {
              AND c.application = g.application) FROM grants g";
         let rows = self.stage.query(text).await;
         let rows = rows.iter().map(|row| {
-            let [id, revision, state, changes] = row.split(' ').collect::<Vec<_>>()[..] else { panic!("{row}") };
+            let [id, revision, state, changes] = row.split(' ').collect::<Vec<_>>()[..] else {
+                panic!("{row}")
+            };
             (id.to_owned(), (revision.parse().unwrap(), state.to_owned(), changes.parse().unwrap()))
         });
         rows.collect()
@@ -212,7 +222,8 @@ impl Writer {
                 let page = person.visit(&self.application.ask().url).await;
                 person.authorize(&page, &[]).await.left();
             } else {
-                let path = format!("{}/api/v1/applications/{}", self.application.issuer, self.application.client_id);
+                let path =
+                    format!("{}/api/v1/applications/{}", self.application.issuer, self.application.client_id);
                 let call = match next {
                     "suspended" => Call::new("POST", format!("{path}/suspend")),
                     "active" => Call::new("POST", format!("{path}/resume")),

@@ -101,10 +101,8 @@ async fn traffic_that_ends_with_the_acknowledgement_is_found_to_have_ended() {
     traffic.flows().await;
     let asked = Instant::now();
     proxy.set(Mode::Refuse);
-    eventually("both streams have ended", || {
-        std::future::ready((traffic.open_streams() == 0).then_some(()))
-    })
-    .await;
+    eventually("both streams have ended", || std::future::ready((traffic.open_streams() == 0).then_some(())))
+        .await;
     let mark = traffic.mark();
     let verdict = traffic.judge(&witness, asked, asked, &mark);
     assert!(verdict.late_allowed.is_empty() && verdict.late_arrivals.is_empty(), "{verdict:?}");

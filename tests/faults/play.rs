@@ -272,9 +272,7 @@ impl Part {
     async fn delete(&mut self, address: &str, token: &str) -> (Asked, Value) {
         let target = format!("/api/v1/applications/{}", self.application.client_id);
         let asked = Instant::now();
-        let asking = async {
-            Line::connect(address).await?.whole(Kind::Deletion, &target, token).await
-        };
+        let asking = async { Line::connect(address).await?.whole(Kind::Deletion, &target, token).await };
         let Ok(Ok((status, body))) = tokio::time::timeout(PATIENCE, asking).await else {
             return (Asked::Unanswered, Value::Null);
         };

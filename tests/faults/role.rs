@@ -99,7 +99,8 @@ impl Role {
     pub(crate) fn limit_files(&self, bytes: Option<u64>) {
         let id = self.process.as_ref().unwrap().id().to_string();
         let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
-        let done = Command::new("prlimit").args(["--pid", &id, &format!("--fsize={limit}:")]).status().unwrap();
+        let done =
+            Command::new("prlimit").args(["--pid", &id, &format!("--fsize={limit}:")]).status().unwrap();
         assert!(done.success());
     }
 

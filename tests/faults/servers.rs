@@ -26,7 +26,7 @@ impl Server {
             "redis-server --port {port} --bind 127.0.0.1 --save  --appendonly no --repl-diskless-sync-delay 0"
         );
         let start = start.split(' ').map(str::to_owned).collect();
-        let ask = format!("redis-cli -t 2 -p {port}").split(' ').map(str::to_owned).collect();
+        let ask = format!("timeout 2 redis-cli -p {port}").split(' ').map(str::to_owned).collect();
         let mut server = Self { port, start, ask, process: None, _folder: folder };
         server.start();
         server.until_up("PING", "PONG").await;
@@ -42,8 +42,7 @@ impl Server {
             // PostgreSQL refuses to run as the superuser.
             std::os::unix::fs::chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
         }
-        let user: &[&str] =
-            if is_root { &["--reuid=65534", "--regid=65534", "--clear-groups"] } else { &[] };
+        let user: &[&str] = if is_root { &["--reuid=65534", "--regid=65534", "--clear-groups"] } else { &[] };
         let (place, data) = (folder.path().display().to_string(), folder.path().join("data"));
         let data = data.display().to_string();
         let program = |name: &str| programs.join(name).display().to_string();
@@ -135,7 +134,11 @@ impl Server {
         let mut command = Command::new(program);
         command.args(arguments);
         // SQL is one word; a command of Redis is several.
-        if program.ends_with("psql") { command.arg(words) } else { command.args(words.split(' ')) };
+        if program.ends_with("psql") {
+            command.arg(words)
+        } else {
+            command.args(words.split(' '))
+        };
         let said = command.stdin(Stdio::null()).output().unwrap();
         said.status.success().then(|| String::from_utf8_lossy(&said.stdout).trim().to_owned())
     }

@@ -1,7 +1,7 @@
 //! Controls and sidecars in processes of their own, with a network between each two of them that can be made to fail.
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::Connection as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 
 use super::role::Role;
@@ -59,11 +59,14 @@ pub(crate) struct Sidecar {
 
 impl Cast {
     /// One control plane on SQLite with three sidecars.
-    pub(crate) const SMALL: Self = Self { controls: 1, sidecars: 3, postgres: false, redis: false, clocks: false };
+    pub(crate) const SMALL: Self =
+        Self { controls: 1, sidecars: 3, postgres: false, redis: false, clocks: false };
     /// Two control planes on PostgreSQL with three sidecars.
-    pub(crate) const TWO: Self = Self { controls: 2, sidecars: 3, postgres: true, redis: false, clocks: false };
+    pub(crate) const TWO: Self =
+        Self { controls: 2, sidecars: 3, postgres: true, redis: false, clocks: false };
     /// The same with Redis.
-    pub(crate) const WHOLE: Self = Self { controls: 2, sidecars: 3, postgres: true, redis: true, clocks: false };
+    pub(crate) const WHOLE: Self =
+        Self { controls: 2, sidecars: 3, postgres: true, redis: true, clocks: false };
 }
 
 impl Stage {
@@ -297,8 +300,12 @@ impl Stage {
 /// What lets a process see another time of day.
 fn faketime() -> String {
     let places = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    let found = places.map(|place| place.path().join("faketime/libfaketimeMT.so.1")).find(|file| file.exists());
-    found.unwrap_or_else(|| panic!("libfaketime is not installed: tests/run installs it")).display().to_string()
+    let found =
+        places.map(|place| place.path().join("faketime/libfaketimeMT.so.1")).find(|file| file.exists());
+    found
+        .unwrap_or_else(|| panic!("libfaketime is not installed: tests/run installs it"))
+        .display()
+        .to_string()
 }
 
 /// The shortest lease that is allowed, in seconds.

@@ -23,11 +23,19 @@ async fn a_database_without_room_refuses_deletions() {
     let mut play = Play::begin("store full (PostgreSQL)", Cast::TWO).await;
     play.stage.store.as_ref().unwrap().tell_in("consentry", NO_ROOM);
     while play.round().await {
-        play.stage.store.as_ref().unwrap().tell_in("consentry", "ALTER TABLE change_log ENABLE TRIGGER no_room");
+        play.stage
+            .store
+            .as_ref()
+            .unwrap()
+            .tell_in("consentry", "ALTER TABLE change_log ENABLE TRIGGER no_room");
         let first = play.delete().await;
         let refused = |asked: &Asked| matches!(asked, Asked::Refused(503 | 507));
         assert!(first.iter().all(refused), "nothing is promised that cannot be kept: {first:?}");
-        play.stage.store.as_ref().unwrap().tell_in("consentry", "ALTER TABLE change_log DISABLE TRIGGER no_room");
+        play.stage
+            .store
+            .as_ref()
+            .unwrap()
+            .tell_in("consentry", "ALTER TABLE change_log DISABLE TRIGGER no_room");
         play.insist().await;
         play.judge(&[0, 1, 2]).await;
     }

@@ -234,7 +234,8 @@ impl Drop for Traffic {
                 let open = open.filter(|flow| flow.flow.is_open()).map(|flow| flow.flow.came().1);
                 let open: Vec<_> = open.map(|last| last.map(|last| last.elapsed())).collect();
                 let now = Instant::now();
-                let last = own.last().map(|call| format!("{:?} ago {}", now - call.sent, call.tell(call.sent)));
+                let last =
+                    own.last().map(|call| format!("{:?} ago {}", now - call.sent, call.tell(call.sent)));
                 eprintln!("{}: {open:?} open; last {}", self.bucket, last.unwrap_or_default());
             }
         }
@@ -289,7 +290,8 @@ impl Verdict {
         }
         for stamp in witness.stamps(&came).into_iter().filter(|stamp| *stamp > acknowledged) {
             let late = stamp - acknowledged;
-            self.late_bytes.push(format!("{} at sidecar {}: sent {late:?} after", flowed.target, flowed.sidecar));
+            self.late_bytes
+                .push(format!("{} at sidecar {}: sent {late:?} after", flowed.target, flowed.sidecar));
         }
         if let Some(last) = last {
             self.last_byte = self.last_byte.max(last.saturating_duration_since(asked));

@@ -63,9 +63,8 @@ impl Witness {
 
     /// What has arrived in this bucket so far.
     pub(crate) fn arrivals(&self, bucket: &str) -> Vec<Arrival> {
-        let in_bucket = |arrival: &&Arrival| {
-            arrival.target.split(['/', '?']).nth(2).is_some_and(|found| found == bucket)
-        };
+        let in_bucket =
+            |arrival: &&Arrival| arrival.target.split(['/', '?']).nth(2).is_some_and(|found| found == bucket);
         self.seen.arrivals.lock().iter().filter(in_bucket).cloned().collect()
     }
 
