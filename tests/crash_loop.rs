@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::faults::report::keep;
 use crate::faults::stage::{Cast, Stage};
 use crate::support::{Application, Call, Person, eventually};
 
@@ -197,10 +198,11 @@ impl Crashes {
 
     fn tell(&self, store: &str) {
         let Self { kills, acknowledged, in_doubt: [absent, present], .. } = self;
-        eprintln!(
+        let sentence = format!(
             "{store}: {kills} kills, {acknowledged} acknowledged changes all there; of those that were not acknowledged \
              {present} were there whole and {absent} not at all"
         );
+        keep(&format!("crash-loop-{store}"), &sentence);
     }
 }
 

@@ -7,7 +7,7 @@ mod links;
 mod nodes;
 mod play;
 mod redis;
-mod report;
+pub(crate) mod report;
 pub(crate) mod role;
 pub(crate) mod servers;
 pub(crate) mod stage;

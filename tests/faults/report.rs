@@ -115,6 +115,13 @@ impl Drop for Report {
     }
 }
 
+/// Keeps a sentence beside the figures.
+pub(crate) fn keep(name: &str, sentence: &str) {
+    let _ = std::fs::create_dir_all(folder());
+    let _ = std::fs::write(folder().join(format!("{name}.txt")), format!("{sentence}\n"));
+    eprintln!("{sentence}");
+}
+
 /// Beside the build: `faults` of cargo's target folder.
 fn folder() -> PathBuf {
     let program = Path::new(env!("CARGO_BIN_EXE_consentry"));
