@@ -212,8 +212,8 @@ impl Stage {
 
     fn routes(&self) -> String {
         let example = include_str!("../../deploy/sidecar.toml");
-        let routes = &example[example.find("[upstreams").unwrap()..];
-        routes.replace("127.0.0.1:8082", &self.witness.address.to_string())
+        let (_, routes) = example.split_once("[upstreams").unwrap();
+        format!("[upstreams{routes}").replace("127.0.0.1:8082", &self.witness.address.to_string())
     }
 
     fn invite(&self, name: &str) -> String {

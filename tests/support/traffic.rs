@@ -229,13 +229,13 @@ impl Drop for Traffic {
         let log = self.log.lock();
         for sidecar in 0..self.doors.lock().len() {
             for kind in [Kind::Call, Kind::Events, Kind::Socket] {
-                let own = log.calls.iter().filter(|call| call.sidecar == sidecar && call.kind == kind);
+                let mut own = log.calls.iter().filter(|call| call.sidecar == sidecar && call.kind == kind);
                 let open = log.flows.iter().filter(|flow| flow.sidecar == sidecar && flow.kind == kind);
                 let open = open.filter(|flow| flow.flow.is_open()).map(|flow| flow.flow.came().1);
                 let open: Vec<_> = open.map(|last| last.map(|last| last.elapsed())).collect();
                 let now = Instant::now();
                 let last =
-                    own.last().map(|call| format!("{:?} ago {}", now - call.sent, call.tell(call.sent)));
+                    own.next_back().map(|call| format!("{:?} ago {}", now - call.sent, call.tell(call.sent)));
                 eprintln!("{}: {open:?} open; last {}", self.bucket, last.unwrap_or_default());
             }
         }
@@ -337,7 +337,7 @@ impl Worker {
                         let (status, _) = connected.ask(self.kind, &target, &self.token).await?;
                         Ok((status, Vec::new()))
                     }
-                    kind => connected.whole(kind, &target, &self.token).await,
+                    kind @ (Kind::Call | Kind::Deletion) => connected.whole(kind, &target, &self.token).await,
                 }
             };
             let answer = tokio::time::timeout(PATIENCE, asking).await.ok().and_then(io::Result::ok);
