@@ -24,8 +24,10 @@ mod whole_account;
 // What holds whatever happens.
 mod bad_input;
 mod coverage;
+mod crash_loop;
 mod drain;
 mod fail_closed;
+mod faults;
 mod keys;
 mod limits;
 mod oauth;

@@ -9,7 +9,11 @@ use tracing_subscriber::EnvFilter;
 pub fn start() {
     let filter = EnvFilter::try_from_env("CONSENTRY_LOG")
         .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,hyper=warn,h2=warn,rustls=warn"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // It would complain on standard error that standard error cannot be written (a full disk), and panic.
+        .log_internal_errors(false);
     // The error says only that logging has started already.
     let _ = if std::io::stderr().is_terminal() {
         logs.with_target(false).try_init()

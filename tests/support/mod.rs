@@ -4,10 +4,12 @@
 pub(crate) mod application;
 pub(crate) mod cloud;
 pub(crate) mod eventually;
+pub(crate) mod fault;
 pub(crate) mod fleet;
 pub(crate) mod golden;
 pub(crate) mod html;
 pub(crate) mod http;
+pub(crate) mod line;
 pub(crate) mod person;
 pub(crate) mod postgres;
 pub(crate) mod raw;
@@ -17,6 +19,8 @@ pub(crate) mod script;
 pub(crate) mod sources;
 pub(crate) mod standalone;
 pub(crate) mod story;
+pub(crate) mod traffic;
+pub(crate) mod witness;
 pub(crate) mod world;
 
 pub(crate) use application::{Application, Attempt, Tokens};
