@@ -1,4 +1,7 @@
-//! Redis's clock, watched by one's own: watermarks are dated by it, so a step back would make an old one look young.
+//! Redis's clock, watched by one's own: watermarks are dated by it, so a step back would make an old one look young,
+//! and so would a server that stood still together with its clock.
+
+use std::collections::VecDeque;
 
 /// What is known of a server's clock.
 #[derive(Debug, Default)]
@@ -6,6 +9,17 @@ pub(super) struct ServerClock {
     run_id: String,
     anchor: Option<Sample>,
     floor: u64,
+    looks: VecDeque<Sample>,
+    dated: Option<Dated>,
+}
+
+/// The date that was seen last, and from when at the latest it is.
+#[derive(Debug, Clone, Copy)]
+struct Dated {
+    at: u64,
+    seen: u64,
+    /// It came from the future when it was first seen, so it is from before a step back, however old.
+    ahead: bool,
 }
 
 /// One look at a server's clock: it showed `time` at some moment between `sent` and `received`. `time` in
@@ -27,6 +41,7 @@ impl ServerClock {
         if self.run_id != run_id {
             *self = Self { run_id: run_id.to_owned(), ..Self::default() };
         }
+        self.keep(now);
         let Some(anchor) = self.anchor else {
             self.anchor = Some(now);
             return self.floor;
@@ -44,8 +59,36 @@ impl ServerClock {
         }
         self.floor
     }
+
+    /// Since when, by one's own clock, it is known that the server's clock had not come to `dated` yet, as `now` is the
+    /// look that it was read with: whatever bears this date was made after that. None when that cannot be known.
+    pub(super) fn since(&mut self, dated: u64, now: Sample) -> Option<u64> {
+        let first = match self.dated.filter(|known| known.at == dated) {
+            Some(known) => known,
+            // It is read after the time, and may be that much younger.
+            None => {
+                let ahead =
+                    dated > now.time.saturating_add(now.received.saturating_sub(now.sent)).saturating_add(1);
+                *self.dated.insert(Dated { at: dated, seen: now.sent, ahead })
+            }
+        };
+        let before = self.looks.iter().rev().find(|look| look.time < dated)?;
+        (!first.ahead).then(|| before.sent.min(first.seen))
+    }
+
+    fn keep(&mut self, now: Sample) {
+        if self.looks.back().is_some_and(|last| now.sent < last.sent.saturating_add(LOOKS_APART_MS)) {
+            return;
+        }
+        if self.looks.len() == MOST_LOOKS {
+            self.looks.pop_front();
+        }
+        self.looks.push_back(now);
+    }
 }
 
+const LOOKS_APART_MS: u64 = 20;
+const MOST_LOOKS: usize = 512;
 const SLACK_MS: u64 = 5;
 const APART_MS: u64 = 500;
 
@@ -84,6 +127,43 @@ mod tests {
         let mut clock = ServerClock::default();
         let crawl = |step: u64| at(step * 20, 50_000 + step * 15);
         assert!((0..200).map(|step| clock.look("one", crawl(step))).max() > Some(0));
+    }
+
+    #[test]
+    fn a_date_is_counted_from_the_last_look_before_it() {
+        let mut clock = ServerClock::default();
+        for (own, time) in [(0, 50_000), (500, 50_500), (1000, 51_000)] {
+            clock.look("one", at(own, time));
+        }
+        assert_eq!(clock.since(50_800, at(1000, 51_000)), Some(500));
+        // The machine stood still for a minute, and its clock with it.
+        clock.look("one", at(61_000, 51_001));
+        assert_eq!(clock.since(50_800, at(61_000, 51_001)), Some(500));
+        assert_eq!(clock.since(51_001, at(61_000, 51_001)), Some(1000));
+    }
+
+    #[test]
+    fn a_date_from_before_the_first_look_or_from_before_a_step_back_is_none() {
+        let mut clock = ServerClock::default();
+        clock.look("one", at(0, 50_000));
+        assert_eq!(clock.since(50_000, at(0, 50_000)), None);
+        // As if from the future, and then as if it were fresh.
+        assert_eq!(clock.since(60_000, at(10, 50_010)), None);
+        clock.look("one", at(9_995, 59_995));
+        clock.look("one", at(10_020, 60_020));
+        assert_eq!(clock.since(60_000, at(10_020, 60_020)), None);
+        assert_eq!(clock.since(60_010, at(10_020, 60_020)), Some(9_995));
+    }
+
+    #[test]
+    fn a_date_that_was_seen_before_the_clock_stepped_back_does_not_become_younger() {
+        let mut clock = ServerClock::default();
+        clock.look("one", at(0, 50_000));
+        clock.look("one", at(100, 50_100));
+        assert_eq!(clock.since(50_050, at(100, 50_100)), Some(0));
+        clock.look("one", at(10_000, 50_020));
+        clock.look("one", at(10_040, 50_060));
+        assert_eq!(clock.since(50_050, at(10_040, 50_060)), Some(100));
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl Watch {
     /// Since when, by the own clock, it is known that there was nothing after `reached`; and for how long that may be
     /// counted on, in milliseconds.
     fn date(
-        &self,
+        &mut self,
         place: &Place,
         reached: Seq,
         look: &Look,
@@ -258,7 +258,9 @@ impl Watch {
         if age.saturating_add(margin) >= lease_ms.min(milliseconds(self.lease)) {
             return Err("old_watermark");
         }
-        Ok((sent.saturating_sub(age).saturating_sub(margin), lease_ms))
+        // Of what its clock says and what was seen of it, the earlier: a server may stand still, and its clock too.
+        let since = self.clock.since(asked_at, look.at).ok_or("clock")?;
+        Ok((since.min(sent.saturating_sub(age).saturating_sub(margin)), lease_ms))
     }
 
     fn beat(&self) -> Duration {
