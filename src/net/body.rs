@@ -360,10 +360,11 @@ struct Wait {
 }
 
 impl Wait {
-    /// Whether it was cut while it waited. A sweep runs on the same thread, so whoever waits is reached, and
-    /// whoever does not wait has been asked when it began.
+    /// Whether it was cut, asked before every piece: in a process that stood still until its lease was over, what
+    /// waits in the sockets may come before the sweep does.
     fn check(&self) -> Result<(), Broken> {
-        if self.slot.verdict() == Verdict::Cut { Err(Broken::Cut) } else { Ok(()) }
+        let fired = || self.cut.as_ref().is_some_and(Cut::is_fired);
+        if self.slot.verdict() == Verdict::Cut || fired() { Err(Broken::Cut) } else { Ok(()) }
     }
 
     /// Nothing came: wait, unless the time is over.

@@ -59,8 +59,10 @@ impl Joined {
         let mut caller = Framed { inner: TokioIo::new(caller), frames, moved: &moved, watch: &self.watch };
         let mut upstream = TokioIo::new(upstream);
         let end = tokio::select! {
-            _ = tokio::io::copy_bidirectional(&mut caller, &mut upstream) => None,
+            // The end first: a process that stood still finds much to carry, and no right to any more.
+            biased;
             end = poll_fn(|cx| self.poll_end(cx, &mut slot, &moved)) => Some(end),
+            _ = tokio::io::copy_bidirectional(&mut caller, &mut upstream) => None,
         };
         drop((slot, upstream));
         if let Some(End::Close(code)) = end
@@ -83,7 +85,7 @@ impl Joined {
             Verdict::Late if silent => return Poll::Ready(End::Close(GOING_AWAY)),
             Verdict::Late | Verdict::Wait => {}
         }
-        if !slot.is_armed() && self.cut.as_ref().is_some_and(Cut::is_fired) {
+        if self.cut.as_ref().is_some_and(Cut::is_fired) {
             return Poll::Ready(End::Close(POLICY_VIOLATION));
         }
         if !slot.is_armed() || slot.verdict() == Verdict::Late {
