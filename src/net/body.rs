@@ -360,11 +360,13 @@ struct Wait {
 }
 
 impl Wait {
-    /// Whether it was cut, asked before every piece: in a process that stood still until its lease was over, what
-    /// waits in the sockets may come before the sweep does.
+    /// Whether it was cut, asked before every piece of what has waited once: in a process that stood still until its
+    /// lease was over, what lies in the sockets may come before the sweep does.
     fn check(&self) -> Result<(), Broken> {
-        let fired = || self.cut.as_ref().is_some_and(Cut::is_fired);
-        if self.slot.verdict() == Verdict::Cut || fired() { Err(Broken::Cut) } else { Ok(()) }
+        if self.slot.is_armed() && self.cut.as_ref().is_some_and(Cut::is_fired) {
+            self.slot.notice_cut();
+        }
+        if self.slot.verdict() == Verdict::Cut { Err(Broken::Cut) } else { Ok(()) }
     }
 
     /// Nothing came: wait, unless the time is over.

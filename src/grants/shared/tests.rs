@@ -510,7 +510,9 @@ async fn a_log_with_a_gap_or_an_entry_that_is_not_controls_tells_up_to_there_and
     let told = eventually::in_time("the entries before", sidecar.told.recv()).await.unwrap();
     assert_eq!((told.news.newest, told.as_of), (Seq(3), 0), "{told:?}");
     world.redis.ask::<()>(&["XDEL", &log, "4-0"]);
-    world.sidecar(Seq(0)).hears(Seq(3)).await;
+    // It has looked before: from then a watermark counts.
+    world.put_watermark(&world.signer, world.names.watermark(), 3, |_| ());
+    sidecar.hears(Seq(3)).await;
 }
 
 #[tokio::test]
@@ -544,11 +546,14 @@ async fn a_watermark_renews_from_when_control_asked_and_nothing_when_forged_old_
         eventually(reason, || ready((world.tier.counts().doubts(reason) > doubts).then_some(()))).await;
         sidecar.renewed_nothing();
     }
-    // One that is good, and a second old: so is the renewal.
-    world.put_watermark(&world.signer, &watermark, 0, |body| shift(body, -1000));
-    let put = boot_milliseconds();
-    let told = world.sidecar(Seq(0)).hears(Seq(0)).await;
-    assert!(told.as_of < put - 990, "{} at {put}", told.as_of);
+    // One that is good counts from a look before it was asked for, as long as there was one.
+    let doubts = world.tier.counts().doubts("no_watermark");
+    let mut sidecar = world.sidecar(Seq(0));
+    eventually("a look", || ready((world.tier.counts().doubts("no_watermark") > doubts).then_some(()))).await;
+    let looked = boot_milliseconds();
+    world.put_watermark(&world.signer, &watermark, 0, |_| ());
+    let told = sidecar.hears(Seq(0)).await;
+    assert!(told.as_of <= looked, "{} after {looked}", told.as_of);
 }
 
 #[tokio::test]

@@ -86,6 +86,7 @@ impl Joined {
             Verdict::Late | Verdict::Wait => {}
         }
         if self.cut.as_ref().is_some_and(Cut::is_fired) {
+            slot.notice_cut();
             return Poll::Ready(End::Close(POLICY_VIOLATION));
         }
         if !slot.is_armed() || slot.verdict() == Verdict::Late {

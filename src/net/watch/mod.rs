@@ -322,6 +322,16 @@ impl Slot {
         self.key.and_then(|key| table.get(key)).map_or(Verdict::Wait, |waiting| waiting.verdict)
     }
 
+    /// It has seen for itself that it is cut: counted as if the sweep had told it.
+    pub(super) fn notice_cut(&self) {
+        let mut table = self.watch.waiting.borrow_mut();
+        let waiting = self.key.and_then(|key| table.get_mut(key));
+        if let Some(waiting) = waiting.filter(|waiting| waiting.verdict != Verdict::Cut) {
+            (waiting.verdict, waiting.cut_at) = (Verdict::Cut, self.watch.now());
+            self.watch.cut.set(self.watch.cut.get() + usize::from(waiting.counted));
+        }
+    }
+
     /// Waits no more.
     pub(super) fn disarm(&mut self) {
         if let Some(key) = self.key.take() {
