@@ -28,7 +28,9 @@ impl Action {
     /// The service's part of the name: `oss` of `oss:GetObject`.
     #[must_use]
     pub fn service(&self) -> &str {
-        self.0.split_once(':').map_or(&*self.0, |(service, _)| service)
+        // The name is short: looking at each byte is quicker than a search that is made for long texts.
+        let colon = self.0.bytes().position(|byte| byte == b':');
+        colon.and_then(|colon| self.0.get(..colon)).unwrap_or(&self.0)
     }
 }
 

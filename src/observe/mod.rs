@@ -1,5 +1,6 @@
 //! What an operator sees: logs, metrics, decision records.
 
+pub mod figures;
 pub mod line;
 pub mod log;
 pub mod metrics;

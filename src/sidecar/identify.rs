@@ -99,7 +99,9 @@ impl Tokens {
         if now < identified.0.caller.expires_at { Ok(identified) } else { Err(Refusal::TokenExpired) }
     }
 
-    fn remembered_or_verified(&self, token: &str, now: i64) -> Result<Arc<Known>, Refusal> {
+    fn remembered_or_verified(&self, token: &[u8], now: i64) -> Result<Arc<Known>, Refusal> {
+        let token = std::str::from_utf8(token)
+            .map_err(|_| Refusal::TokenInvalid("the credential is no text".to_owned()))?;
         let generation = self.generation.load(Ordering::SeqCst);
         if let Some(known) = self.known.get(token).filter(|known| known.keys == generation) {
             return Ok(known);
@@ -139,22 +141,22 @@ impl Default for Recent {
 }
 
 impl Recent {
-    fn get(&self, token: &str, keys: u64) -> Option<Arc<Known>> {
+    fn get(&self, token: &[u8], keys: u64) -> Option<Arc<Known>> {
         let places = self.0.borrow();
         let known = places.get(place(token))?.as_ref()?;
-        (*known.token == *token && known.keys == keys).then(|| Arc::clone(known))
+        (known.token.as_bytes() == token && known.keys == keys).then(|| Arc::clone(known))
     }
 
     fn put(&self, known: &Arc<Known>) {
-        if let Some(place) = self.0.borrow_mut().get_mut(place(&known.token)) {
+        if let Some(place) = self.0.borrow_mut().get_mut(place(known.token.as_bytes())) {
             *place = Some(Arc::clone(known));
         }
     }
 }
 
 /// A token's place: by the end of its signature, as below.
-fn place(token: &str) -> usize {
-    let end = token.as_bytes().last_chunk::<8>().copied().unwrap_or_default();
+fn place(token: &[u8]) -> usize {
+    let end = token.last_chunk::<8>().copied().unwrap_or_default();
     // The last character of a signature has bits that are always nothing: all are mixed (Fibonacci hashing).
     let mixed = u64::from_le_bytes(end).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     usize::try_from(mixed >> 32).unwrap_or(0) % PLACES
@@ -193,14 +195,11 @@ fn within(audience: &str, public_url: &str) -> bool {
 }
 
 /// The one bearer token of the request. Its characters have not been looked at.
-fn bearer(headers: &HeaderMap, acs: bool) -> Result<&str, Refusal> {
+fn bearer(headers: &HeaderMap, acs: bool) -> Result<&[u8], Refusal> {
     let standard = single(headers, header::AUTHORIZATION)?.map(|value| {
-        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-        if scheme.eq_ignore_ascii_case("bearer") {
-            Ok(token.trim_matches(' '))
-        } else {
-            Err(Refusal::NoCredential)
-        }
+        let scheme = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
+        let (scheme, token) = value.split_at_checked(scheme).unwrap_or((value, &[]));
+        if scheme.eq_ignore_ascii_case(b"bearer") { Ok(unpadded(token)) } else { Err(Refusal::NoCredential) }
     });
     let own = if acs { single(headers, "x-acs-bearer-token")? } else { None };
     match (standard.transpose()?, own) {
@@ -212,6 +211,14 @@ fn bearer(headers: &HeaderMap, acs: bool) -> Result<&str, Refusal> {
     }
 }
 
+/// Without the spaces around it.
+fn unpadded(mut text: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] | [rest @ .., b' '] = text {
+        text = rest;
+    }
+    text
+}
+
 /// Whether the text can be a bearer token (RFC 6750 §2.1, `b64token`).
 fn is_shaped(token: &str) -> bool {
     let shaped = |byte: u8| {
@@ -220,14 +227,12 @@ fn is_shaped(token: &str) -> bool {
     !token.is_empty() && token.bytes().all(shaped)
 }
 
-fn single(headers: &HeaderMap, name: impl header::AsHeaderName) -> Result<Option<&str>, Refusal> {
+fn single(headers: &HeaderMap, name: impl header::AsHeaderName) -> Result<Option<&[u8]>, Refusal> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
-    match (values.next(), std::str::from_utf8(value.as_bytes())) {
-        (None, Ok(text)) => Ok(Some(text)),
-        (Some(_), _) | (None, Err(_)) => {
-            Err(Refusal::TokenInvalid("the credential is given twice, or is no text".to_owned()))
-        }
+    match values.next() {
+        None => Ok(Some(value.as_bytes())),
+        Some(_) => Err(Refusal::TokenInvalid("the credential is given twice".to_owned())),
     }
 }
 
@@ -312,6 +317,15 @@ mod tests {
         assert!(matches!(tokens.identify(&recent, &carried, false, 99), Err(Refusal::Unavailable(_))));
     }
 
+    #[test]
+    fn a_credential_that_is_no_text_is_refused_before_anything_is_asked_of_it() {
+        let (recent, tokens) = seen("a.b.same-end");
+        let mut carried = HeaderMap::new();
+        carried.insert(header::AUTHORIZATION, HeaderValue::from_bytes(b"Bearer a.b\xff.same-end").unwrap());
+        let refused = tokens.identify(&recent, &carried, false, 99);
+        assert!(matches!(refused, Err(Refusal::TokenInvalid(_))));
+    }
+
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().fold(HeaderMap::new(), |mut headers, (name, value)| {
             headers.append(*name, HeaderValue::from_static(value));
@@ -321,10 +335,10 @@ mod tests {
 
     #[test]
     fn a_bearer_token_is_found_where_it_may_stand() {
-        assert_eq!(bearer(&headers(&[("authorization", "bearer a.b-c")]), false).ok(), Some("a.b-c"));
-        assert_eq!(bearer(&headers(&[("x-acs-bearer-token", "t")]), true).ok(), Some("t"));
+        assert_eq!(bearer(&headers(&[("authorization", "bearer a.b-c")]), false).ok(), Some(&b"a.b-c"[..]));
+        assert_eq!(bearer(&headers(&[("x-acs-bearer-token", "t")]), true).ok(), Some(&b"t"[..]));
         let both = headers(&[("authorization", "Bearer t"), ("x-acs-bearer-token", "t")]);
-        assert_eq!(bearer(&both, true).ok(), Some("t"));
+        assert_eq!(bearer(&both, true).ok(), Some(&b"t"[..]));
         assert!(is_shaped("a.b-c"));
     }
 
@@ -340,7 +354,7 @@ mod tests {
             (vec![("authorization", "Bearer a"), ("x-acs-bearer-token", "b")], true),
         ] {
             let headers = headers(&pairs);
-            let token = bearer(&headers, acs);
+            let token = bearer(&headers, acs).map(|token| std::str::from_utf8(token).unwrap());
             assert!(token.is_err() || token.is_ok_and(|token| !is_shaped(token)), "{pairs:?}");
         }
     }

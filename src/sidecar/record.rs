@@ -17,6 +17,7 @@ use crate::model::call::Call;
 use crate::model::caller::Caller;
 use crate::model::decision::{Outcome, Took};
 use crate::net::body::Inbound;
+use crate::observe::figures::{Hex, Second};
 use crate::observe::line::{Line, Piece};
 use crate::observe::metrics::Counted;
 use crate::observe::records;
@@ -63,16 +64,20 @@ impl<'w> Ledger<'w> {
     ) -> Self {
         let now = Instant::now();
         let id = Id::new(desk, at);
-        let came = request.and_then(|request| request.headers().get(forward::TRACEPARENT));
+        // Headers are few: looking through them is quicker than working out where one that is mostly absent would be.
+        let came = request.and_then(|request| {
+            let mut headers = request.headers().iter();
+            headers.find_map(|(name, value)| (*name == forward::TRACEPARENT).then_some(value))
+        });
         let trace = Trace::of(came, desk);
         let mut line = Line::begin(desk.spare.borrow_mut().pop().unwrap_or_default());
-        line.text(r#""id":"#, id.as_str());
-        desk.date(&mut line, at);
+        line.hex(r#""id":"#, &id.0, 0..36);
+        line.moment(r#""at":"#, at, &mut desk.second.borrow_mut());
         line.piece(&desk.sidecar);
         line.text(r#""method":"#, request.map_or("", |request| request.method().as_str()));
         let target = request.and_then(|request| request.uri().path_and_query());
         line.text(r#""path":"#, target.map_or("*", PathAndQuery::path));
-        line.text(r#""trace":"#, trace.id());
+        line.hex(r#""trace":"#, &trace.0, 3..35);
         Self {
             place: Some(place),
             desk,
@@ -203,22 +208,21 @@ impl<'w> Ledger<'w> {
         self.took.total = microseconds(self.begun, now);
         let Took { read, identify, find, decide, assume, forward, total } = self.took;
         let line = &mut self.line;
-        line.text(r#""outcome":"#, self.outcome.as_str());
-        line.text(r#""code":"#, self.code);
+        line.word(r#""outcome":"#, self.outcome.as_str());
+        line.word(r#""code":"#, self.code);
         line.number(r#""status":"#, u64::from(self.status.as_u16()));
         if let Some(cache) = self.cache {
-            line.text(r#""cache":"#, cache);
+            line.word(r#""cache":"#, cache);
         }
-        let laps = [
-            (r#""read":"#, read),
-            (r#""identify":"#, identify),
-            (r#""find":"#, find),
-            (r#""decide":"#, decide),
-            (r#""assume":"#, assume),
-            (r#""forward":"#, forward),
-            (r#""total":"#, total),
-        ];
-        line.numbers(r#""took":"#, laps);
+        line.object(r#""took":"#, |line| {
+            line.number(r#""read":"#, u64::from(read));
+            line.number(r#""identify":"#, u64::from(identify));
+            line.number(r#""find":"#, u64::from(find));
+            line.number(r#""decide":"#, u64::from(decide));
+            line.number(r#""assume":"#, u64::from(assume));
+            line.number(r#""forward":"#, u64::from(forward));
+            line.number(r#""total":"#, u64::from(total));
+        });
         let own = [read, identify, find, decide, assume].into_iter().fold(0, u32::saturating_add);
         Counted { outcome: self.outcome, code: self.code, cache: self.cache, own, took: total }
     }
@@ -252,8 +256,8 @@ pub(super) struct Desk {
     sidecar: Piece,
     /// Buffers of lines that were left.
     spare: RefCell<Vec<Vec<u8>>>,
-    /// The last second that was written, and as what.
-    second: RefCell<(i64, String)>,
+    /// The last second that was written.
+    second: RefCell<Second>,
     /// The state of the worker's source of decision and span ids: unique, not secret.
     ids: Cell<u64>,
 }
@@ -264,7 +268,7 @@ impl Desk {
         Self {
             sidecar: Piece::of(|line| line.text(r#""sidecar":"#, sidecar)),
             spare: RefCell::default(),
-            second: RefCell::new((i64::MIN, String::new())),
+            second: RefCell::default(),
             ids: Cell::new(seed),
         }
     }
@@ -278,24 +282,6 @@ impl Desk {
         mixed ^ (mixed >> 31)
     }
 
-    /// When a call came, in UTC and to the microsecond (RFC 3339). Most calls come in the same second as the last.
-    fn date(&self, line: &mut Line, at: Timestamp) {
-        let microseconds = at.as_microsecond();
-        let second = microseconds.div_euclid(1_000_000);
-        let mut known = self.second.borrow_mut();
-        if known.0 != second {
-            let date = Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH).to_string();
-            *known = (second, date.trim_end_matches('Z').to_owned());
-        }
-        let mut rest = microseconds.rem_euclid(1_000_000);
-        let mut fraction = *b".000000Z";
-        for digit in fraction.iter_mut().rev().skip(1).take(6) {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        line.parts(r#""at":"#, [&known.1, std::str::from_utf8(&fraction).unwrap_or("Z")]);
-    }
-
     fn take_back(&self, line: Line) {
         let buffer = line.into_buffer();
         let mut spare = self.spare.borrow_mut();
@@ -306,7 +292,7 @@ impl Desk {
 }
 
 /// A decision's id: unique, and ordered by time.
-pub(super) struct Id([u8; uuid::fmt::Hyphenated::LENGTH]);
+pub(super) struct Id(Hex<36>);
 
 impl Id {
     pub(super) fn new(desk: &Desk, at: Timestamp) -> Self {
@@ -316,26 +302,24 @@ impl Id {
         low.copy_from_slice(&desk.next().to_be_bytes());
         let milliseconds = u64::try_from(at.as_millisecond()).unwrap_or(0);
         let id: Uuid = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid();
-        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        id.hyphenated().encode_lower(&mut text);
-        Self(text)
+        Self(Hex::uuid(id.as_u128()))
     }
 
     pub(super) fn as_str(&self) -> &str {
         // Hex digits and dashes are text.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(self.0.as_bytes()).unwrap_or_default()
     }
 
     /// Writes it into headers.
     pub(super) fn mark(&self, headers: &mut HeaderMap) {
         // Hex digits and dashes are a header value.
-        let value = HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static("unknown"));
+        let value = HeaderValue::from_bytes(self.0.as_bytes()).unwrap_or(HeaderValue::from_static("unknown"));
         headers.insert(forward::DECISION, value);
     }
 }
 
 /// W3C trace context: the trace that the call belongs to, ours if it came without one, as it is passed on.
-struct Trace([u8; 55]);
+struct Trace(Hex<55>);
 
 impl Trace {
     fn of(came: Option<&HeaderValue>, desk: &Desk) -> Self {
@@ -343,31 +327,12 @@ impl Trace {
             .and_then(|value| value.to_str().ok())
             .and_then(parse_traceparent)
             .unwrap_or_else(|| ((u128::from(desk.next()) << 64) | u128::from(desk.next()), 0));
-        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        let span = desk.next() | 1;
-        let parts = [(3, &id.to_be_bytes()[..]), (36, &span.to_be_bytes()), (53, &[flags])];
-        for (at, bytes) in parts {
-            write_hex(text.get_mut(at..).unwrap_or_default(), bytes);
-        }
-        Self(text)
-    }
-
-    fn id(&self) -> &str {
-        // Hex digits are text.
-        self.0.get(3..35).and_then(|id| std::str::from_utf8(id).ok()).unwrap_or_default()
+        Self(Hex::traceparent(id, desk.next() | 1, flags))
     }
 
     fn onward(&self) -> HeaderValue {
         // Hex digits and dashes are a header value; were they ever not, an empty one is no trace.
-        HeaderValue::from_bytes(&self.0).unwrap_or(HeaderValue::from_static(""))
-    }
-}
-
-/// Writes `bytes` in lower-case hexadecimal digits to the beginning of `text`.
-fn write_hex(text: &mut [u8], bytes: &[u8]) {
-    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        HeaderValue::from_bytes(self.0.as_bytes()).unwrap_or(HeaderValue::from_static(""))
     }
 }
 
@@ -393,21 +358,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_written_to_the_microsecond() {
-        let desk = Desk::new("", 1);
-        for (microseconds, text) in [
-            (0, "1970-01-01T00:00:00.000000Z"),
-            (1_000_001, "1970-01-01T00:00:01.000001Z"),
-            (1_999_999, "1970-01-01T00:00:01.999999Z"),
-            (-1, "1969-12-31T23:59:59.999999Z"),
-        ] {
-            let mut line = Line::begin(Vec::new());
-            desk.date(&mut line, Timestamp::from_microsecond(microseconds).unwrap());
-            assert_eq!(line.end(), format!("{{\"at\":\"{text}\"}}\n").as_bytes());
-        }
-    }
-
-    #[test]
     fn a_trace_that_comes_in_is_carried_on_with_a_span_of_our_own() {
         let came = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let value = HeaderValue::from_static(came);
@@ -415,7 +365,6 @@ mod tests {
         let onward = onward.to_str().unwrap();
         assert!(onward.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && onward.ends_with("-01"));
         assert_ne!(onward, came);
-        assert_eq!(Trace::of(Some(&value), &Desk::new("", 7)).id(), "4bf92f3577b34da6a3ce929d0e0e4736");
     }
 
     #[test]

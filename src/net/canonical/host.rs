@@ -76,7 +76,8 @@ impl Host {
 impl Spelled {
     fn as_str(&self) -> &str {
         match self {
-            Self::Header(value) => std::str::from_utf8(value.as_bytes()).unwrap_or_default(),
+            // Whatever has been checked consists of visible ASCII characters, and what does not is no host.
+            Self::Header(value) => value.to_str().unwrap_or_default(),
             Self::Authority(authority) => authority.as_str(),
             Self::Lowered(text) => text,
         }
