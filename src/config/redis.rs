@@ -91,7 +91,7 @@ impl Redis {
             if !matches!(url.scheme(), "redis" | "rediss" | "redis+unix" | "unix") {
                 return complain(&format!("{} is not redis://, rediss:// or redis+unix://", url.scheme()));
             }
-            if url.password().is_some() {
+            if url.password().is_some() || url.query_pairs().any(|(name, _)| name == "pass") {
                 // Not printed: it holds a secret.
                 return complain("a password does not belong into an address; use password_file");
             }
@@ -134,7 +134,9 @@ mod tests {
         ] {
             assert!(check(text).is_err(), "{text}");
         }
-        let error = check("url = \"redis://user:hunter2@a\"").unwrap_err().to_string();
-        assert!(!error.contains("hunter2"), "{error}");
+        for url in ["redis://user:hunter2@a", "redis+unix:///run/redis.sock?pass=hunter2"] {
+            let error = check(&format!("url = \"{url}\"")).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 }

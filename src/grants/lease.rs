@@ -52,9 +52,15 @@ impl Lease {
 
     /// As [`Lease::renew`], when the answer allows no more than `longest`.
     pub fn renew_for(&self, sent: u64, longest: Duration) {
+        self.renew_until(sent, longest, u64::MAX);
+    }
+
+    /// As [`Lease::renew_for`], but not beyond `end` (in [`boot_milliseconds`]). That cuts this one renewal short, and
+    /// does not count as its length: beats and deadlines are parts of that, and would become too short to be kept.
+    pub fn renew_until(&self, sent: u64, longest: Duration, end: u64) {
         let length = u64::try_from(self.longest.min(longest).as_millis()).unwrap_or(0);
         self.agreed.store(length, Ordering::Release);
-        self.ends.fetch_max(sent.saturating_add(length), Ordering::AcqRel);
+        self.ends.fetch_max(sent.saturating_add(length).min(end), Ordering::AcqRel);
     }
 
     /// Ends it now.
@@ -91,6 +97,17 @@ mod tests {
         assert!(lease.patience() <= Duration::from_secs(2));
         lease.renew_for(boot_milliseconds(), Duration::from_secs(60));
         assert_eq!(lease.length(), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_renewal_that_is_cut_short_leaves_beats_and_deadlines_as_long_as_they_were() {
+        let lease = Lease::new(Duration::from_secs(5));
+        let now = boot_milliseconds();
+        lease.renew_until(now, Duration::from_secs(5), now);
+        assert!(!lease.holds());
+        assert_eq!((lease.length(), lease.patience()), (Duration::from_secs(5), Duration::from_secs(5)));
+        lease.renew_until(now, Duration::from_secs(5), now + 4000);
+        assert!(lease.holds() && lease.patience() <= Duration::from_secs(4));
     }
 
     #[test]

@@ -203,6 +203,56 @@ async fn another_path_makes_no_lease_last_longer_than_the_control_plane_presumes
     following.abort();
 }
 
+/// A control plane that answers once, and has then ended the enrolment.
+struct Ended(std::sync::atomic::AtomicBool);
+
+#[async_trait]
+impl ChangeLog for Ended {
+    async fn follow(&self, _: &Report) -> Result<News, FollowError> {
+        if self.0.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            return Err(FollowError::Refused("The enrolment was revoked.".to_owned()));
+        }
+        Ok(News { epoch: Epoch("one".to_owned()), newest: Seq(0), changes: Vec::new(), lease_ms: 60_000 })
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, FollowError> {
+        Err(FollowError::Unreachable("it answers nothing more".to_owned()))
+    }
+
+    async fn leave(&self, _: &SidecarId) {}
+}
+
+#[tokio::test]
+async fn a_sidecar_that_was_refused_gets_no_lease_by_another_path() {
+    let lease = Arc::new(Lease::new(Duration::from_secs(60)));
+    let nothing: Refresh = Arc::new(|| Box::pin(async { Ok(()) }));
+    let (tell, told) = mpsc::channel(1);
+    let follower = Follower {
+        sidecar: "one".parse().unwrap(),
+        log: Arc::new(Ended(false.into())),
+        told,
+        slots: Arc::default(),
+        changed: None,
+        lease: Arc::clone(&lease),
+        refresh_keys: Arc::clone(&nothing),
+        refresh_policies: nothing,
+        cut: Arc::new(|| Box::pin(std::future::ready(0))),
+        policies: Arc::new(String::new),
+        state: watch::Sender::default(),
+    };
+    let mut state = follower.state.subscribe();
+    let following = tokio::spawn(follower.run(CancellationToken::new()));
+    state.wait_for(|state| state.trouble.is_some()).await.unwrap();
+    for _ in 0..3 {
+        let news =
+            News { epoch: Epoch("one".to_owned()), newest: Seq(0), changes: Vec::new(), lease_ms: 60_000 };
+        // Room for one: the one before it has been taken in.
+        tell.send(Told { news, as_of: boot_milliseconds(), path: "redis" }).await.unwrap();
+        assert!(!lease.holds());
+    }
+    following.abort();
+}
+
 mod slot_clock {
     use crate::grants::slots::{SUBJECTS, SlotClock};
     use crate::model::change::Subject;

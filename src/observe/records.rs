@@ -5,7 +5,7 @@
 //! a few milliseconds later and in batches: a process that dies in between loses the records of those milliseconds,
 //! never a record of a refused place. When writing fails, places are no longer given.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -211,19 +211,38 @@ fn keep_at_last(waiting: &Waiting, keep: &mut dyn Keep, part: Lines<'_>) {
 pub struct JsonLines<W> {
     out: W,
     name: String,
+    /// How much of the batch that is offered was written, when the rest could not be.
+    written: usize,
 }
 
 impl<W: Write> JsonLines<W> {
     /// Writes to `out`, which messages call `name`.
     pub fn new(out: W, name: String) -> Self {
-        Self { out, name }
+        Self { out, name, written: 0 }
     }
 }
 
 impl<W: Write + Send + 'static> Keep for JsonLines<W> {
     fn keep(&mut self, batch: Lines<'_>) -> Result<(), String> {
-        let written = self.out.write_all(batch.text()).and_then(|()| self.out.flush());
-        written.map_err(|error| format!("{} cannot be written: {error}; free space or mend it", self.name))
+        let done = self.write_rest(batch.text()).and_then(|()| self.out.flush());
+        done.map_err(|error| format!("{} cannot be written: {error}; free space or mend it", self.name))?;
+        self.written = 0;
+        Ok(())
+    }
+}
+
+impl<W: Write> JsonLines<W> {
+    /// Goes on where a full disk has stopped it, also within a line: what is offered again is the same batch.
+    fn write_rest(&mut self, text: &[u8]) -> std::io::Result<()> {
+        while let Some(rest) = text.get(self.written..).filter(|rest| !rest.is_empty()) {
+            match self.out.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -233,3 +252,41 @@ const ROOM: usize = 1 << 20;
 const GATHER: Duration = Duration::from_millis(5);
 const IDLE: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk that takes three bytes at a time and is full each second time.
+    #[derive(Default)]
+    struct Full {
+        kept: Vec<u8>,
+        full: bool,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            self.full = !self.full;
+            if !self.full {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            let count = text.len().min(3);
+            self.kept.extend_from_slice(&text[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_batch_that_a_full_disk_has_cut_is_written_on_and_no_record_twice() {
+        let mut lines = JsonLines::new(Full::default(), "disk".to_owned());
+        for batch in [&b"{\"a\":1}\n{\"a\":2}\n"[..], b"{\"a\":3}\n"] {
+            let failed = std::iter::repeat_with(|| lines.keep(Lines::new(batch))).take_while(Result::is_err);
+            assert!(failed.count() > 0);
+        }
+        assert_eq!(lines.out.kept, b"{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
+    }
+}

@@ -63,13 +63,24 @@ impl Tokens {
         }
     }
 
-    /// Reads the issuer's keys anew. Every token is verified again afterwards.
-    pub(super) async fn refresh_keys(&self) -> Result<(), OriginError> {
+    /// Reads the issuer's keys anew. Every token is verified again afterwards. Answers whether a key is gone that
+    /// tokens were good by: then what rests on such a token has to end.
+    pub(super) async fn refresh_keys(&self) -> Result<bool, OriginError> {
         let jwks = self.origin.keys().await?;
         let keys = KeySet::parse(&jwks).map_err(|error| OriginError(error.to_string()))?;
-        self.keys.store(Arc::new(keys));
+        let keys = Arc::new(keys);
+        let earlier = self.keys.swap(Arc::clone(&keys));
         self.generation.fetch_add(1, Ordering::SeqCst);
-        Ok(())
+        Ok(keys.lacks_token_key_of(&earlier))
+    }
+
+    /// Whether a caller's token is good by the keys of this very moment. To be asked once the caller's standing has
+    /// been given: a key that is withdrawn later ends the standing.
+    pub(super) fn still(&self, known: &Known, now: i64) -> Result<(), Refusal> {
+        if known.keys == self.generation.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.remembered_or_verified(&known.token, now).map(drop)
     }
 
     /// Whether there is any key to verify with.

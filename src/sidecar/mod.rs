@@ -185,6 +185,7 @@ impl Worker {
             host: canonical.host(),
             path: canonical.path(),
         };
+        sidecar.tokens.still(known, around.time.as_second())?;
         let permit = policy::decide(standing.session(), call, &around).map_err(|denial| {
             ledger.denied(&denial);
             Refusal::Denied(denial)

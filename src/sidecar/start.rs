@@ -275,7 +275,10 @@ impl Running {
                 if !known.is_ok_and(|keys| keys.contains(&key.kid)) {
                     publish(&*origin, &key, &clock).await?;
                 }
-                sidecar.tokens.refresh_keys().await?;
+                if sidecar.tokens.refresh_keys().await? {
+                    // What was allowed to a token that the withdrawn key has signed may be a forger's, streams too.
+                    slots.strike_all();
+                }
                 if let Some(tier) = shared
                     && tier.refresh_keys(&*origin).await?
                 {

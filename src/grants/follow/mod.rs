@@ -73,7 +73,7 @@ pub struct Following {
     /// By which paths news came within the last lease: each with when, in [`boot_milliseconds`].
     pub paths: Vec<(&'static str, u64)>,
     /// Until when the control plane presumes that this sidecar holds a lease, in [`boot_milliseconds`]. No other path
-    /// makes it last longer: nobody would wait for this sidecar.
+    /// makes it last longer: nobody would wait for this sidecar. Nothing once it was refused.
     pub presumed_until: u64,
 }
 
@@ -150,16 +150,19 @@ impl Follower {
     /// Takes in what another path tells, if it fits.
     async fn take(&mut self, told: Told, streams_cut: &mut u64) {
         let Told { news, as_of, path } = told;
+        if self.is_refused() {
+            return;
+        }
         let Some(place) = self.place().filter(|place| fits(place, &news)) else { return };
         let (newest, lease_ms) = (news.newest, news.lease_ms);
         let within = self.lease.patience();
         let Ok(Ok(place)) = tokio::time::timeout(within, self.apply_after(place, news)).await else { return };
         let Ok(cut) = tokio::time::timeout(within, (self.cut)()).await else { return };
         *streams_cut = cut;
-        if place.applied >= newest {
+        // Without a date there is nothing to count a lease from.
+        if place.applied >= newest && lease_ms > 0 {
             let presumed_until = self.state.borrow().presumed_until;
-            let longest = lease_ms.min(presumed_until.saturating_sub(as_of));
-            self.lease.renew_for(as_of, Duration::from_millis(longest));
+            self.lease.renew_until(as_of, Duration::from_millis(lease_ms), presumed_until);
         }
         self.note_heard(path, place);
     }
@@ -236,6 +239,11 @@ impl Follower {
         self.state.borrow().place.clone()
     }
 
+    /// Whether the control plane has last said that it does not know this sidecar: no other path may say more.
+    fn is_refused(&self) -> bool {
+        matches!(self.state.borrow().trouble, Some(FollowError::Refused(_)))
+    }
+
     fn note_heard(&self, path: &'static str, place: Place) {
         let ready = self.lease.holds();
         self.state.send_modify(|state| {
@@ -262,6 +270,8 @@ impl Follower {
                 }
                 self.lease.give_up();
                 self.slots.strike_all();
+                // Only the control plane's own answer gives it a lease again, whatever else is heard.
+                self.state.send_modify(|state| state.presumed_until = 0);
             }
         }
         self.state.send_modify(|state| state.trouble = Some(error));

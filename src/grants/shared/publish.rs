@@ -217,6 +217,7 @@ impl Publisher {
         let stamped = record::stamp(fill.as_of, &record);
         let mut put = cmd("EVAL");
         put.arg(LATER_WINS).arg(1).arg(&name).arg(fill.as_of.0).arg(&stamped).arg(KEPT_MS);
+        put.arg(record::LONGEST + LONGEST_STAMP);
         let there: Option<Vec<u8>> = commands.query(&put).await?;
         let Some(there) = there else { return Ok(()) };
         // Said to be as new or newer; if that is a lie, it must not stay there.
@@ -354,9 +355,10 @@ fn is_refusal(error: &RedisError) -> bool {
     matches!(error.code(), Some("ERR" | "WRONGTYPE"))
 }
 
-/// Keeps what is there when it says to be as new or newer, and answers it.
+/// Keeps what is there when it says to be as new or newer, and answers it: no more of it than a record may have, since
+/// anybody may have put it there.
 const LATER_WINS: &str = "
-local there = redis.pcall('GET', KEYS[1])
+local there = redis.pcall('GETRANGE', KEYS[1], 0, ARGV[4])
 if type(there) == 'string' then
   local as_of = tonumber(string.match(there, '^(%d+) '))
   if as_of and as_of >= tonumber(ARGV[1]) then return there end
@@ -372,6 +374,8 @@ const TRIES: usize = 4;
 const EVERY: Duration = Duration::from_millis(500);
 /// What nobody renews is forgotten after a day. Nothing depends on when.
 const KEPT_MS: u64 = 86_400_000;
+/// A place in the log and the space after it.
+const LONGEST_STAMP: usize = 21;
 const MOST_FILLS: usize = 1024;
 const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);

@@ -122,12 +122,15 @@ impl Watch {
         track.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(reach.names().log());
         track.query_async::<()>(&mut connection).await?;
         loop {
+            let next = tokio::time::Instant::now() + APART.min(self.beat());
             let more = self.look_and_tell(&mut connection, &run_id).await?;
             if !more {
                 tokio::select! {
                     () = pushed.notified() => {}
                     () = tokio::time::sleep(self.beat()) => {}
                 }
+                // Whoever may write to Redis could push without end.
+                tokio::time::sleep_until(next).await;
             }
         }
     }
@@ -175,7 +178,8 @@ impl Watch {
             // The follower has ended when nobody takes it; so will this.
             let _ = self.told.send(Told { news, as_of, path: "redis" }).await;
         }
-        Ok(full)
+        // After a doubt there is nothing more to be had before control has mended it.
+        Ok(full && doubt.is_none())
     }
 
     async fn look(&self, connection: &mut MultiplexedConnection, applied: Seq) -> Result<Look, Unreached> {
@@ -282,6 +286,8 @@ pub(super) const FIELD: &str = "r";
 const MOST_ENTRIES: usize = 256;
 /// The server's clock may run a little slower than one's own: the fiftieth part of a lease is given away for it.
 const MARGIN: u64 = 50;
+/// Looks begin at least so far from each other; the first one after a pause begins at once.
+const APART: Duration = Duration::from_millis(5);
 /// A server that takes longer for one look is not there.
 const PATIENCE: Duration = Duration::from_millis(500);
 const SHORTEST: Duration = Duration::from_millis(50);

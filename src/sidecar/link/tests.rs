@@ -131,3 +131,28 @@ async fn who_is_not_enrolled_and_has_nothing_to_enrol_with_is_refused_and_does_n
     assert!(link.follow(&report()).await.is_err());
     assert_eq!(asked.load(Ordering::SeqCst), 3, "the question, and the enrolment");
 }
+
+/// Keeps nothing.
+struct Nowhere;
+
+impl crate::observe::records::Keep for Nowhere {
+    fn keep(&mut self, _: crate::observe::line::Lines<'_>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn records_that_wait_are_copied_in_one_request_and_the_last_ones_too() {
+    use crate::observe::line::Lines;
+    use crate::observe::records::Keep;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (control, asked) = node(200, "").await;
+    let (mut copied, copies) = records::copied(Box::new(Nowhere));
+    for _ in 0..50 {
+        copied.keep(Lines::new(b"{}\n")).unwrap();
+    }
+    drop(copied);
+    copies.send(link(&[&control], &folder)).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}

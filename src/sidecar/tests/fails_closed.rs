@@ -11,6 +11,7 @@ use crate::model::change::Subject;
 use crate::model::decision::Outcome;
 use crate::model::grant::GrantState;
 use crate::model::id::Revision;
+use crate::token::keys::{Purpose, Signer, generate};
 
 const FINE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -45,6 +46,25 @@ async fn without_keys_a_lease_or_an_answering_origin_nothing_is_forwarded() {
 
     world.facts.silent.store(false, Ordering::SeqCst);
     assert_eq!(world.call().await.status, 200);
+}
+
+#[tokio::test]
+async fn what_a_withdrawn_key_has_signed_ends_and_what_rests_on_it_too() {
+    let (address, seen) = upstream(FINE).await;
+    let world = World::before(address).await;
+    assert_eq!(world.call().await.status, 200);
+    // A new key beside the old one ends nothing.
+    let since = world.running.slots().now();
+    (world.running.refresh_keys())().await.unwrap();
+    assert_eq!(world.running.slots().now(), since);
+    assert_eq!(world.call().await.status, 200);
+
+    let other = Signer::from_pkcs8(Purpose::AccessToken, &generate(Purpose::AccessToken).unwrap()).unwrap();
+    *world.facts.jwks.lock() = format!("{{\"keys\":[{}]}}", other.public().to_json());
+    (world.running.refresh_keys())().await.unwrap();
+    assert!(world.running.slots().now() > since, "standings, and streams with them, are not ended");
+    world.call().await.refused(401, "invalid_token");
+    assert_eq!(seen.lock().len(), 2);
 }
 
 #[tokio::test]

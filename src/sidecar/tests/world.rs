@@ -37,7 +37,7 @@ pub(super) struct Facts {
     pub(super) member: Mutex<Member>,
     /// The origin answers nothing.
     pub(super) silent: AtomicBool,
-    jwks: String,
+    pub(super) jwks: Mutex<String>,
 }
 
 /// Records that were kept, until keeping fails.
@@ -75,7 +75,7 @@ impl Origin for Facts {
 
     async fn keys(&self) -> Result<String, OriginError> {
         self.heard()?;
-        Ok(self.jwks.clone())
+        Ok(self.jwks.lock().clone())
     }
 
     async fn publish_key(&self, _: &OwnKey) -> Result<(), OriginError> {
@@ -143,7 +143,7 @@ impl World {
             installed: Mutex::new(installed),
             member: Mutex::new(member),
             silent: AtomicBool::new(false),
-            jwks: format!("{{\"keys\":[{}]}}", signer.public().to_json()),
+            jwks: Mutex::new(format!("{{\"keys\":[{}]}}", signer.public().to_json())),
         });
         let shelf = Arc::new(Shelf::default());
         let mut settings = settings::Sidecar::parse(Path::new("deploy/sidecar.toml"), ROUTES).unwrap();

@@ -89,6 +89,13 @@ impl KeySet {
         self.keys.is_empty()
     }
 
+    /// Whether a key that access tokens were good by in `earlier` is here no more.
+    #[must_use]
+    pub fn lacks_token_key_of(&self, earlier: &Self) -> bool {
+        let signs_tokens = |key: &VerifyingKey| key.purpose == Purpose::AccessToken;
+        earlier.keys.iter().any(|(kid, key)| signs_tokens(key) && !self.keys.contains_key(kid))
+    }
+
     /// Whether it holds the key `kid`.
     #[must_use]
     pub fn contains(&self, kid: &str) -> bool {
