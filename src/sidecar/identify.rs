@@ -80,7 +80,7 @@ impl Tokens {
         if known.keys == self.generation.load(Ordering::SeqCst) {
             return Ok(());
         }
-        self.remembered_or_verified(&known.token, now).map(drop)
+        self.remembered_or_verified(known.token.as_bytes(), now).map(drop)
     }
 
     /// Whether there is any key to verify with.

@@ -34,6 +34,8 @@ pub(super) trait Backend: Send + Sync + 'static {
     fn announcements(&self) -> broadcast::Receiver<Acknowledged>;
     /// The columns of a table as `column` and `kind`, in order; `$1` is the table.
     fn columns(&self) -> &'static str;
+    /// What is to be said in the target's transaction before rows are copied into it.
+    fn before_copy(&self) -> &'static [&'static str];
     /// What must be said after rows came with their numbers given.
     fn after_copy(&self) -> &'static [&'static str];
     /// Ends the use of it.

@@ -45,6 +45,9 @@ pub async fn copy(
             target.place()
         )));
     }
+    for statement in target.before_copy() {
+        writing.steer(statement).await?;
+    }
     let mut all = Vec::new();
     for (table, key) in TABLES {
         let columns = columns(&*target, &mut *writing, table).await?;

@@ -111,6 +111,10 @@ impl Backend for Sqlite {
         "SELECT name AS \"column\", type AS kind FROM pragma_table_info($1) ORDER BY cid"
     }
 
+    fn before_copy(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn after_copy(&self) -> &'static [&'static str] {
         &[]
     }
