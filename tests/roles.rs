@@ -34,6 +34,20 @@ async fn a_deletion_is_true_at_every_sidecar_when_it_is_answered() {
 }
 
 #[tokio::test]
+async fn a_control_node_without_an_internal_api_waits_for_the_sidecars_of_others_all_the_same() {
+    let mut fleet = Fleet::start().await;
+    let one = fleet.sidecar("web-1").await;
+    let tokens = fleet.world.install("report-hub", "admin@acme", &[]).await;
+    one.read_object(&tokens.access).await.expect(200);
+    fleet.kill_control().await;
+    fleet.wake_without_internal().await;
+    let receipt = fleet.world.delete_application("acme", "report-hub").await.expect(200);
+    let told = &receipt["sidecars"][0];
+    assert_eq!((&told["id"], told["stopped_by"].is_u64()), (&json!(one.id), true), "{receipt}");
+    one.read_object(&tokens.access).await.expect_problem(503, "authorization_unavailable");
+}
+
+#[tokio::test]
 async fn open_streams_of_lone_sidecars_are_cut_before_the_receipt() {
     let mut fleet = Fleet::start().await;
     let (one, two) = (fleet.sidecar("web-1").await, fleet.sidecar("web-2").await);

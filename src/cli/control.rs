@@ -67,11 +67,12 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     let internal = bind_internal(settings.internal.as_ref()).await?;
     let key_file = settings.key_file.as_deref().unwrap_or(Path::new("consentry.key"));
     let clock = Clock::system();
-    let apart = settings.internal.is_some();
     let secure = settings.internal.as_ref().is_some_and(|internal| internal.tls.is_some());
     let scheme = if secure { "https" } else { "http" };
     let (lease, shared) = (settings.lease(), sidecar::reach(settings.redis.as_ref())?);
-    let source = Source::new(Arc::clone(&store), lease, clock.clone(), apart).await?;
+    // Also without an internal API: sidecars of other nodes on the same store, and those that an earlier run of this one
+    // has given a lease, are waited for.
+    let source = Source::new(Arc::clone(&store), lease, clock.clone(), true).await?;
     let control = Role::start(Setup {
         issuer: settings.issuer,
         resources: settings.resources,

@@ -230,7 +230,10 @@ impl Source {
         if self.apart && (first || presumed < now.saturating_add(lease.saturating_mul(PRESUMED_LEASES))) {
             self.store.presume(&report.sidecar, self.lease, &self.status(report)).await?;
             let written = now.saturating_add(lease.saturating_mul(WRITTEN_LEASES));
-            self.presumed.lock().insert(report.sidecar.clone(), written);
+            let mut presumed = self.presumed.lock();
+            // Processes come and go without a word.
+            presumed.retain(|_, until| *until > now);
+            presumed.insert(report.sidecar.clone(), written);
         }
         let presumed = lease.saturating_mul(PRESUMED_LEASES);
         self.acknowledgements.expect(&report.sidecar, boot_milliseconds().saturating_add(presumed));

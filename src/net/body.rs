@@ -45,7 +45,7 @@ pub struct Inbound(Received);
 #[derive(Debug)]
 enum Received {
     Empty(Option<Exchange>),
-    Whole(Bytes),
+    Whole(Bytes, Option<Cut>),
     Streamed(Box<Upload>),
 }
 
@@ -90,7 +90,7 @@ impl Inbound {
     pub fn fault(&self) -> Option<Fault> {
         match &self.0 {
             Received::Empty(exchange) => exchange.as_ref().and_then(fault),
-            Received::Whole(_) => None,
+            Received::Whole(..) => None,
             Received::Streamed(upload) => fault(&upload.exchange),
         }
     }
@@ -123,9 +123,13 @@ impl Inbound {
 
     /// Sets how long it may be idle and what cuts it.
     pub(super) fn wait_for(&mut self, ticks: u32, cut: Option<&Cut>) {
-        if let Received::Streamed(upload) = &mut self.0 {
-            upload.wait.ticks = ticks;
-            upload.wait.cut = cut.cloned();
+        match &mut self.0 {
+            Received::Empty(_) => {}
+            Received::Whole(_, whole) => *whole = cut.cloned(),
+            Received::Streamed(upload) => {
+                upload.wait.ticks = ticks;
+                upload.wait.cut = cut.cloned();
+            }
         }
     }
 
@@ -151,14 +155,14 @@ impl Inbound {
     pub(super) fn progress(&self) -> Option<Rc<Progress>> {
         match &self.0 {
             Received::Streamed(upload) => Some(Rc::clone(&upload.progress)),
-            Received::Empty(_) | Received::Whole(_) => None,
+            Received::Empty(_) | Received::Whole(..) => None,
         }
     }
 
     /// The length of a body that did not come from the connection as it is.
     pub(super) fn whole_length(&self) -> Option<usize> {
         match &self.0 {
-            Received::Whole(bytes) => Some(bytes.len()),
+            Received::Whole(bytes, _) => Some(bytes.len()),
             Received::Empty(_) | Received::Streamed(_) => None,
         }
     }
@@ -166,7 +170,7 @@ impl Inbound {
 
 impl From<Bytes> for Inbound {
     fn from(bytes: Bytes) -> Self {
-        Self(Received::Whole(bytes))
+        Self(Received::Whole(bytes, None))
     }
 }
 
@@ -212,8 +216,14 @@ impl Body for Inbound {
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match &mut self.0 {
             Received::Empty(_) => Poll::Ready(None),
-            Received::Whole(bytes) => Poll::Ready(take(bytes).map(Ok)),
+            // It may have waited for room at the upstream since the request was begun.
+            Received::Whole(_, Some(cut)) if cut.is_fired() => Poll::Ready(Some(Err(Broken::Cut))),
+            Received::Whole(bytes, _) => Poll::Ready(take(bytes).map(Ok)),
             Received::Streamed(upload) => match upload.first.take() {
+                Some(_) if upload.wait.cut.as_ref().is_some_and(Cut::is_fired) => {
+                    upload.progress.broken.set(Some(Broken::Cut));
+                    Poll::Ready(Some(Err(Broken::Cut)))
+                }
                 Some(first) => Poll::Ready(Some(Ok(first))),
                 None => upload.poll(cx),
             },
@@ -223,7 +233,7 @@ impl Body for Inbound {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Received::Empty(_) => true,
-            Received::Whole(bytes) => bytes.is_empty(),
+            Received::Whole(bytes, _) => bytes.is_empty(),
             Received::Streamed(upload) => upload.first.is_none() && upload.incoming.is_end_stream(),
         }
     }
@@ -231,7 +241,7 @@ impl Body for Inbound {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Received::Empty(_) => SizeHint::with_exact(0),
-            Received::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Received::Whole(bytes, _) => SizeHint::with_exact(bytes.len() as u64),
             Received::Streamed(upload) => upload.incoming.size_hint(),
         }
     }
@@ -419,4 +429,20 @@ fn blame(error: &hyper::Error) -> Broken {
         source = cause.source();
     }
     Broken::Gone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_was_read_before_is_not_passed_on_once_it_is_cut() {
+        let of = |fired: bool| {
+            let mut body = Inbound::from(Bytes::from_static(b"upload"));
+            body.wait_for(1, Some(&Cut::when(move || fired)));
+            body.read(100)
+        };
+        assert_eq!(of(false).await, Ok(Bytes::from_static(b"upload")));
+        assert_eq!(of(true).await, Err(Broken::Cut));
+    }
 }

@@ -63,15 +63,23 @@ impl Tokens {
         }
     }
 
-    /// Reads the issuer's keys anew. Every token is verified again afterwards. Answers whether a key is gone that
+    /// Reads the issuer's keys anew. If there are others, every token is verified again afterwards. Answers whether a key is gone that
     /// tokens were good by: then what rests on such a token has to end.
     pub(super) async fn refresh_keys(&self) -> Result<bool, OriginError> {
         let jwks = self.origin.keys().await?;
         let keys = KeySet::parse(&jwks).map_err(|error| OriginError(error.to_string()))?;
+        Ok(self.take_keys(keys))
+    }
+
+    fn take_keys(&self, keys: KeySet) -> bool {
+        // Most changes of keys are another sidecar's own: they are no reason to verify every token again.
+        if keys.is_same(&self.keys.load()) {
+            return false;
+        }
         let keys = Arc::new(keys);
         let earlier = self.keys.swap(Arc::clone(&keys));
         self.generation.fetch_add(1, Ordering::SeqCst);
-        Ok(keys.lacks_token_key_of(&earlier))
+        keys.lacks_token_key_of(&earlier)
     }
 
     /// Whether a caller's token is good by the keys of this very moment. To be asked once the caller's standing has
@@ -335,6 +343,25 @@ mod tests {
         carried.insert(header::AUTHORIZATION, HeaderValue::from_bytes(b"Bearer a.b\xff.same-end").unwrap());
         let refused = tokens.identify(&recent, &carried, false, 99);
         assert!(matches!(refused, Err(Refusal::TokenInvalid(_))));
+    }
+
+    #[test]
+    fn only_other_keys_make_tokens_be_verified_again_and_only_a_missing_one_ends_what_rests_on_them() {
+        use crate::token::keys::{Purpose, Signer, generate};
+
+        let (_, tokens) = seen("a.b.c");
+        let new =
+            || Signer::from_pkcs8(Purpose::AccessToken, &generate(Purpose::AccessToken).unwrap()).unwrap();
+        let (one, two) = (new(), new());
+        for (keys, generation, ends) in [
+            (vec![one.public()], 1, false),
+            (vec![one.public()], 1, false),
+            (vec![one.public(), two.public()], 2, false),
+            (vec![two.public()], 3, true),
+        ] {
+            assert_eq!(tokens.take_keys(KeySet::new(keys)), ends, "{generation}");
+            assert_eq!(tokens.generation.load(Ordering::SeqCst), generation);
+        }
     }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {

@@ -90,6 +90,16 @@ impl Fleet {
         self.control = Some(control);
     }
 
+    /// Starts the control plane without an internal API: no sidecar can ask it anything.
+    pub(crate) async fn wake_without_internal(&mut self) {
+        let (settings, _) = self.settings.split_once("[internal]").unwrap();
+        let config = self.control_settings();
+        std::fs::write(&config, settings).unwrap();
+        let mut control = Role::start("control", self.folder.path(), &config, &[]);
+        control.ready().await;
+        self.control = Some(control);
+    }
+
     pub(crate) fn control_settings(&self) -> PathBuf {
         self.folder.path().join("control.toml")
     }

@@ -102,7 +102,7 @@ impl Sidecars {
         life: u32,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        if !proof::fits(name) || name.enrolment() != name.as_str() {
+        if !proof::fits(name) {
             return Err(Failure::Usage(format!(
                 "{name} cannot be a sidecar's name: it is too long, or ends like the name of a process"
             )));

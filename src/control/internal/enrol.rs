@@ -75,7 +75,7 @@ async fn answer(
 /// The key, whose private half the sidecar has shown to hold.
 fn proven_key(control: &Control, headers: &HeaderMap, asked: &Enrol) -> Reply<PublicJwk> {
     if !proof::fits(&asked.name) {
-        return Err(refused(asked, "the name is too long"));
+        return Err(refused(asked, "the name is too long, or ends like the name of a process"));
     }
     let key = PublicJwk::parse(&asked.public_jwk.to_string()).ok();
     let key = key.filter(|key| key.purpose() == Purpose::Sidecar);

@@ -18,6 +18,10 @@ pub(super) async fn follow(
     Extension(proven): Extension<Proven>,
     Body(report): Body<Report>,
 ) -> Reply<Json<News>> {
+    if !is_short(&report) {
+        let detail = "The report is longer than a sidecar's.";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail));
+    }
     let report = Report { sidecar: proven.instance, ..report };
     let source = control.source();
     let news = match tokio::time::timeout(source.lease(), source.follow(&report)).await {
@@ -30,6 +34,13 @@ pub(super) async fn follow(
     let enrolled = control.store().enrolled(&proven.sidecar).await?;
     still(&enrolled.ok_or_else(|| unknown("The sidecar is enrolled no more."))?)?;
     Ok(Json(news))
+}
+
+/// Whether the report is of a length to be remembered, for every process that asks.
+fn is_short(report: &Report) -> bool {
+    let Report { version, policies, paths, .. } = report;
+    let words = [version, policies].into_iter().chain(paths);
+    paths.len() <= MOST_PATHS && words.map(String::len).sum::<usize>() <= LONGEST_WORDS
 }
 
 /// The sidecar's process has ended.
@@ -51,3 +62,6 @@ fn not_now(error: FollowError) -> Problem {
     let detail = "The change log cannot be read now.";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", detail).next("Ask again.")
 }
+
+const MOST_PATHS: usize = 8;
+const LONGEST_WORDS: usize = 1024;

@@ -118,6 +118,10 @@ async fn an_enrolled_sidecar_is_told_the_facts_and_what_changed() {
         json!({"sidecar": sidecar, "place": place, "streams_cut": 0, "version": "1", "policies": "p",
                "paths": [], "wait_ms": 0})
     };
+    let mut long = report("another", Value::Null);
+    long["version"] = json!("1".repeat(2000));
+    let asked = world.ask(Method::POST, "/internal/v1/follow", token, &long).await;
+    asked.expect_problem(400, "invalid_request");
     let asked = world.ask(Method::POST, "/internal/v1/follow", token, &report("another", Value::Null)).await;
     let news = asked.expect(200).json();
     let place = json!({"epoch": news["epoch"], "applied": 0});

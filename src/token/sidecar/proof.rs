@@ -40,8 +40,10 @@ pub enum NoProver {
     /// The machine gives no random bytes.
     #[error(transparent)]
     Random(#[from] NoRandomness),
-    /// Too long to have processes named after it.
-    #[error("the name {0} is too long for a sidecar; give it at most {LONGEST_NAME} characters")]
+    /// Too long to have processes named after it, or named like one.
+    #[error(
+        "the name {0} is too long for a sidecar, or ends like the name of a process; give it at most {LONGEST_NAME} characters"
+    )]
     Name(SidecarId),
 }
 
@@ -93,10 +95,10 @@ impl Prover {
     }
 }
 
-/// Whether a sidecar may have this name: its processes are named after it.
+/// Whether a sidecar may have this name: its processes are named after it, and it is not named like one of another's.
 #[must_use]
 pub fn fits(sidecar: &SidecarId) -> bool {
-    sidecar.as_str().len() <= LONGEST_NAME
+    sidecar.as_str().len() <= LONGEST_NAME && sidecar.enrolment() == sidecar.as_str()
 }
 
 /// Whose proof it claims to be, to find the key that it is to be checked with. Nothing of it is believed yet.
@@ -226,5 +228,10 @@ mod tests {
     fn a_name_leaves_room_for_its_processes() {
         assert!(fits(&id(&"a".repeat(119))) && !fits(&id(&"a".repeat(120))));
         assert!(Prover::new(id(&"a".repeat(120)), signer(Purpose::Sidecar)).is_err());
+    }
+
+    #[test]
+    fn a_name_is_not_that_of_anothers_process() {
+        assert!(fits(&id("web-1.eu")) && !fits(&id("web-1.0123abcd")));
     }
 }

@@ -89,6 +89,12 @@ impl KeySet {
         self.keys.is_empty()
     }
 
+    /// Whether both hold the same keys. A key's name is its thumbprint.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.keys.keys().all(|kid| other.keys.contains_key(kid))
+    }
+
     /// Whether a key that access tokens were good by in `earlier` is here no more.
     #[must_use]
     pub fn lacks_token_key_of(&self, earlier: &Self) -> bool {
