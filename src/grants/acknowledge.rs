@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::model::id::{Seq, SidecarId};
-use crate::model::time::boot_milliseconds;
+use crate::model::time::{boot_milliseconds, milliseconds};
 
 /// What became of a change: true everywhere once this is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -107,7 +107,7 @@ impl Acknowledgements {
         mut told: impl FnMut(&Confirmation) + Send,
     ) -> Receipt {
         let start = boot_milliseconds();
-        let last = start.saturating_add(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX));
+        let last = start.saturating_add(milliseconds(longest));
         let mut moved = self.moved.subscribe();
         let mut waiting = self.with_a_lease(start);
         let mut sidecars = BTreeMap::new();

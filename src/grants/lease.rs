@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::model::time::boot_milliseconds;
+use crate::model::time::{boot_milliseconds, milliseconds};
 
 /// One sidecar's lease.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Lease {
     /// As [`Lease::renew_for`], but not beyond `end` (in [`boot_milliseconds`]). That cuts this one renewal short, and
     /// does not count as its length: beats and deadlines are parts of that, and would become too short to be kept.
     pub fn renew_until(&self, sent: u64, longest: Duration, end: u64) {
-        let length = u64::try_from(self.longest.min(longest).as_millis()).unwrap_or(0);
+        let length = milliseconds(self.longest.min(longest));
         self.agreed.store(length, Ordering::Release);
         self.ends.fetch_max(sent.saturating_add(length).min(end), Ordering::AcqRel);
     }

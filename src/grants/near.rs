@@ -73,7 +73,8 @@ impl Near {
         }
         let subjects = grant_subjects(key);
         let read = || async {
-            let (installed, since, tier) = self.read_grant(key, &subjects).await?;
+            let shared = self.shared.as_ref().map(|shared| shared.grant(key, &subjects));
+            let (installed, since, tier) = self.read(shared, self.origin.installed(key)).await?;
             let seal = self.slots.seal(&subjects, since);
             let installed = installed.map(Arc::new);
             let entry = Arc::new(NearGrant { installed, compiled: Mutex::default(), seal });
@@ -96,7 +97,8 @@ impl Near {
         }
         let subjects = subjects(key, principal);
         let read = || async {
-            let (member, since, tier) = self.read_member(key, principal, &subjects).await?;
+            let shared = self.shared.as_ref().map(|shared| shared.member(key, principal, &subjects));
+            let (member, since, tier) = self.read(shared, self.origin.member(key, principal)).await?;
             let seal = self.slots.seal(&subjects, since);
             let entry = Arc::new(NearMember { member: member.map(Arc::new), seal });
             self.members.insert(both.clone(), Arc::clone(&entry));
@@ -106,40 +108,22 @@ impl Near {
         Ok((entry.member.clone(), tier))
     }
 
-    /// The grant, the slot clock's number from before it was read, and where.
-    async fn read_grant(
+    /// A fact, the slot clock's number from before it was read, and where: first in the shared tier, if there is one.
+    async fn read<T>(
         &self,
-        key: &GrantKey,
-        subjects: &[Subject; SUBJECTS],
-    ) -> Result<(Option<Installed>, u64, Tier), OriginError> {
-        if let Some(shared) = &self.shared {
+        shared: Option<impl Future<Output = Option<T>>>,
+        origin: impl Future<Output = Result<Option<T>, OriginError>>,
+    ) -> Result<(Option<T>, u64, Tier), OriginError> {
+        if let Some(shared) = shared {
             let since = self.slots.now();
-            if let Some(installed) = shared.grant(key, subjects).await {
-                return Ok((Some(installed), since, Tier::Shared));
+            if let Some(fact) = shared.await {
+                return Ok((Some(fact), since, Tier::Shared));
             }
         }
         // Only now: nobody queues behind a shared tier that is slow.
         let _turn = self.reads.acquire().await;
         let since = self.slots.now();
-        Ok((self.origin.installed(key).await?, since, Tier::Origin))
-    }
-
-    /// What the principal is to the grant, likewise.
-    async fn read_member(
-        &self,
-        key: &GrantKey,
-        principal: &PrincipalKey,
-        subjects: &[Subject; SUBJECTS],
-    ) -> Result<(Option<Member>, u64, Tier), OriginError> {
-        if let Some(shared) = &self.shared {
-            let since = self.slots.now();
-            if let Some(member) = shared.member(key, principal, subjects).await {
-                return Ok((Some(member), since, Tier::Shared));
-            }
-        }
-        let _turn = self.reads.acquire().await;
-        let since = self.slots.now();
-        Ok((self.origin.member(key, principal).await?, since, Tier::Origin))
+        Ok((origin.await?, since, Tier::Origin))
     }
 }
 

@@ -18,8 +18,8 @@ use super::follow::news::{ChangeLog, FollowError, News, Place, Report, Snapshot}
 use super::follow::{BEATS_A_LEASE, PRESUMED_LEASES};
 use crate::model::change::Epoch;
 use crate::model::id::{Seq, SidecarId};
-use crate::model::time::{Clock, boot_milliseconds};
-use crate::store::{Acknowledged, Shared, SidecarStatus, StoreError};
+use crate::model::time::{Clock, boot_milliseconds, milliseconds};
+use crate::store::{Acknowledged, Presumed, Shared, SidecarStatus, StoreError};
 
 /// Answers sidecars.
 pub struct Source {
@@ -30,9 +30,17 @@ pub struct Source {
     clock: Clock,
     apart: bool,
     presumed: Mutex<HashMap<SidecarId, u64>>,
-    seen: Mutex<HashMap<SidecarId, (u64, u64)>>,
+    seen: Mutex<HashMap<SidecarId, Seen>>,
     heard: Mutex<HashMap<SidecarId, Heard>>,
     changed: tokio::sync::Mutex<(Seq, Arc<ChangedAt>)>,
+}
+
+/// How this node has seen a process of a sidecar in the store.
+struct Seen {
+    /// As it stood there.
+    last: Presumed,
+    /// Since when it has stood there so, in [`boot_milliseconds`].
+    since: u64,
 }
 
 /// What a sidecar has last said here.
@@ -113,41 +121,49 @@ impl Source {
     ) -> Receipt {
         let asked = boot_milliseconds();
         // After the commit: whoever is given a lease later than this is told of the change with it.
-        let known = self.presumed_elsewhere().await;
-        let longest = *known.as_ref().unwrap_or(&self.lease);
+        let known = self.look_who_is_presumed().await;
+        let longest = self.expect_the_presumed();
         let receipt = self.acknowledgements.everywhere(seq, before, longest, told).await;
         let Err(error) = known else { return receipt };
         tracing::warn!(%error, "the store cannot tell who holds a lease; waiting until none can");
         let waited = Duration::from_millis(boot_milliseconds().saturating_sub(asked));
-        tokio::time::sleep(self.lease.saturating_sub(waited)).await;
+        tokio::time::sleep(longest.saturating_sub(waited)).await;
         Receipt { elapsed_ms: boot_milliseconds().saturating_sub(asked), ..receipt }
     }
 
-    /// Expects a word of everyone that the store says may hold a lease; answers how long the longest of these lasts.
-    ///
-    /// No clock but this node's own is asked: who has not been presumed again for three of its leases since this node
-    /// first saw it so holds none.
-    async fn presumed_elsewhere(&self) -> Result<Duration, StoreError> {
+    /// Reads from the store who may hold a lease. Sidecars of this process alone are known without it.
+    async fn look_who_is_presumed(&self) -> Result<(), StoreError> {
         if !self.apart {
-            return Ok(self.lease);
+            return Ok(());
         }
         let presumed = self.store.presumed().await?;
         let now = boot_milliseconds();
-        let mut longest = self.lease;
         let mut seen = self.seen.lock();
-        seen.retain(|instance, _| presumed.iter().any(|one| one.instance == *instance));
-        for one in &presumed {
-            let last = seen.entry(one.instance.clone()).or_insert((one.renewed, now));
-            if last.0 != one.renewed {
-                *last = (one.renewed, now);
-            }
-            let ends = last.1.saturating_add(one.lease_ms.saturating_mul(WRITTEN_LEASES));
+        let mut before = std::mem::take(&mut *seen);
+        for last in presumed {
+            let since = before.remove(&last.instance).filter(|one| one.last.renewed == last.renewed);
+            let since = since.map_or(now, |one| one.since);
+            seen.insert(last.instance.clone(), Seen { last, since });
+        }
+        Ok(())
+    }
+
+    /// Expects a word of everyone that the store has last said may hold a lease; answers how long the longest of these
+    /// lasts.
+    ///
+    /// No clock but this node's own is asked: who has not been presumed again for three of its leases since this node
+    /// first saw it so holds none.
+    fn expect_the_presumed(&self) -> Duration {
+        let now = boot_milliseconds();
+        let mut longest = self.lease;
+        for Seen { last, since } in self.seen.lock().values() {
+            let ends = since.saturating_add(last.lease_ms.saturating_mul(WRITTEN_LEASES));
             if ends > now {
-                longest = longest.max(Duration::from_millis(one.lease_ms));
-                self.acknowledgements.expect(&one.instance, ends);
+                longest = longest.max(Duration::from_millis(last.lease_ms));
+                self.acknowledgements.expect(&last.instance, ends);
             }
         }
-        Ok(longest)
+        longest
     }
 
     /// Looks now and then who is presumed again, and forgets whom nobody has heard of for long. Never ends: run it as
@@ -162,14 +178,12 @@ impl Source {
     }
 
     async fn forget_silent(&self) -> Result<(), StoreError> {
-        self.presumed_elsewhere().await?;
+        self.look_who_is_presumed().await?;
         let now = boot_milliseconds();
-        for one in self.store.presumed().await? {
-            let since = self.seen.lock().get(&one.instance).copied();
-            if since.is_some_and(|(renewed, at)| renewed == one.renewed && now.saturating_sub(at) > SILENT_MS)
-            {
-                self.store.forget_presumed(&one).await?;
-            }
+        let silent = |one: &&Seen| now.saturating_sub(one.since) > SILENT_MS;
+        let silent: Vec<_> = self.seen.lock().values().filter(silent).map(|one| one.last.clone()).collect();
+        for one in &silent {
+            self.store.forget_presumed(one).await?;
         }
         Ok(())
     }
@@ -303,10 +317,6 @@ impl From<StoreError> for FollowError {
     fn from(error: StoreError) -> Self {
         Self::Unreachable(error.to_string())
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// So long a sidecar that says nothing more is still shown, in milliseconds.

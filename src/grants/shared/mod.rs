@@ -12,8 +12,6 @@ mod drift;
 mod names;
 pub mod publish;
 pub mod record;
-#[cfg(test)]
-mod tests;
 mod tier;
 mod watch;
 

@@ -25,6 +25,7 @@ use crate::model::change::{Change, Epoch, Subject};
 use crate::model::grant::Installed;
 use crate::model::id::{GrantKey, Seq};
 use crate::model::member::Member;
+use crate::model::time::milliseconds;
 use crate::store::{Shared, StoreError};
 use crate::token::keys::{KeyError, Signer};
 use crate::token::verify::KeySet;
@@ -143,7 +144,7 @@ impl Publisher {
             let newest = self.store.newest().await?;
             let changed = log.bring_to(newest).await?;
             let asked_at = seconds.saturating_mul(1000).saturating_add(micros / 1000);
-            let lease_ms = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
+            let lease_ms = milliseconds(self.lease);
             let watermark = Watermark { asked_at, run_id: run_id.clone(), lease_ms };
             let name = self.reach.names().watermark();
             let record = self.signed(name, newest, &watermark)?;
@@ -163,12 +164,16 @@ impl Publisher {
 
     /// Leaves the changed grants as they are now, so that nobody has to ask for them.
     async fn leave(&self, changed: &[Change]) -> Result<(), Stopped> {
+        if changed.is_empty() {
+            return Ok(());
+        }
+        // Read before any of the facts: each is at least as new.
+        let as_of = self.store.newest().await?;
         for change in changed {
-            if let Subject::Grant(key) = &change.subject {
-                let as_of = self.store.newest().await?;
-                if let Some(installed) = self.store.installed(key).await? {
-                    self.fill(as_of, Fact::Grant(Box::new(installed)));
-                }
+            if let Subject::Grant(key) = &change.subject
+                && let Some(installed) = self.store.installed(key).await?
+            {
+                self.fill(as_of, Fact::Grant(Box::new(installed)));
             }
         }
         Ok(())

@@ -29,7 +29,7 @@ use crate::grants::follow::news::{News, Place};
 use crate::grants::follow::{BEATS_A_LEASE, Following, Told};
 use crate::model::change::{Change, Subject};
 use crate::model::id::Seq;
-use crate::model::time::boot_milliseconds;
+use crate::model::time::{boot_milliseconds, milliseconds};
 
 /// How far the log reaches. Its record's `as_of` is the newest place that control's store had when asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -275,10 +275,6 @@ impl Watch {
 /// An entry's id in the stream: its place in the log, so that Redis itself keeps the order.
 pub(super) fn entry_id(seq: Seq) -> String {
     format!("{}-0", seq.0)
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Under which name an entry of the stream holds its record.

@@ -1,7 +1,13 @@
 //! Standings over the life of a lease, and a follower whose sidecar or store hangs.
 
+mod shared_kinds;
+mod shared_log;
+mod shared_records;
+mod shared_world;
+
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,10 +16,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::follow::news::{ChangeLog, FollowError, News, Report, Snapshot};
-use super::follow::{Follower, Refresh, Told};
+use super::follow::{CutStreams, Follower, Refresh, Told};
 use super::lease::Lease;
 use super::origin::{Origin, OriginError, OwnKey};
-use super::slots::SlotClock;
 use super::source::Source;
 use super::{Grants, Held, NoStanding, Tier};
 use crate::model::account::PrincipalKey;
@@ -119,24 +124,12 @@ async fn a_lease_is_not_used_before_all_that_is_new_is_applied_and_cut_though_it
     let source = Source::new(store, Duration::from_secs(60), Clock::system(), false).await.unwrap();
     let lease = Arc::new(Lease::new(Duration::from_secs(60)));
     let (cutting, mut is_cutting) = watch::channel(false);
-    let nothing: Refresh = Arc::new(|| Box::pin(async { Ok(()) }));
-    let follower = Follower {
-        sidecar: "one".parse().unwrap(),
-        log: Arc::clone(&source) as Arc<dyn ChangeLog>,
-        told: mpsc::channel(1).1,
-        slots: Arc::<SlotClock>::default(),
-        changed: None,
-        lease: Arc::clone(&lease),
-        refresh_keys: Arc::clone(&nothing),
-        refresh_policies: nothing,
-        // A worker that does not answer: nothing is known to be cut.
-        cut: Arc::new(move || {
-            cutting.send_replace(true);
-            Box::pin(pending())
-        }),
-        policies: Arc::new(String::new),
-        state: watch::Sender::default(),
-    };
+    // A worker that does not answer: nothing is known to be cut.
+    let cut: CutStreams = Arc::new(move || {
+        cutting.send_replace(true);
+        Box::pin(pending())
+    });
+    let follower = Follower { cut, ..follower(Arc::clone(&source) as _, &lease).0 };
     let following = tokio::spawn(follower.run(CancellationToken::new()));
     is_cutting.wait_for(|cutting| *cutting).await.unwrap();
     assert!(!lease.holds());
@@ -147,16 +140,51 @@ async fn a_lease_is_not_used_before_all_that_is_new_is_applied_and_cut_though_it
     following.abort();
 }
 
-/// A control plane that answers once, and then nothing more.
-struct Once(std::sync::atomic::AtomicBool);
+/// A follower whose sidecar has nothing to refresh and nothing to cut, and what tells it news besides.
+fn follower(log: Arc<dyn ChangeLog>, lease: &Arc<Lease>) -> (Follower, mpsc::Sender<Told>) {
+    let nothing: Refresh = Arc::new(|| Box::pin(async { Ok(()) }));
+    let (tell, told) = mpsc::channel(1);
+    let follower = Follower {
+        sidecar: "one".parse().unwrap(),
+        log,
+        told,
+        slots: Arc::default(),
+        changed: None,
+        lease: Arc::clone(lease),
+        refresh_keys: Arc::clone(&nothing),
+        refresh_policies: nothing,
+        cut: Arc::new(|| Box::pin(std::future::ready(0))),
+        policies: Arc::new(String::new),
+        state: watch::Sender::default(),
+    };
+    (follower, tell)
+}
+
+fn nothing_new(lease_ms: u64) -> News {
+    News { epoch: Epoch("one".to_owned()), newest: Seq(0), changes: Vec::new(), lease_ms }
+}
+
+/// A control plane that answers once with a lease of so many milliseconds, and then with this refusal or never again.
+struct Once {
+    lease_ms: u64,
+    then: Option<&'static str>,
+    asked: AtomicBool,
+}
+
+impl Once {
+    fn answering(lease_ms: u64, then: Option<&'static str>) -> Arc<dyn ChangeLog> {
+        Arc::new(Self { lease_ms, then, asked: AtomicBool::new(false) })
+    }
+}
 
 #[async_trait]
 impl ChangeLog for Once {
     async fn follow(&self, _: &Report) -> Result<News, FollowError> {
-        if self.0.swap(true, std::sync::atomic::Ordering::SeqCst) {
-            pending::<()>().await;
+        match (self.asked.swap(true, Ordering::SeqCst), self.then) {
+            (false, _) => Ok(nothing_new(self.lease_ms)),
+            (true, Some(why)) => Err(FollowError::Refused(why.to_owned())),
+            (true, None) => pending().await,
         }
-        Ok(News { epoch: Epoch("one".to_owned()), newest: Seq(0), changes: Vec::new(), lease_ms: 200 })
     }
 
     async fn snapshot(&self) -> Result<Snapshot, FollowError> {
@@ -169,21 +197,7 @@ impl ChangeLog for Once {
 #[tokio::test]
 async fn another_path_makes_no_lease_last_longer_than_the_control_plane_presumes_it_to() {
     let lease = Arc::new(Lease::new(Duration::from_millis(200)));
-    let nothing: Refresh = Arc::new(|| Box::pin(async { Ok(()) }));
-    let (tell, told) = mpsc::channel(1);
-    let follower = Follower {
-        sidecar: "one".parse().unwrap(),
-        log: Arc::new(Once(false.into())),
-        told,
-        slots: Arc::default(),
-        changed: None,
-        lease: Arc::clone(&lease),
-        refresh_keys: Arc::clone(&nothing),
-        refresh_policies: nothing,
-        cut: Arc::new(|| Box::pin(std::future::ready(0))),
-        policies: Arc::new(String::new),
-        state: watch::Sender::default(),
-    };
+    let (follower, tell) = follower(Once::answering(200, None), &lease);
     let mut state = follower.state.subscribe();
     let following = tokio::spawn(follower.run(CancellationToken::new()));
     let presumed_until = state.wait_for(|state| state.presumed_until > 0).await.unwrap().presumed_until;
@@ -191,9 +205,9 @@ async fn another_path_makes_no_lease_last_longer_than_the_control_plane_presumes
     let over = async {
         // As fast as they are taken: by the other path all is well.
         while boot_milliseconds() < presumed_until || lease.holds() {
-            let news =
-                News { epoch: Epoch("one".to_owned()), newest: Seq(0), changes: Vec::new(), lease_ms: 200 };
-            tell.send(Told { news, as_of: boot_milliseconds(), path: "redis" }).await.unwrap();
+            tell.send(Told { news: nothing_new(200), as_of: boot_milliseconds(), path: "redis" })
+                .await
+                .unwrap();
             told += 1;
             kept_beyond_its_own |= lease.holds() && boot_milliseconds() > presumed_until - 190;
         }
@@ -203,51 +217,18 @@ async fn another_path_makes_no_lease_last_longer_than_the_control_plane_presumes
     following.abort();
 }
 
-/// A control plane that answers once, and has then ended the enrolment.
-struct Ended(std::sync::atomic::AtomicBool);
-
-#[async_trait]
-impl ChangeLog for Ended {
-    async fn follow(&self, _: &Report) -> Result<News, FollowError> {
-        if self.0.swap(true, std::sync::atomic::Ordering::SeqCst) {
-            return Err(FollowError::Refused("The enrolment was revoked.".to_owned()));
-        }
-        Ok(News { epoch: Epoch("one".to_owned()), newest: Seq(0), changes: Vec::new(), lease_ms: 60_000 })
-    }
-
-    async fn snapshot(&self) -> Result<Snapshot, FollowError> {
-        Err(FollowError::Unreachable("it answers nothing more".to_owned()))
-    }
-
-    async fn leave(&self, _: &SidecarId) {}
-}
-
 #[tokio::test]
 async fn a_sidecar_that_was_refused_gets_no_lease_by_another_path() {
     let lease = Arc::new(Lease::new(Duration::from_secs(60)));
-    let nothing: Refresh = Arc::new(|| Box::pin(async { Ok(()) }));
-    let (tell, told) = mpsc::channel(1);
-    let follower = Follower {
-        sidecar: "one".parse().unwrap(),
-        log: Arc::new(Ended(false.into())),
-        told,
-        slots: Arc::default(),
-        changed: None,
-        lease: Arc::clone(&lease),
-        refresh_keys: Arc::clone(&nothing),
-        refresh_policies: nothing,
-        cut: Arc::new(|| Box::pin(std::future::ready(0))),
-        policies: Arc::new(String::new),
-        state: watch::Sender::default(),
-    };
+    let (follower, tell) = follower(Once::answering(60_000, Some("The enrolment was revoked.")), &lease);
     let mut state = follower.state.subscribe();
     let following = tokio::spawn(follower.run(CancellationToken::new()));
     state.wait_for(|state| state.trouble.is_some()).await.unwrap();
     for _ in 0..3 {
-        let news =
-            News { epoch: Epoch("one".to_owned()), newest: Seq(0), changes: Vec::new(), lease_ms: 60_000 };
         // Room for one: the one before it has been taken in.
-        tell.send(Told { news, as_of: boot_milliseconds(), path: "redis" }).await.unwrap();
+        tell.send(Told { news: nothing_new(60_000), as_of: boot_milliseconds(), path: "redis" })
+            .await
+            .unwrap();
         assert!(!lease.holds());
     }
     following.abort();
