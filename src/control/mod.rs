@@ -18,8 +18,11 @@ pub mod oauth;
 pub mod page;
 mod problem;
 mod redirect_uri;
+pub mod requests;
+pub mod rescope;
 pub mod resources;
 mod signing;
+pub mod tenant;
 
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
@@ -185,6 +188,9 @@ impl Control {
             .merge(browser::routes())
             .merge(admin::routes())
             .merge(console::routes())
+            .merge(requests::routes())
+            .merge(rescope::routes())
+            .merge(tenant::routes())
             .route(page::style::address(), get(page::style::get));
         let under_issuer = if self.issuer.path().is_empty() {
             all

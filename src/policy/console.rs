@@ -32,6 +32,10 @@ pub enum ConsoleAction {
     List,
     /// Register and change the account's own applications.
     Publish,
+    /// Deny requests for approval.
+    Deny,
+    /// Say which applications are blocked or approved beforehand, and what becomes of unknown ones.
+    SetPolicy,
 }
 
 impl ConsoleAction {
@@ -47,6 +51,8 @@ impl ConsoleAction {
             Self::Revoke => "console:Revoke",
             Self::List => "console:List",
             Self::Publish => "console:Publish",
+            Self::Deny => "console:Deny",
+            Self::SetPolicy => "console:SetPolicy",
         }
     }
 }

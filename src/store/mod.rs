@@ -16,10 +16,12 @@ mod grants;
 mod keys;
 mod postgres;
 mod records;
+mod requests;
 mod sessions;
 mod sidecars;
 mod sql;
 mod sqlite;
+mod tenant;
 mod tokens;
 
 #[cfg(test)]
@@ -40,14 +42,22 @@ pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
 pub use records::{AuditEvent, DecisionFilter, Records};
+pub use requests::{
+    ASKING_WINDOW, ApprovalRequest, ApprovalRequests, Ask, AskOutcome, Decided, MOST_ASKED, RequestFilter,
+    RequestState,
+};
 pub use sessions::{BrowserSession, PendingConsent, Sessions};
 pub use sidecars::{Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars};
+pub use tenant::{
+    MOST_RULES, Manner, Rescope, Rule, Standing, TenantPolicy, TenantRules, Terms, Unknown,
+};
 pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Tokens};
 
 /// Everything that a control plane keeps.
 #[async_trait]
 pub trait Store:
     Applications
+    + ApprovalRequests
     + Directory
     + Feed
     + Grants
@@ -55,6 +65,7 @@ pub trait Store:
     + Records
     + Sessions
     + Sidecars
+    + TenantRules
     + Tokens
     + Send
     + Sync

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::openapi::Refusals;
 use super::request::{Administrator, Asked, not_installed};
+use crate::control::rescope::WaitingScopes;
 use crate::control::{Control, Reply};
 use crate::model::grant::{GrantState, Installed};
 use crate::model::scope::ScopeSet;
@@ -26,7 +27,7 @@ pub(super) struct Applications {
 
 /// An installed application: what it is, and what it was granted.
 #[derive(Serialize, ToSchema)]
-pub(super) struct InstalledApplication {
+pub(in crate::control) struct InstalledApplication {
     /// Its `client_id`.
     client_id: String,
     /// Its name, unique for its publisher.
@@ -51,6 +52,8 @@ pub(super) struct InstalledApplication {
     /// The login of who authorized them.
     authorized_by: String,
     scopes: Scopes,
+    /// What its publisher has changed and no administrator has decided about.
+    waiting: WaitingScopes,
     /// Who may use it: `all` or `assigned`.
     assignment: &'static str,
     /// From then on it grants nothing.
@@ -85,8 +88,10 @@ pub(super) struct Scopes {
 
 impl InstalledApplication {
     pub(super) fn of(installed: Installed, last_used: Option<Timestamp>) -> Self {
+        let waiting = WaitingScopes::of(&installed);
         let Installed { grant, application } = installed;
         Self {
+            waiting,
             kind: application.relation_to(&grant.key.account).as_str(),
             client_id: application.id.into(),
             name: application.name,
@@ -124,7 +129,7 @@ pub(in crate::control) async fn find(
 }
 
 /// Whether a grant is more than a tombstone.
-pub(super) fn is_live(installed: &Installed) -> bool {
+pub(in crate::control) fn is_live(installed: &Installed) -> bool {
     match installed.grant.state {
         GrantState::Active | GrantState::Suspended => true,
         GrantState::Revoked => false,

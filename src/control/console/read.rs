@@ -50,6 +50,7 @@ pub(super) async fn details(
     let last_used = control.store().last_used(&installed.grant.key).await?;
     let policies = applications::policy_text(&control, &installed);
     let users = users(&control, &visit, &installed).await?;
+    let waiting = crate::control::rescope::waiting(&installed);
     let Installed { grant, application } = installed;
     Ok(respond(&Details {
         csrf: visit.person.csrf(),
@@ -64,6 +65,7 @@ pub(super) async fn details(
         revision: grant.revision,
         last_used,
         users,
+        waiting,
         granted: lines(&control, &grant.scopes),
         declined: lines(&control, &grant.declined),
         decisions: decisions.iter().map(CallRow::from).collect(),

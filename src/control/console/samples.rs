@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use super::view::{Assignments, CallRow, Delete, Deleted, Details, List, Offer, Official, Row};
 use crate::control::page::consent::{Asker, Choice, Consent, Mark, Personal};
 use crate::control::page::sign_in::{Done, SignIn};
-use crate::control::page::stop::{NeedsAdministrator, Stopped};
+use crate::control::page::stop::Stopped;
 use crate::control::page::{FormTarget, Label, Page, Risk, ScopeLine, Visitor, style};
 use crate::grants::acknowledge::{Confirmation, Receipt};
-use crate::model::grant::GrantState;
+use crate::model::grant::{GrantState, Waiting};
 use crate::model::id::Revision;
 
 #[test]
@@ -79,7 +79,6 @@ fn samples() -> Vec<(&'static str, String)> {
             ("consent-again", shown(&consent(true, ordinary()))),
             ("consent-hostile", shown(&consent(false, hostile()))),
             ("personal", shown(&personal())),
-            ("needs-administrator", shown(&needs_administrator())),
             (
                 "not-assigned",
                 shown(&Stopped::not_assigned(visitor("bob@acme"), "OpenAPI MCP Server".into(), logins())),
@@ -90,6 +89,7 @@ fn samples() -> Vec<(&'static str, String)> {
             ("signed-out", shown(&Done::signed_out())),
         ],
         console(),
+        crate::control::requests::samples::all(),
     ];
     let pages = pages.concat();
     if let Some(folder) = std::env::var_os("CONSENTRY_PAGES") {
@@ -114,23 +114,23 @@ fn console() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn shown(page: &impl Page) -> String {
+pub(in crate::control) fn shown(page: &impl Page) -> String {
     page.render().unwrap()
 }
 
-fn visitor(login: &str) -> Visitor {
+pub(in crate::control) fn visitor(login: &str) -> Visitor {
     Visitor { login: login.into(), csrf: "c".into(), administrator: true }
 }
 
-fn logins() -> Vec<Label> {
+pub(in crate::control) fn logins() -> Vec<Label> {
     vec!["root@acme".into(), "admin@acme".into()]
 }
 
-fn at() -> Timestamp {
+pub(in crate::control) fn at() -> Timestamp {
     "2026-11-22T03:24:00Z".parse().unwrap()
 }
 
-fn ordinary() -> Asker {
+pub(in crate::control) fn ordinary() -> Asker {
     Asker {
         display_name: "Report Hub".into(),
         name: "report-hub".into(),
@@ -144,7 +144,7 @@ fn ordinary() -> Asker {
     }
 }
 
-fn hostile() -> Asker {
+pub(in crate::control) fn hostile() -> Asker {
     Asker {
         display_name: Label::new("Authorize\u{202e}</h1><script>alert(1)</script> your account & everything"),
         name: Label::new(&"report-hub".repeat(20)),
@@ -155,7 +155,7 @@ fn hostile() -> Asker {
     }
 }
 
-fn lines() -> [ScopeLine; 5] {
+pub(in crate::control) fn lines() -> [ScopeLine; 5] {
     let line = |scope: &str, title: &str, text: &str, risk| ScopeLine {
         scope: scope.to_owned(),
         title: title.to_owned(),
@@ -218,6 +218,7 @@ fn consent(again: bool, asker: Asker) -> Consent {
         required: choices(0..3),
         optional: choices(3..5),
         dropped: if again { vec!["/acs/alidns:read".to_owned()] } else { Vec::new() },
+        newly: if again { vec!["openid".to_owned()] } else { Vec::new() },
         again,
         form_target: FormTarget::of("https://reports.globex.example/oauth/callback"),
     }
@@ -250,18 +251,6 @@ fn personal() -> Personal {
     }
 }
 
-fn needs_administrator() -> NeedsAdministrator {
-    NeedsAdministrator {
-        visitor: Some(visitor("alice@acme")),
-        asker: ordinary(),
-        login: "alice@acme".into(),
-        account: "acme".into(),
-        administrators: logins(),
-        scopes: lines().to_vec(),
-        link: "http://127.0.0.1:8081/oauth2/v1/auth?client_id=4611686018427387904&response_type=code&scope=openid+profile&redirect_uri=https%3A%2F%2Freports.globex.example%2Foauth%2Fcallback&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256".to_owned(),
-    }
-}
-
 fn refused() -> Stopped {
     Stopped::refused(
         StatusCode::BAD_REQUEST,
@@ -282,6 +271,7 @@ fn rows() -> Vec<Row> {
         authorized_by: "admin@acme".into(),
         scopes: scopes.iter().map(ToString::to_string).collect(),
         state,
+        waiting: official,
     };
     vec![
         row(
@@ -326,6 +316,11 @@ fn details(state: GrantState) -> Details {
         suspended: state == GrantState::Suspended,
         authorized_at: at(),
         authorized_by: "admin@acme".into(),
+        waiting: Waiting {
+            required: "/acs/alidns:read".parse().unwrap(),
+            optional: "/acs/oss".parse().unwrap(),
+            withdrawn: "/acs/ecs".parse().unwrap(),
+        },
         revision: Revision(3),
         last_used: Some(at()),
         users: "Everybody in the account.".to_owned(),

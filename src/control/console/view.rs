@@ -6,9 +6,10 @@ use jiff::Timestamp;
 
 use crate::control::page::consent::Asker;
 use crate::control::page::{Label, Page, ScopeLine, Visitor};
+use crate::control::rescope::waiting;
 use crate::grants::acknowledge::Receipt;
 use crate::model::decision::Decision;
-use crate::model::grant::{GrantState, Installed};
+use crate::model::grant::{GrantState, Installed, Waiting};
 use crate::model::id::Revision;
 
 /// The installed applications of an account.
@@ -45,6 +46,8 @@ pub struct Row {
     pub scopes: Vec<String>,
     /// Whether it may be used.
     pub state: GrantState,
+    /// Whether its publisher has changed something that nobody has decided about.
+    pub waiting: bool,
 }
 
 impl From<&Installed> for Row {
@@ -60,6 +63,7 @@ impl From<&Installed> for Row {
             authorized_by: Label::new(&grant.authorized_by_login),
             scopes: grant.scopes.iter().map(ToString::to_string).collect(),
             state: grant.state,
+            waiting: !waiting(installed).is_empty(),
         }
     }
 }
@@ -92,6 +96,8 @@ pub struct Details {
     pub last_used: Option<Timestamp>,
     /// Who may use it, in words.
     pub users: String,
+    /// What its publisher has changed and nobody has decided about.
+    pub waiting: Waiting,
     /// What was granted.
     pub granted: Vec<ScopeLine>,
     /// What was offered and declined.

@@ -120,7 +120,7 @@ pub(super) async fn provision(
 }
 
 /// A form of ours, from somebody who may do `action`.
-async fn posted(
+pub(in crate::control) async fn posted(
     control: &Control,
     headers: &HeaderMap,
     body: &Bytes,
@@ -135,6 +135,6 @@ async fn posted(
     Ok((visit, form))
 }
 
-fn onward(control: &Control, path: &str) -> Response {
+pub(in crate::control) fn onward(control: &Control, path: &str) -> Response {
     Redirect::to(&format!("{}{path}", control.issuer().path())).into_response()
 }

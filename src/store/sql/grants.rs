@@ -7,17 +7,17 @@ use serde_json::json;
 use super::Tables;
 use super::directory::{missing as missing_principal, of, principal};
 use super::link::{Asks, Writing};
-use super::rows::kept;
-use super::{applications, tokens};
+use super::tokens;
 use crate::model::account::{PrincipalKey, PrincipalKind};
-use crate::model::application::Relation;
 use crate::model::grant::{Grant, GrantState, Installed};
 use crate::model::id::{AccountId, GrantKey, Revision, Seq};
 use crate::model::member::Member;
 use crate::model::scope::ScopeSet;
 use crate::store::backend::{Query, Row, sql};
+use crate::store::tenant::installing::authorized;
 use crate::store::{
     Actor, Assignment, AuditEvent, Grants, Install, InstallRefused, PersonalConsent, StoreError, Subject,
+    requests, tenant,
 };
 
 #[async_trait]
@@ -28,6 +28,7 @@ impl Grants for Tables {
             let grant = authorized(&mut writing, install, now).await?;
             let event = if grant.since == grant.revision { "grant.install" } else { "grant.replace" };
             let seq = put(&mut writing, &grant, event, &install.by.login, now).await?;
+            requests::settle(&mut writing, &install.key, &install.by, now).await?;
             Ok((grant, seq))
         }
         .await;
@@ -51,7 +52,12 @@ impl Grants for Tables {
             grant.state = state;
             grant.revision = grant.revision.next();
             let event = match state {
-                GrantState::Active => "grant.resume",
+                GrantState::Active => {
+                    if tenant::is_blocked(&mut writing, key).await? {
+                        return Err(StoreError::Conflict(BLOCKED.to_owned()));
+                    }
+                    "grant.resume"
+                }
                 GrantState::Suspended => "grant.suspend",
                 GrantState::Revoked => {
                     writing
@@ -64,6 +70,7 @@ impl Grants for Tables {
                         .run(about(key, sql("DELETE FROM consents WHERE account = $1 AND application = $2")))
                         .await?;
                     tokens::end_all_of(&mut writing, key, now).await?;
+                    tenant::lift_pre_approval(&mut writing, key).await?;
                     "grant.revoke"
                 }
             };
@@ -258,17 +265,17 @@ impl Grants for Tables {
 }
 
 /// Binds a grant's key as `$1` and `$2`.
-pub(super) fn about(key: &GrantKey, query: Query) -> Query {
+pub(in crate::store) fn about(key: &GrantKey, query: Query) -> Query {
     query.bind(key.account.as_str()).bind(key.application.as_str())
 }
 
 /// Binds a grant's key and a principal's kind, id and account as `$1` to `$5`.
-pub(super) fn member(key: &GrantKey, whom: &PrincipalKey, query: Query) -> Query {
+pub(in crate::store) fn member(key: &GrantKey, whom: &PrincipalKey, query: Query) -> Query {
     about(key, query).bind(whom.kind.as_str()).bind(whom.id.as_str()).bind(whom.account.as_str())
 }
 
 /// The grant, whatever its state.
-pub(super) async fn find(reading: &mut impl Asks, key: &GrantKey) -> Result<Option<Grant>, StoreError> {
+pub(in crate::store) async fn find(reading: &mut impl Asks, key: &GrantKey) -> Result<Option<Grant>, StoreError> {
     let query = about(key, sql("SELECT * FROM grants WHERE account = $1 AND application = $2"));
     reading.row(query).await?.map(|row| row.grant()).transpose()
 }
@@ -278,58 +285,8 @@ async fn live(reading: &mut impl Asks, key: &GrantKey) -> Result<Grant, StoreErr
     grant.ok_or_else(|| StoreError::Missing(format!("grant {key}")))
 }
 
-/// The grant as it will stand, if everything that the person at the page was told is still so.
-async fn authorized(
-    writing: &mut Writing,
-    install: &Install,
-    now: Timestamp,
-) -> Result<Grant, InstallRefused> {
-    let key = &install.key;
-    let application = applications::find(writing, &key.application).await?;
-    let application = application
-        .filter(|application| application.enabled)
-        .ok_or_else(|| InstallRefused::NoApplication(key.application.to_string()))?;
-    let person = principal(writing, &install.by.principal).await?;
-    let may = person.as_ref().is_some_and(|person| {
-        let of_the_account = person.enabled && person.key.account == key.account;
-        match application.relation_to(&key.account) {
-            Relation::FirstParty => of_the_account,
-            Relation::ThirdParty | Relation::Official => of_the_account && person.is_administrator(),
-        }
-    });
-    if !may {
-        return Err(InstallRefused::NotAnAdministrator(install.by.login.clone()));
-    }
-    if let Some(scope) = install.scopes.without(&application.offered()).iter().next() {
-        return Err(InstallRefused::NotOffered(scope.to_string()));
-    }
-    let scopes = install.scopes.union(&application.required);
-    let declined = application.optional.beyond(&scopes);
-    let declined = install.declined.iter().filter(|scope| declined.contains(scope)).cloned().collect();
-    let present = find(writing, key).await?;
-    let replaced = present.as_ref().filter(|grant| grant.state != GrantState::Revoked);
-    if install.seen != replaced.map(|grant| grant.revision) {
-        let changed = format!("the grant {key} was changed by someone else meanwhile; open the page again");
-        return Err(InstallRefused::Store(StoreError::Conflict(changed)));
-    }
-    let revision = present.as_ref().map_or(Revision(0), |grant| grant.revision).next();
-    Ok(Grant {
-        key: key.clone(),
-        revision,
-        since: replaced.map_or(revision, |grant| grant.since),
-        state: replaced.map_or(GrantState::Active, |grant| grant.state),
-        scopes,
-        declined,
-        authorized_at: kept(now),
-        authorized_by: install.by.principal.clone(),
-        authorized_by_login: install.by.login.clone(),
-        assignment: replaced.map_or(application.initial_assignment(), |grant| grant.assignment),
-        expires_at: replaced.and_then(|grant| grant.expires_at),
-    })
-}
-
 /// Writes the grant with its audit row and its change-log row.
-async fn put(
+pub(in crate::store) async fn put(
     writing: &mut Writing,
     grant: &Grant,
     event: &str,
@@ -392,6 +349,8 @@ async fn assign_one(writing: &mut Writing, key: &GrantKey, kind: &str, name: &st
     writing.run(query.bind(kind).bind(name)).await?;
     Ok(())
 }
+
+const BLOCKED: &str = "the application is blocked in this account; unblock it first, then resume it";
 
 /// The principal `$1 $2 $3` beside the grant `$4 $5`, at `$6`: one question, so that all of it is of one moment.
 const MEMBER: &str = "SELECT p.*,
