@@ -11,6 +11,7 @@
 mod support;
 
 // What the product is for, in the order of the story.
+mod approval;
 mod assume;
 mod consent;
 mod details;

@@ -7,6 +7,7 @@ mod directory;
 mod grants;
 mod postgres;
 mod records;
+mod requests;
 mod sidecars;
 mod sqlite;
 mod throughput;
@@ -104,6 +105,23 @@ every_backend! {
         the_log_has_no_gap_whoever_writes_it,
         a_refused_change_takes_none_along_that_is_committed_with_it,
         a_copy_holds_all_and_is_of_another_epoch,
+    }
+    requests {
+        a_policy_is_replaced_by_who_has_read_it_and_keeps_whose_its_rules_are,
+        a_block_suspends_what_is_installed_and_lets_nothing_in_again,
+        a_pre_approval_installs_at_the_first_access_in_the_name_of_who_approved,
+        a_pre_approval_of_who_lost_the_right_installs_nothing,
+        a_pre_approval_covers_what_was_named_and_nothing_that_came_later,
+        a_deletion_ends_a_pre_approval_and_one_made_after_it_counts,
+        only_who_may_authorize_approves_beforehand_and_only_what_is_offered,
+        a_change_of_scope_adds_and_takes_what_is_named_and_nothing_else,
+        an_application_is_replaced_by_who_has_read_it,
+        requests_for_one_application_are_one_with_everybodys_reason,
+        a_request_expires_and_the_next_one_is_another_round,
+        a_denial_is_told_and_counts_for_the_round_that_was_read,
+        an_installation_by_any_way_or_a_block_settles_a_request,
+        who_cannot_ask_leaves_no_trace,
+        one_person_asks_for_ten_applications_a_day_and_no_more,
     }
     sidecars {
         an_invitation_enrols_its_name_once,
