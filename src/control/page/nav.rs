@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn the_page_where_somebody_is_is_the_current_one_and_no_other() {
         let links = links(&visitor(true), Here::At(OFFICIAL));
-        let current: Vec<_> = links.iter().filter(|link| link.current.is_some()).map(|one| one.path).collect();
+        let current: Vec<_> =
+            links.iter().filter(|link| link.current.is_some()).map(|one| one.path).collect();
         assert_eq!(current, [OFFICIAL]);
         assert!(super::links(&visitor(true), Here::Beside).iter().all(|link| link.current.is_none()));
     }
