@@ -1,20 +1,18 @@
-//! `consentry keys`: the issuer's signing keys, in the store of a control plane on this machine.
-
-use std::path::PathBuf;
+//! `consentry keys`: the issuer's signing keys, in a control plane's store on this machine or within reach.
 
 use clap::{Args, Subcommand};
 
-use super::super::{Failure, print, sealing};
+use super::super::{Failure, print};
+use super::place::Place;
 use crate::control::{self, Settings};
 use crate::model::time::Clock;
-use crate::store;
+use crate::store::Shared;
 
 /// List and rotate the issuer's signing keys.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Keys {
-    /// The data folder of `consentry dev`
-    #[arg(long, value_name = "DIR", default_value = ".consentry", env = "CONSENTRY_DATA", global = true)]
-    data: PathBuf,
+    #[command(flatten)]
+    place: Place,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -41,19 +39,18 @@ impl Keys {
     }
 
     async fn ask(self) -> Result<(), Failure> {
-        let file = self.data.join("consentry.db");
-        if !file.is_file() {
-            let place = self.data.display();
-            return Err(Failure::Unreachable(format!(
-                "there is no store in {place}; give the folder with --data"
-            )));
-        }
-        let (store, clock) = (store::open(&format!("sqlite:{}", file.display())).await?, Clock::system());
+        let (store, clock) = (self.place.store().await?, Clock::system());
+        let told = self.tell(&store, &clock).await;
+        store.close().await;
+        told
+    }
+
+    async fn tell(&self, store: &Shared, clock: &Clock) -> Result<(), Failure> {
         match self.verb {
             Verb::List => {}
             Verb::Rotate { notice } => {
-                let sealer = sealing::sealer(&self.data.join("key"))?;
-                control::rotate_keys(&store, &sealer, notice, clock.now())
+                let sealer = self.place.sealer()?;
+                control::rotate_keys(store, &sealer, notice, clock.now())
                     .await
                     .map_err(|error| Failure::Unreachable(error.to_string()))?;
             }
