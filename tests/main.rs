@@ -23,6 +23,7 @@ mod whole_account;
 
 // What holds whatever happens.
 mod bad_input;
+mod changes;
 mod coverage;
 mod crash_loop;
 mod drain;
