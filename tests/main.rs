@@ -22,6 +22,7 @@ mod scopes;
 mod whole_account;
 
 // What holds whatever happens.
+mod admin_api;
 mod bad_input;
 mod changes;
 mod coverage;
