@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 
 use crate::control::page::consent::Asker;
+use crate::control::page::nav::{self, Here};
 use crate::control::page::{Label, Page, ScopeLine, Visitor};
 use crate::control::rescope::waiting;
 use crate::grants::acknowledge::Receipt;
@@ -24,7 +25,11 @@ pub struct List {
     pub rows: Vec<Row>,
 }
 
-impl Page for List {}
+impl Page for List {
+    fn here(&self) -> Here {
+        Here::At(nav::APPLICATIONS)
+    }
+}
 
 /// One installed application in the list.
 pub struct Row {
@@ -108,7 +113,11 @@ pub struct Details {
     pub policies: String,
 }
 
-impl Page for Details {}
+impl Page for Details {
+    fn here(&self) -> Here {
+        Here::At(nav::APPLICATIONS)
+    }
+}
 
 /// One call, from its decision record.
 pub struct CallRow {
@@ -166,7 +175,11 @@ pub struct Delete {
     pub client_id: String,
 }
 
-impl Page for Delete {}
+impl Page for Delete {
+    fn here(&self) -> Here {
+        Here::At(nav::APPLICATIONS)
+    }
+}
 
 /// What the deletion has come to.
 #[derive(Template)]
@@ -188,7 +201,11 @@ pub struct Deleted {
     pub receipt: Receipt,
 }
 
-impl Page for Deleted {}
+impl Page for Deleted {
+    fn here(&self) -> Here {
+        Here::At(nav::APPLICATIONS)
+    }
+}
 
 /// The official applications, installed or to be provisioned.
 #[derive(Template)]
@@ -204,7 +221,11 @@ pub struct Official {
     pub offers: Vec<Offer>,
 }
 
-impl Page for Official {}
+impl Page for Official {
+    fn here(&self) -> Here {
+        Here::At(nav::OFFICIAL)
+    }
+}
 
 /// One official application.
 pub struct Offer {
@@ -247,5 +268,9 @@ pub struct Assignments {
 impl Page for Assignments {
     fn status(&self) -> StatusCode {
         if self.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK }
+    }
+
+    fn here(&self) -> Here {
+        Here::At(nav::APPLICATIONS)
     }
 }
