@@ -30,7 +30,11 @@ async fn who_may_not_authorize_asks_and_uses_it_once_that_is_approved() {
         assert!(told.text().contains("You have asked"), "{}", told.text());
     }
     let again = alice.visit(application.ask().url).await;
-    assert!(again.text().contains("as has one other") && again.form_with("reason").is_none(), "{}", again.text());
+    assert!(
+        again.text().contains("as has one other") && again.form_with("reason").is_none(),
+        "{}",
+        again.text()
+    );
 
     let mut admin = Person::new(&world, "admin@acme");
     let list = world.at(&mut admin, "/console/requests").await;
@@ -38,7 +42,8 @@ async fn who_may_not_authorize_asks_and_uses_it_once_that_is_approved() {
     let one = world.at(&mut admin, &format!("/console/requests/{}", application.client_id)).await;
     assert!(one.text().contains("Costs for the board") && one.text().contains("<script>alert(1)</script>"));
     assert!(!one.html.contains("<script"), "{}", one.html);
-    let consent = world.at(&mut admin, &format!("/oauth2/v1/install?client_id={}", application.client_id)).await;
+    let consent =
+        world.at(&mut admin, &format!("/oauth2/v1/install?client_id={}", application.client_id)).await;
     admin.authorize(&consent, &["/acs/ecs:read"]).await;
 
     let attempt = application.ask();
@@ -64,7 +69,10 @@ async fn a_block_ends_what_is_in_use_everywhere_and_asks_nobody() {
     let path = format!("/tenant-policy/applications/{}", application.client_id);
     let block = json!({ "rule": "blocked", "word": "It sells what it reads" });
     let done = world.api("acme", "PUT", &path).json(&block).send().await.expect(200);
-    assert_eq!((&done["suspended"]["effective"], &done["suspended"]["streams_closed"]), (&json!(true), &json!(1)));
+    assert_eq!(
+        (&done["suspended"]["effective"], &done["suspended"]["streams_closed"]),
+        (&json!(true), &json!(1))
+    );
     assert_dead(&world.read_object(&tokens.access).await);
     in_time("the stream ends", async { while let Some(Ok(_)) = stream.body_mut().frame().await {} }).await;
     for login in ["alice@acme", "admin@acme"] {

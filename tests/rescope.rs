@@ -140,7 +140,8 @@ async fn a_scope_that_is_taken_in_the_console_ends_its_streams_and_no_others() {
 
     take(&mut admin, "none").await;
     assert_eq!(world.read_object(&tokens.access).await.status, 403);
-    let end = in_time("the stream ends", async { while let Some(Ok(_)) = stream.body_mut().frame().await {} });
+    let end =
+        in_time("the stream ends", async { while let Some(Ok(_)) = stream.body_mut().frame().await {} });
     end.await;
     let refused = open().await;
     assert_eq!(refused.status(), 403);

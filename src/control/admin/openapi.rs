@@ -174,7 +174,10 @@ impl Modify for Texts {
 }
 
 const REFUSALS: [(&str, &str); 9] = [
-    ("400", "Something in the request does not fit: `invalid_request`, `scope_not_offered`, `scope_required`."),
+    (
+        "400",
+        "Something in the request does not fit: `invalid_request`, `scope_not_offered`, `scope_required`.",
+    ),
     ("401", "No valid token and no session: `unauthenticated`."),
     ("403", "Not for who asks: `forbidden`, `not_an_administrator`, `form_not_yours`."),
     ("404", "Not there, or not this account's: `not_installed`, `not_found`."),

@@ -186,7 +186,11 @@ impl Registration {
 }
 
 /// An application that the account has published; another's answers like an unknown one.
-pub(in crate::control) async fn own(control: &Control, by: &Administrator, client_id: &str) -> Reply<Application> {
+pub(in crate::control) async fn own(
+    control: &Control,
+    by: &Administrator,
+    client_id: &str,
+) -> Reply<Application> {
     let unknown = || {
         Problem::new(
             StatusCode::NOT_FOUND,

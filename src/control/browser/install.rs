@@ -57,7 +57,9 @@ pub(super) async fn show(
     if !control.policies().may(&person.principal, ConsoleAction::Authorize, account) {
         let now = control.clock().now();
         return match grant {
-            Some(grant) if grant.honours(grant.revision, now) && grant.waiting(&application).required.is_empty() => {
+            Some(grant)
+                if grant.honours(grant.revision, now) && grant.waiting(&application).required.is_empty() =>
+            {
                 let name = &application.display_name;
                 let sentence = format!("An administrator has authorized {name}. Open it again to use it.");
                 Ok(done(&person, "The application is installed", sentence))

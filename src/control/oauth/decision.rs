@@ -389,8 +389,7 @@ mod tests {
         for relation in [Relation::FirstParty, Relation::ThirdParty, Relation::Official] {
             for grant in [None, Some(GrantState::Active), Some(GrantState::Revoked)] {
                 for (administrator, pre_approved) in [(false, false), (true, false), (false, true)] {
-                    let case =
-                        Case { grant, administrator, pre_approved, blocked: true, ..case(relation) };
+                    let case = Case { grant, administrator, pre_approved, blocked: true, ..case(relation) };
                     assert_eq!(case.answer(), Answer::Stop(Stop::Blocked));
                 }
             }

@@ -121,7 +121,10 @@ pub(in crate::control) struct Block {
         ("after" = Option<String>, Query, description = "Only those after this one."),
         ("limit" = Option<u32>, Query, description = "At most so many, 1 to 200; 50 unless given.")),
     responses((status = 200, description = "A page of requests.", body = ApprovalRequests), Refusals))]
-pub(in crate::control) async fn list(State(control): State<Arc<Control>>, asked: Asked) -> Reply<Json<ApprovalRequests>> {
+pub(in crate::control) async fn list(
+    State(control): State<Arc<Control>>,
+    asked: Asked,
+) -> Reply<Json<ApprovalRequests>> {
     let by = asked.may(&control, ConsoleAction::List).await?;
     asked.only(&["state", "after", "limit"])?;
     let words = "`state` is one of open, expired, denied, approved, blocked.";

@@ -149,7 +149,9 @@ fn state(own: Option<(Ask, ApprovalRequest)>) -> (AskState, bool) {
             let others = request.askers.saturating_sub(1);
             (AskState::Open { at: ask.at, expires_at: request.expires_at, others }, false)
         }
-        (RequestState::Expired, _) => (AskState::Expired { at: ask.at, expired_at: request.expires_at }, true),
+        (RequestState::Expired, _) => {
+            (AskState::Expired { at: ask.at, expired_at: request.expires_at }, true)
+        }
         (RequestState::Denied, Some(decided)) => {
             let (by, word) = (Label::new(&decided.by), Label::long(&decided.word));
             (AskState::Denied { at: ask.at, decided_at: decided.at, by, word }, false)

@@ -10,6 +10,7 @@ use url::form_urlencoded::Serializer;
 
 use super::view::{AskerRow, RequestPage, RequestRow, Requests};
 use super::{HOME, api};
+use crate::control::Control;
 use crate::control::admin::applications::is_live;
 use crate::control::admin::request::invalid;
 use crate::control::browser::ask::line;
@@ -20,7 +21,6 @@ use crate::control::form::Parameters;
 use crate::control::page::consent::Asker;
 use crate::control::page::{Label, respond};
 use crate::control::tenant::rules;
-use crate::control::Control;
 use crate::model::application::Application;
 use crate::policy::ConsoleAction;
 use crate::store::{ApprovalRequest, Ask, RequestState, Standing};

@@ -104,7 +104,8 @@ fn list(rows: Vec<RequestRow>) -> Requests {
 }
 
 fn request(asker: Asker, open: bool) -> RequestPage {
-    let asked = |login: &str, reason: &str| AskerRow { login: login.into(), reason: Label::long(reason), at: at() };
+    let asked =
+        |login: &str, reason: &str| AskerRow { login: login.into(), reason: Label::long(reason), at: at() };
     RequestPage {
         visitor: Some(visitor("admin@acme")),
         csrf: "c".to_owned(),

@@ -27,10 +27,7 @@ use crate::store::{Actor, Rule, Standing, StoreError, Terms};
 pub(in crate::control) fn routes() -> Router<Arc<Control>> {
     Router::new()
         .route("/api/v1/tenant-policy", get(api::show).put(api::replace))
-        .route(
-            "/api/v1/tenant-policy/applications/{client_id}",
-            put(api::set_rule).delete(api::take_back),
-        )
+        .route("/api/v1/tenant-policy/applications/{client_id}", put(api::set_rule).delete(api::take_back))
         .route(HOME, get(page::policy).post(page::save))
         .route("/console/policy/{client_id}", get(page::rule).post(page::set_rule))
 }
@@ -85,8 +82,7 @@ pub(in crate::control) async fn install_pre_approved(
     person: &SignedIn,
     application: &Application,
 ) -> Result<bool, Problem> {
-    let key =
-        GrantKey { account: person.principal.key.account.clone(), application: application.id.clone() };
+    let key = GrantKey { account: person.principal.key.account.clone(), application: application.id.clone() };
     let (visitor, now) = (Actor::from(&person.principal), control.clock().now());
     let installed = control.store().install_pre_approved(&key, &visitor, now).await?.is_some();
     if installed {

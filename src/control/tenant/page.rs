@@ -152,11 +152,10 @@ async fn show(
 ) -> Result<Response, Turned> {
     let (revision, manner, looked) = rules::read(control, &visit.by).await?;
     let manner = typed.unwrap_or(manner);
-    let (blocked, approved): (Vec<_>, Vec<_>) =
-        looked.into_iter().partition(|one| match one.rule.standing {
-            Standing::Blocked { .. } => true,
-            Standing::PreApproved { .. } => false,
-        });
+    let (blocked, approved): (Vec<_>, Vec<_>) = looked.into_iter().partition(|one| match one.rule.standing {
+        Standing::Blocked { .. } => true,
+        Standing::PreApproved { .. } => false,
+    });
     Ok(respond(&Policy {
         csrf: visit.person.csrf(),
         visitor: Some(visit.person.visitor()),
@@ -173,7 +172,8 @@ async fn show(
 
 fn read<'f>(one: &impl Fn(&str) -> Option<&'f str>) -> Result<Manner, Problem> {
     let unknown = one("unknown").unwrap_or_default().parse();
-    let unknown = unknown.map_err(|_| invalid("Choose what becomes of applications that nobody has decided about."))?;
+    let unknown =
+        unknown.map_err(|_| invalid("Choose what becomes of applications that nobody has decided about."))?;
     let days = one("days").and_then(|text| text.trim().parse().ok()).filter(|days| (1..=90).contains(days));
     let request_days = days.ok_or_else(|| invalid("Requests expire after 1 to 90 days."))?;
     let message = rules::sentence("message", one("message").unwrap_or_default())?;

@@ -138,7 +138,9 @@ async fn what_is_asked_for_is_approved_at_the_consent_page() {
     admin.post("/oauth2/v1/consent", &yes).await.expect(200);
     let show = world.api("admin@acme", "GET", "/approval-requests/report-hub", None).await.expect(200).json();
     assert_eq!((&show["state"], &show["decided_by"]), (&json!("approved"), &json!("admin@acme")));
-    assert!(alice.access("report-hub").await.expect(303).headers["location"].to_str().unwrap().contains("code="));
+    assert!(
+        alice.access("report-hub").await.expect(303).headers["location"].to_str().unwrap().contains("code=")
+    );
     let page = alice.open("/oauth2/v1/install?client_id=report-hub").await.expect(200);
     assert!(page.text.contains("The application is installed"), "{}", page.text);
 }
@@ -149,8 +151,7 @@ async fn forms_that_are_not_of_this_session_page_or_account_change_nothing() {
     let alice = Browser::of(&world, "alice@acme").await;
     alice.ask("For the board").await.expect(303);
     let before = world.said().await;
-    let (admin, other) =
-        (Browser::of(&world, "admin@acme").await, Browser::of(&world, "admin@globex").await);
+    let (admin, other) = (Browser::of(&world, "admin@acme").await, Browser::of(&world, "admin@globex").await);
     let twin = Browser::of(&world, "admin@acme").await;
     let deny = format!("{REQUEST}/deny");
     let forms: [(&str, &[(&str, &str)]); 5] = [
@@ -177,7 +178,8 @@ async fn forms_that_are_not_of_this_session_page_or_account_change_nothing() {
         other.post(path, &[("round", "1"), ("word", "x")]).await.expect(404);
     }
     assert_eq!(world.said().await, before);
-    for body in [json!({}), json!({ "round": 1 }), json!({ "round": 1, "word": "" }), json!({ "round": -1 })] {
+    for body in [json!({}), json!({ "round": 1 }), json!({ "round": 1, "word": "" }), json!({ "round": -1 })]
+    {
         world.api("admin@acme", "POST", "/approval-requests/report-hub/deny", Some(body)).await.expect(400);
     }
     let long = "x".repeat(401);
@@ -186,7 +188,9 @@ async fn forms_that_are_not_of_this_session_page_or_account_change_nothing() {
         bob.ask(reason).await.expect(400);
     }
     bob.post(ASK, &[("client_id", "no-such"), ("reason", "x")]).await.expect(400);
-    bob.post(ASK, &[("client_id", "report-hub"), ("client_id", "mcp-server"), ("reason", "x")]).await.expect(400);
+    bob.post(ASK, &[("client_id", "report-hub"), ("client_id", "mcp-server"), ("reason", "x")])
+        .await
+        .expect(400);
     assert_eq!(world.said().await, before);
 }
 
@@ -208,8 +212,7 @@ async fn a_right_that_is_lost_between_page_and_post_decides_nothing() {
 async fn a_blocked_application_is_authorized_by_nobody_until_it_is_unblocked() {
     let world = World::new().await;
     world.install("report-hub", "").await;
-    let (alice, admin) =
-        (Browser::of(&world, "alice@acme").await, Browser::of(&world, "admin@acme").await);
+    let (alice, admin) = (Browser::of(&world, "alice@acme").await, Browser::of(&world, "admin@acme").await);
     admin.post(RULE, &[("rule", "blocked"), ("word", "It leaks <b>")]).await.expect(303);
     assert_eq!(world.grant("report-hub").await.unwrap().state, GrantState::Suspended);
     for person in [&alice, &admin] {
@@ -224,13 +227,16 @@ async fn a_blocked_application_is_authorized_by_nobody_until_it_is_unblocked() {
     resume.expect_problem(409, "conflict");
     let block = json!({ "rule": "blocked" });
     world.api("admin@acme", "PUT", "/tenant-policy/applications/mcp-server", Some(block)).await.expect(200);
-    let provision = world.api("admin@acme", "POST", "/official-applications/mcp-server/provision", None).await;
+    let provision =
+        world.api("admin@acme", "POST", "/official-applications/mcp-server/provision", None).await;
     provision.expect_problem(409, "application_blocked");
 
     admin.post(RULE, &[("rule", "none")]).await.expect(303);
     admin.post(RULE, &[("rule", "none")]).await.expect(404);
     world.api("admin@acme", "POST", "/applications/report-hub/resume", None).await.expect(200);
-    assert!(alice.access("report-hub").await.expect(303).headers["location"].to_str().unwrap().contains("code="));
+    assert!(
+        alice.access("report-hub").await.expect(303).headers["location"].to_str().unwrap().contains("code=")
+    );
 }
 
 #[tokio::test]
@@ -251,8 +257,7 @@ async fn a_block_between_page_and_post_installs_nothing() {
 #[tokio::test]
 async fn what_was_approved_beforehand_is_installed_by_the_first_access_and_no_other_way() {
     let world = World::new().await;
-    let (alice, admin) =
-        (Browser::of(&world, "alice@acme").await, Browser::of(&world, "admin@acme").await);
+    let (alice, admin) = (Browser::of(&world, "alice@acme").await, Browser::of(&world, "admin@acme").await);
     let required = [("rule", "preapproved"), ("required", "openid"), ("required", "profile")];
     // A page that showed less than is required, and a scope that is not offered.
     admin.post(RULE, &required).await.expect(400);
@@ -265,7 +270,10 @@ async fn what_was_approved_beforehand_is_installed_by_the_first_access_and_no_ot
     world.control.store().set_full_access(&whom, false, now).await.unwrap();
     assert!(alice.access("report-hub").await.expect(403).text.contains("An administrator must authorize"));
     world.control.store().set_full_access(&whom, true, now).await.unwrap();
-    world.republish(json!({ "required_scopes": ["profile", "/acs/oss"], "optional_scopes": [] })).await.expect(200);
+    world
+        .republish(json!({ "required_scopes": ["profile", "/acs/oss"], "optional_scopes": [] }))
+        .await
+        .expect(200);
     alice.access("report-hub").await.expect(403);
     let page = admin.open("/console/policy").await.expect(200);
     assert!(page.text.contains("without effect"), "{}", page.text);
@@ -327,7 +335,8 @@ async fn an_account_that_takes_no_requests_says_so_in_its_own_words() {
 async fn a_publisher_changes_its_own_application_and_no_grant() {
     let world = World::new().await;
     let before = world.install("report-hub", "/acs/ecs").await;
-    let refused = world.api("admin@acme", "PATCH", "/publisher/applications/report-hub", Some(json!({}))).await;
+    let refused =
+        world.api("admin@acme", "PATCH", "/publisher/applications/report-hub", Some(json!({}))).await;
     refused.expect_problem(404, "not_found");
     for wrong in [
         json!({ "required_scopes": ["/acs/none"] }),
@@ -347,15 +356,16 @@ async fn a_publisher_changes_its_own_application_and_no_grant() {
     let show = world.api("admin@acme", "GET", "/applications/report-hub", None).await.expect(200).json();
     let waiting = json!({ "required": ["/acs/oss"], "optional": ["/acs/alidns"], "withdrawn": ["/acs/ecs", "/acs/oss:read"] });
     assert_eq!(show["waiting"], waiting);
-    let (alice, admin) =
-        (Browser::of(&world, "alice@acme").await, Browser::of(&world, "admin@acme").await);
+    let (alice, admin) = (Browser::of(&world, "alice@acme").await, Browser::of(&world, "admin@acme").await);
     let page = alice.access("report-hub").await.expect(403);
     for part in ["requires by now", "/acs/oss", "admin@acme", "name=\"reason\""] {
         assert!(page.text.contains(part), "{part}: {}", page.text);
     }
     alice.ask("I need to sign in").await.expect(303);
     assert!(admin.open("/console").await.expect(200).text.contains("scopes changed"));
-    assert!(admin.open("/console/applications/report-hub").await.expect(200).text.contains("Required by now"));
+    assert!(
+        admin.open("/console/applications/report-hub").await.expect(200).text.contains("Required by now")
+    );
     let page = admin.access("report-hub").await.expect(200);
     assert!(page.text.contains("It requires more than what was authorized"), "{}", page.text);
 }

@@ -72,7 +72,8 @@ pub(super) async fn a_policy_is_replaced_by_who_has_read_it_and_keeps_whose_its_
     put(1).await.unwrap();
     let now = world.store.tenant_policy(&acme).await.unwrap();
     assert_eq!((now.revision, &now.manner), (2, &manner));
-    let by: Vec<_> = now.rules.iter().map(|(one, rule)| (one.name.as_str(), rule.by_login.as_str())).collect();
+    let by: Vec<_> =
+        now.rules.iter().map(|(one, rule)| (one.name.as_str(), rule.by_login.as_str())).collect();
     assert_eq!(by, [("mcp-server", "root@acme"), ("report-hub", "admin@acme")]);
     assert!(world.store.terms(&key("mcp-server")).await.unwrap().blocked());
     let empty = world.store.set_tenant_policy(&acme, &manner, &[], 2, &root, at(10)).await;
@@ -222,12 +223,16 @@ pub(super) async fn a_change_of_scope_adds_and_takes_what_is_named_and_nothing_e
     assert_eq!(narrower.scopes, scopes("openid profile"), "what is required newly is not slipped in");
     assert_eq!((narrower.revision, narrower.since), (seen.next(), grant.since));
     assert_eq!(narrower.declined, scopes("/acs/ecs:read /acs/alidns"));
-    assert_eq!((world.log_after(before).await, world.newest().await), (vec![Subject::Grant(key("report-hub"))], seq));
+    assert_eq!(
+        (world.log_after(before).await, world.newest().await),
+        (vec![Subject::Grant(key("report-hub"))], seq)
+    );
     let same = rescope(wish("openid profile", narrower.revision)).await.unwrap().0;
     assert_eq!(same, narrower, "the same again is no change");
     let wider = rescope(wish("openid profile /acs/oss /acs/ecs", narrower.revision)).await.unwrap().0;
     assert_eq!(wider.declined, scopes("/acs/alidns"));
-    let waiting = wider.waiting(&world.store.application(&key("report-hub").application).await.unwrap().unwrap());
+    let waiting =
+        wider.waiting(&world.store.application(&key("report-hub").application).await.unwrap().unwrap());
     assert!(waiting.is_empty(), "{waiting:?}");
 }
 
@@ -245,7 +250,9 @@ pub(super) async fn an_application_is_replaced_by_who_has_read_it(world: &World)
 pub(super) async fn requests_for_one_application_are_one_with_everybodys_reason(world: &World) {
     let AskOutcome::Taken(first) = world.ask("report-hub", &alice(), 100).await else { panic!() };
     assert_eq!((first.round, first.askers, first.expires_at), (1, 1, at(100 + 7 * DAY)));
-    assert!(matches!(world.ask("report-hub", &alice(), 101).await, AskOutcome::Already(same) if same == first));
+    assert!(
+        matches!(world.ask("report-hub", &alice(), 101).await, AskOutcome::Already(same) if same == first)
+    );
     let key = key("report-hub");
     let reason = "<b>every month</b>";
     let outcome = world.store.ask(&key, &bob(), reason, at(200)).await.unwrap();
@@ -284,23 +291,29 @@ pub(super) async fn a_request_expires_and_the_next_one_is_another_round(world: &
     let AskOutcome::Taken(next) = world.ask("report-hub", &bob(), end + 1).await else { panic!() };
     assert_eq!((next.round, next.askers), (2, 1));
     assert_eq!(world.state("report-hub", &alice(), end + 2).await, RequestState::Expired, "hers stays so");
-    assert!(matches!(world.ask("report-hub", &alice(), end + 3).await, AskOutcome::Taken(one) if one.askers == 2));
+    assert!(
+        matches!(world.ask("report-hub", &alice(), end + 3).await, AskOutcome::Taken(one) if one.askers == 2)
+    );
 }
 
 pub(super) async fn a_denial_is_told_and_counts_for_the_round_that_was_read(world: &World) {
     world.ask("report-hub", &alice(), 100).await;
-    let deny = async |round| {
-        world.store.deny(&key("report-hub"), round, "not this year", &admin(), at(200)).await
-    };
+    let deny =
+        async |round| world.store.deny(&key("report-hub"), round, "not this year", &admin(), at(200)).await;
     assert!(matches!(deny(2).await, Err(StoreError::Conflict(_))));
     deny(1).await.unwrap();
     assert!(matches!(deny(1).await, Err(StoreError::Conflict(_))), "once");
     let own = world.store.own_ask(&key("report-hub"), &user("u-alice"), at(201)).await.unwrap().unwrap().1;
     let decided = own.decided.unwrap();
-    assert_eq!((own.state, &*decided.by, &*decided.word), (RequestState::Denied, "admin@acme", "not this year"));
+    assert_eq!(
+        (own.state, &*decided.by, &*decided.word),
+        (RequestState::Denied, "admin@acme", "not this year")
+    );
     let soon = world.ask("report-hub", &alice(), 300).await;
     assert_eq!(soon, AskOutcome::TooOften { again_at: at(100 + DAY) });
-    assert!(matches!(world.ask("report-hub", &alice(), 100 + DAY).await, AskOutcome::Taken(one) if one.round == 2));
+    assert!(
+        matches!(world.ask("report-hub", &alice(), 100 + DAY).await, AskOutcome::Taken(one) if one.round == 2)
+    );
     assert!(is_missing(world.store.deny(&key("mcp-server"), 1, "no", &admin(), at(300)).await));
 }
 
@@ -336,7 +349,11 @@ pub(super) async fn who_cannot_ask_leaves_no_trace(world: &World) {
     assert_eq!(world.ask("in-house", &alice(), 9).await, AskOutcome::NotNeeded, "the account's own");
     world.store.set_tenant_policy(&account(ACME), &manner, &[], 0, &admin(), at(9)).await.unwrap();
     assert_eq!(world.ask("report-hub", &alice(), 10).await, AskOutcome::Refused);
-    world.store.set_tenant_policy(&account(ACME), &Manner::default(), &[], 1, &admin(), at(11)).await.unwrap();
+    world
+        .store
+        .set_tenant_policy(&account(ACME), &Manner::default(), &[], 1, &admin(), at(11))
+        .await
+        .unwrap();
     world.store.enable_principal(&user("u-alice"), false, at(12)).await.unwrap();
     assert!(is_missing(world.store.ask(&key("report-hub"), &alice(), "x", at(13)).await));
     let gone: ApplicationId = "gone".parse().unwrap();

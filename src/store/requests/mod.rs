@@ -85,10 +85,7 @@ impl std::str::FromStr for RequestState {
     type Err = NotAWordOf;
     fn from_str(text: &str) -> Result<Self, NotAWordOf> {
         let words = "open, expired, denied, approved, blocked";
-        Self::ALL
-            .into_iter()
-            .find(|state| state.as_str() == text)
-            .ok_or_else(|| NotAWordOf::new(text, words))
+        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| NotAWordOf::new(text, words))
     }
 }
 

@@ -179,6 +179,7 @@ async fn ask(
         None => Question::All,
     };
     if terms.blocked() || (matches!(question, Question::All) && terms.manner.unknown == Unknown::Refuse) {
+        audit(writing, key, who, "request.refused", &json!({ "reason": reason }), now).await?;
         return Ok(AskOutcome::Refused);
     }
     if matches!(question, Question::None) {
@@ -194,10 +195,8 @@ async fn ask(
             RequestState::Denied | RequestState::Blocked if now < again_at => {
                 return Ok(AskOutcome::TooOften { again_at });
             }
-            RequestState::Denied
-            | RequestState::Blocked
-            | RequestState::Expired
-            | RequestState::Approved => {}
+            RequestState::Denied | RequestState::Blocked | RequestState::Expired | RequestState::Approved => {
+            }
         }
     }
     if let Some(again_at) = too_many(writing, &who.principal, now).await? {
@@ -251,7 +250,8 @@ async fn join(
     let expires_at = now.saturating_add(life).unwrap_or(Timestamp::MAX);
     let round = latest.as_ref().map_or(0, |latest| latest.round);
     if let Some(open) = latest.filter(|latest| latest.state == RequestState::Open) {
-        let query = sql("UPDATE approval_requests SET askers = askers + 1, last_asked_at = $4, lapses_at = $5
+        let query =
+            sql("UPDATE approval_requests SET askers = askers + 1, last_asked_at = $4, lapses_at = $5
                          WHERE account = $1 AND application = $2 AND round = $3");
         let query = about(key, query).bind(number(open.round));
         writing.run(query.bind(now.as_microsecond()).bind(expires_at.as_microsecond())).await?;

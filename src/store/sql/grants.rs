@@ -275,7 +275,10 @@ pub(in crate::store) fn member(key: &GrantKey, whom: &PrincipalKey, query: Query
 }
 
 /// The grant, whatever its state.
-pub(in crate::store) async fn find(reading: &mut impl Asks, key: &GrantKey) -> Result<Option<Grant>, StoreError> {
+pub(in crate::store) async fn find(
+    reading: &mut impl Asks,
+    key: &GrantKey,
+) -> Result<Option<Grant>, StoreError> {
     let query = about(key, sql("SELECT * FROM grants WHERE account = $1 AND application = $2"));
     reading.row(query).await?.map(|row| row.grant()).transpose()
 }

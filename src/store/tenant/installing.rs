@@ -135,9 +135,8 @@ pub(super) async fn administers(
     account: &AccountId,
 ) -> Result<bool, StoreError> {
     let person = principal(writing, whom).await?;
-    Ok(person.is_some_and(|person| {
-        person.enabled && person.key.account == *account && person.is_administrator()
-    }))
+    Ok(person
+        .is_some_and(|person| person.enabled && person.key.account == *account && person.is_administrator()))
 }
 
 /// Whether somebody is an enabled principal of the account now.

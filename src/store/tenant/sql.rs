@@ -22,10 +22,11 @@ impl TenantRules for Tables {
     async fn tenant_policy(&self, account: &AccountId) -> Result<TenantPolicy, StoreError> {
         let mut reading = self.reading().await?;
         let (revision, manner) = manner(&mut reading, account).await?;
-        let query = sql("SELECT r.account, r.rule, r.scopes, r.word, r.by_kind, r.by_id, r.by_login, r.set_at, a.*
+        let query =
+            sql("SELECT r.account, r.rule, r.scopes, r.word, r.by_kind, r.by_id, r.by_login, r.set_at, a.*
                          FROM application_rules r JOIN applications a ON a.id = r.application
                          WHERE r.account = $1 ORDER BY a.name, a.id")
-        .bind(account.as_str());
+            .bind(account.as_str());
         let rows = reading.rows(query).await?;
         let rules: Result<_, StoreError> =
             rows.iter().map(|row| Ok((row.application()?, rule(row)?))).collect();
@@ -198,8 +199,7 @@ async fn pre_approved(
         return Ok(None);
     }
     let offered = application.offered();
-    let scopes: ScopeSet =
-        approved.iter().filter(|scope| offered.contains(scope)).cloned().collect();
+    let scopes: ScopeSet = approved.iter().filter(|scope| offered.contains(scope)).cloned().collect();
     let declined = offered.beyond(&scopes);
     let install = Install { key: key.clone(), scopes, declined, by: by.clone(), seen: None };
     match authorized(writing, &install, now).await {
@@ -307,7 +307,8 @@ async fn take_back(
 
 /// A table of rules that is full takes no new one.
 async fn room(writing: &mut Writing, key: &GrantKey) -> Result<(), StoreError> {
-    let others = sql("SELECT count(*) AS others FROM application_rules WHERE account = $1 AND application <> $2");
+    let others =
+        sql("SELECT count(*) AS others FROM application_rules WHERE account = $1 AND application <> $2");
     let row = writing.row(about(key, others)).await?;
     let others: u64 = row.map_or(Ok(0), |row| row.number("others"))?;
     if others >= u64::try_from(MOST_RULES).unwrap_or(u64::MAX) {
@@ -356,11 +357,13 @@ async fn manner(reading: &mut impl Asks, account: &AccountId) -> Result<(u64, Ma
 async fn keep_manner(writing: &mut Writing, account: &AccountId, manner: &Manner) -> Result<(), StoreError> {
     writing
         .run(
-            sql("INSERT INTO tenant_policies (account, revision, unknown_applications, request_days, message)
+            sql(
+                "INSERT INTO tenant_policies (account, revision, unknown_applications, request_days, message)
                  VALUES ($1, 1, $2, $3, $4)
                  ON CONFLICT (account) DO UPDATE SET revision = tenant_policies.revision + 1,
                      unknown_applications = excluded.unknown_applications,
-                     request_days = excluded.request_days, message = excluded.message")
+                     request_days = excluded.request_days, message = excluded.message",
+            )
             .bind(account.as_str())
             .bind(manner.unknown.as_str())
             .bind(manner.request_days)
