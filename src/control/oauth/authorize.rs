@@ -158,10 +158,17 @@ async fn install_silently(
     application: &Application,
     seen: Option<Revision>,
 ) -> Result<(), Problem> {
+    let key = GrantKey { account: person.principal.key.account.clone(), application: application.id.clone() };
+    // What an administrator has taken from it is not given back by anybody's visit.
+    let declined = match seen {
+        Some(_) => control.store().installed(&key).await?.map(|installed| installed.grant.declined),
+        None => None,
+    };
+    let declined = declined.unwrap_or_default();
     let install = Install {
-        key: GrantKey { account: person.principal.key.account.clone(), application: application.id.clone() },
-        scopes: application.offered(),
-        declined: crate::model::scope::ScopeSet::new(),
+        key,
+        scopes: application.offered().without(&declined),
+        declined,
         by: Actor::from(&person.principal),
         seen,
     };

@@ -172,8 +172,11 @@ pub(crate) fn granted(asked: &ScopeSet, held: &ScopeSet) -> ScopeSet {
     asked.meet(held).union(&openid)
 }
 
+/// What is asked for that nobody has decided about: neither granted, nor taken away by an administrator.
 fn lacks(grant: &Grant, asked: &ScopeSet) -> ScopeSet {
-    asked.iter().filter(|scope| !is_openid(scope) && !grant.scopes.covers(scope)).cloned().collect()
+    let open =
+        |scope: &&Scope| !is_openid(scope) && !grant.scopes.covers(scope) && !grant.declined.covers(scope);
+    asked.iter().filter(open).cloned().collect()
 }
 
 fn is_openid(scope: &Scope) -> bool {
@@ -339,8 +342,9 @@ mod tests {
     fn a_first_party_application_is_installed_without_a_question_until_somebody_takes_it_away() {
         let first = Case { grant: None, ..case(Relation::FirstParty) };
         assert_eq!(first.answer(), Answer::InstallSilently(None));
-        let more = case(Relation::FirstParty);
+        let more = Case { declined: "", ..case(Relation::FirstParty) };
         assert_eq!(more.answer(), Answer::InstallSilently(Some(Revision(7))));
+        assert_eq!(case(Relation::FirstParty).code(), "/acs/ecs:read openid", "what was taken away stays so");
         let same = Case { asked: "openid /acs/ecs:read", ..case(Relation::FirstParty) };
         assert_eq!(same.code(), "/acs/ecs:read openid");
         let taken = Case { grant: Some(GrantState::Revoked), ..case(Relation::FirstParty) };

@@ -17,6 +17,7 @@ use axum::routing::{get, put};
 
 use super::browser::session::SignedIn;
 use super::{Control, Problem};
+use crate::model::account::PrincipalKey;
 use crate::model::application::Application;
 use crate::model::id::GrantKey;
 use crate::model::scope::ScopeSet;
@@ -49,17 +50,32 @@ pub(in crate::control) async fn objection(
     application: &Application,
     rule: &Rule,
 ) -> Result<Option<Objection>, StoreError> {
-    let Standing::PreApproved { scopes } = &rule.standing else { return Ok(None) };
-    if !application.enabled {
-        return Ok(Some(Objection::Disabled));
+    match rule.standing {
+        Standing::PreApproved { .. } => {
+            let may = may_authorize(control, &rule.by).await?;
+            Ok(objection_where(application, rule, may))
+        }
+        Standing::Blocked { .. } => Ok(None),
     }
+}
+
+/// The same, where it is known whether who made the rule may authorize.
+fn objection_where(application: &Application, rule: &Rule, may: bool) -> Option<Objection> {
+    let Standing::PreApproved { scopes } = &rule.standing else { return None };
     let more = application.required.beyond(scopes);
-    if !more.is_empty() {
-        return Ok(Some(Objection::RequiresMore(more)));
+    if !application.enabled {
+        Some(Objection::Disabled)
+    } else if !more.is_empty() {
+        Some(Objection::RequiresMore(more))
+    } else {
+        (!may).then_some(Objection::NoAdministrator)
     }
-    let approver = control.store().principal(&rule.by).await?;
-    let may = |one| control.policies().may(one, ConsoleAction::Authorize, &rule.by.account);
-    Ok((!approver.as_ref().is_some_and(may)).then_some(Objection::NoAdministrator))
+}
+
+/// Whether somebody may authorize applications for their account now.
+async fn may_authorize(control: &Control, whom: &PrincipalKey) -> Result<bool, StoreError> {
+    let person = control.store().principal(whom).await?;
+    Ok(person.is_some_and(|one| control.policies().may(&one, ConsoleAction::Authorize, &whom.account)))
 }
 
 /// Whether the application was approved beforehand, and that still holds.

@@ -408,3 +408,23 @@ async fn a_change_of_scope_shows_the_difference_and_makes_what_was_shown() {
     let narrow = change("PUT", all).await.expect(200).json();
     assert_eq!(narrow["removed"], json!(["/acs/ecs", "/acs/ecs:read"]));
 }
+
+#[tokio::test]
+async fn what_an_administrator_takes_from_an_own_application_is_not_given_back_by_a_visit() {
+    let world = World::new().await;
+    let alice = Browser::of(&world, "alice@globex").await;
+    let code = async |page: Answer| {
+        assert!(page.expect(303).headers["location"].to_str().unwrap().contains("code="));
+    };
+    code(alice.access("report-hub").await).await;
+    let take = json!({ "remove": ["/acs/ecs", "/acs/ecs:read"] });
+    let path = "/applications/report-hub/scopes";
+    world.api("admin@globex", "PATCH", path, Some(take)).await.expect(200);
+    code(alice.access("report-hub").await).await;
+    let more = json!({ "optional_scopes": ["/acs/ecs", "/acs/ecs:read", "/acs/alidns"] });
+    world.republish(more).await.expect(200);
+    code(alice.access("report-hub").await).await;
+    let show = world.api("admin@globex", "GET", path, None).await.expect(200).json();
+    assert_eq!(show["granted"], json!(["/acs/alidns", "/acs/oss:read", "openid", "profile"]));
+    assert_eq!(show["declined"], json!(["/acs/ecs", "/acs/ecs:read"]));
+}

@@ -144,6 +144,31 @@ enum Question {
     More,
     /// The application.
     All,
+    /// Nothing that asking could bring: an administrator has suspended it.
+    Suspended,
+}
+
+async fn question(
+    writing: &mut Writing,
+    key: &GrantKey,
+    application: &Application,
+    now: Timestamp,
+) -> Result<Question, StoreError> {
+    let first_party = match application.relation_to(&key.account) {
+        Relation::FirstParty => true,
+        Relation::ThirdParty | Relation::Official => false,
+    };
+    let Some(grant) = find(writing, key).await? else {
+        return Ok(if first_party { Question::None } else { Question::All });
+    };
+    Ok(match grant.state {
+        GrantState::Active if first_party => Question::None,
+        GrantState::Active if grant.expires_at.is_none_or(|end| now < end) => {
+            if grant.waiting(application).required.is_empty() { Question::None } else { Question::More }
+        }
+        GrantState::Suspended => Question::Suspended,
+        GrantState::Active | GrantState::Revoked => Question::All,
+    })
 }
 
 async fn ask(
@@ -161,23 +186,11 @@ async fn ask(
     let application = application.filter(|found| found.enabled);
     let application = application.ok_or_else(|| missing(&format!("application {}", key.application)))?;
     let terms = tenant::terms(writing, key).await?;
-    let first_party = match application.relation_to(&key.account) {
-        Relation::FirstParty => true,
-        Relation::ThirdParty | Relation::Official => false,
-    };
-    let question = match find(writing, key).await? {
-        Some(grant) => match grant.state {
-            GrantState::Active if first_party => Question::None,
-            GrantState::Active if grant.expires_at.is_none_or(|end| now < end) => {
-                if grant.waiting(&application).required.is_empty() { Question::None } else { Question::More }
-            }
-            // It is not for a user to have a suspension lifted by this way.
-            GrantState::Suspended => return Ok(AskOutcome::Refused),
-            GrantState::Active | GrantState::Revoked => Question::All,
-        },
-        None if first_party => Question::None,
-        None => Question::All,
-    };
+    let question = question(writing, key, &application, now).await?;
+    // It is not for a user to have a suspension lifted by this way.
+    if matches!(question, Question::Suspended) {
+        return Ok(AskOutcome::Refused);
+    }
     if terms.blocked() || (matches!(question, Question::All) && terms.manner.unknown == Unknown::Refuse) {
         audit(writing, key, who, "request.refused", &json!({ "reason": reason }), now).await?;
         return Ok(AskOutcome::Refused);
