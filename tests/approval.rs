@@ -15,7 +15,7 @@ impl World {
 }
 
 async fn ask(person: &mut Person, page: &Page, reason: &str) -> Page {
-    let form = page.form_with("reason").expect("a form to ask with");
+    let form = page.form_with("reason").unwrap();
     person.submit(page, &form, &[("reason", reason)]).await
 }
 
