@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::official::{mcp_sidecar, tools};
+use crate::revoke::assert_dead;
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::script::Script;
 use crate::support::{Application, Attempt, Tokens, World};
@@ -109,12 +110,12 @@ async fn rescope(name: &str, mut facts: Value) {
     assert_eq!(servers(&before).await.status, 403, "not chosen");
     go_on(&mut script);
     assert_eq!(hear(&mut script)["step"], "deleted");
-    assert_eq!(sidecar.read_object(&before.access).await.status, 401);
+    assert_dead(&sidecar.read_object(&before.access).await);
     go_on(&mut script);
 
     let after = redeemed(&application, &again, &hear(&mut script)).await;
     servers(&after).await.expect(200);
-    assert_eq!(sidecar.read_object(&before.access).await.status, 401, "what was before stays dead");
+    assert_dead(&sidecar.read_object(&before.access).await);
     go_on(&mut script);
     end(script);
 }

@@ -195,8 +195,7 @@ where
 
 async fn control(store: Shared) -> Arc<Control> {
     let clock = Clock::system();
-    let source =
-        Source::new(Arc::clone(&store), Duration::from_secs(5), clock.clone(), false).await.unwrap();
+    let source = Source::new(Arc::clone(&store), Duration::from_secs(5), clock.clone(), false).await.unwrap();
     let setup = Setup {
         issuer: "http://127.0.0.1:8081".parse().unwrap(),
         resources: Vec::new(),

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::plan::{Change, Plan, Present, plan};
-use super::table::at;
+use super::table::{at, word};
 use super::verbs::{Told, every, found};
 use crate::cli::Failure;
 use crate::cli::api::Api;
@@ -123,6 +123,15 @@ async fn present(api: &Api, wanted: &Wanted) -> Result<Present, Failure> {
     let words = |value: &Value| -> BTreeSet<String> {
         value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
+    if let (Some(offer), Some(installed)) = (&offer, &installed) {
+        let (official, other) = (word(at(offer, "client_id")), word(at(installed, "client_id")));
+        if official != other {
+            return Err(Failure::Usage(format!(
+                "an official application and an installed one of another publisher are named {name:?}; give the \
+                 client ID: {official}, {other}"
+            )));
+        }
+    }
     let client_id = [&installed, &offer].into_iter().flatten().find_map(|one| at(one, "client_id").as_str());
     let mut present = Present {
         client_id: client_id.map(str::to_owned),
@@ -144,8 +153,8 @@ async fn present(api: &Api, wanted: &Wanted) -> Result<Present, Failure> {
         if wanted.is_some() {
             let path = format!("/applications/{id}/assignees");
             let all = every(api, &path, &[("kind", kind)], "assignees").await?;
-            let word = |one: &Value, name: &str| at(one, name).as_str().unwrap_or_default().to_owned();
-            *list = all.iter().map(|one| (word(one, "name"), word(one, "login"))).collect();
+            let text = |one: &Value, name: &str| at(one, name).as_str().unwrap_or_default().to_owned();
+            *list = all.iter().map(|one| (text(one, "name"), text(one, "login"))).collect();
         }
     }
     Ok(present)

@@ -150,7 +150,10 @@ async fn provisioning_refuses_what_is_not_official_or_not_offered() {
     world.api(ADMIN, "POST", &path("unknown"), None).await.expect_problem(404, "not_found");
     let more = Some(json!({ "scopes": ["/acs/alidns"] }));
     world.api(ADMIN, "POST", &path("mcp-server"), more).await.expect_problem(400, "scope_not_offered");
-    assert_eq!(world.api(ADMIN, "GET", "/applications", None).await.json(), json!({ "applications": [], "next": null }));
+    assert_eq!(
+        world.api(ADMIN, "GET", "/applications", None).await.json(),
+        json!({ "applications": [], "next": null })
+    );
 }
 
 #[tokio::test]
@@ -337,7 +340,8 @@ async fn every_list_is_paged_and_its_pages_hold_each_once() {
         let person = world.principal(login).await;
         store.consent_in_person(&grant.key, &person.key, &grant.scopes, now).await.unwrap();
     }
-    let names = json!({ "users": ["alice@acme", "admin@acme"], "groups": ["a", "b", "c"], "roles": ["3001"] });
+    let names =
+        json!({ "users": ["alice@acme", "admin@acme"], "groups": ["a", "b", "c"], "roles": ["3001"] });
     let path = "/applications/mcp-server/assignments";
     let counts = world.api(ADMIN, "PATCH", path, Some(json!({ "add": names }))).await.expect(200).json();
     assert_eq!((&counts["users"], &counts["groups"], &counts["roles"]), (&json!(2), &json!(3), &json!(1)));
@@ -352,7 +356,8 @@ async fn every_list_is_paged_and_its_pages_hold_each_once() {
     ] {
         let (mut seen, mut after) = (Vec::new(), String::new());
         loop {
-            let page = world.api(ADMIN, "GET", &format!("{path}limit=1{after}"), None).await.expect(200).json();
+            let page =
+                world.api(ADMIN, "GET", &format!("{path}limit=1{after}"), None).await.expect(200).json();
             let items = page[field].as_array().unwrap().clone();
             assert_eq!(items.len(), 1, "{path}: {page}");
             seen.extend(items.into_iter().map(|one| one.to_string()));
