@@ -1,5 +1,6 @@
 //! `GET /console/applications/{client_id}`: everything about one installed application, and its reversible stop.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use askama::Template;
@@ -15,9 +16,10 @@ use crate::control::admin::{applications, state};
 use crate::control::page::consent::Asker;
 use crate::control::page::nav::{self, Here};
 use crate::control::page::{Label, Page, ScopeLine, Visitor, respond};
+use crate::model::account::PrincipalKey;
 use crate::model::decision::{Decision, Outcome};
 use crate::model::grant::{AssignmentMode, Grant, GrantState, Installed};
-use crate::model::id::Revision;
+use crate::model::id::{AccountId, Revision};
 use crate::policy::explain::explain;
 use crate::policy::{ConsoleAction, Policies};
 use crate::store::{AssigneeCounts, DecisionFilter};
@@ -93,7 +95,7 @@ pub struct CallRow {
 }
 
 impl CallRow {
-    fn of(decision: &Decision, installed: &Installed, policies: &Policies) -> Self {
+    fn of(decision: &Decision, login: Option<&String>, installed: &Installed, policies: &Policies) -> Self {
         let action = decision.action.as_deref().unwrap_or(&decision.method);
         let resource = decision.resource.as_ref().unwrap_or(&decision.path);
         let went_well = match decision.outcome {
@@ -114,7 +116,9 @@ impl CallRow {
             outcome: decision.outcome.as_str(),
             code: if went_well { String::new() } else { decision.code.to_string() },
             reason: Label::long(&reason),
-            principal: Label::new(decision.principal.as_deref().unwrap_or("unknown")),
+            principal: Label::new(
+                login.map(String::as_str).or(decision.principal.as_deref()).unwrap_or("unknown"),
+            ),
             action: Label::new(action),
             resource: Label::new(resource),
         }
@@ -136,8 +140,13 @@ pub(super) async fn show(
         ..DecisionFilter::default()
     };
     let decisions = control.store().decisions(visit.by.account(), &filter).await?;
+    let logins = logins(&control, visit.by.account(), &decisions).await?;
     let in_force = control.policies();
-    let decisions = decisions.iter().map(|one| CallRow::of(one, &installed, &in_force)).collect();
+    let row = |one: &Decision| {
+        let login = one.principal.as_deref().and_then(|principal| logins.get(principal));
+        CallRow::of(one, login, &installed, &in_force)
+    };
+    let decisions = decisions.iter().map(row).collect();
     let last_used = control.store().last_used(key).await?;
     let counts = control.store().assignee_counts(key).await?;
     let consents =
@@ -166,6 +175,27 @@ pub(super) async fn show(
         decisions,
         policies,
     }))
+}
+
+/// The logins of those for whom the calls were, by `kind/id`.
+async fn logins(
+    control: &Control,
+    account: &AccountId,
+    decisions: &[Decision],
+) -> Result<BTreeMap<String, String>, Turned> {
+    let mut logins = BTreeMap::new();
+    let named: BTreeSet<&str> = decisions.iter().filter_map(|one| one.principal.as_deref()).collect();
+    for principal in named {
+        let Some((Ok(kind), Ok(id))) = principal.split_once('/').map(|(kind, id)| (kind.parse(), id.parse()))
+        else {
+            continue;
+        };
+        let key = PrincipalKey { account: account.clone(), kind, id };
+        if let Some(found) = control.store().principal(&key).await? {
+            logins.insert(principal.to_owned(), found.login);
+        }
+    }
+    Ok(logins)
 }
 
 /// `POST …/suspend`
