@@ -73,7 +73,7 @@ async fn a_block_ends_what_is_in_use_everywhere_and_asks_nobody() {
         (&done["suspended"]["effective"], &done["suspended"]["streams_closed"]),
         (&json!(true), &json!(1))
     );
-    assert_dead(&world.read_object(&tokens.access).await);
+    world.read_object(&tokens.access).await.expect_problem(403, "access_denied");
     in_time("the stream ends", async { while let Some(Ok(_)) = stream.body_mut().frame().await {} }).await;
     for login in ["alice@acme", "admin@acme"] {
         let page = world.first_access(&application, login).await;
@@ -84,7 +84,7 @@ async fn a_block_ends_what_is_in_use_everywhere_and_asks_nobody() {
     assert!(globex.has_left() || globex.asks_consent(), "another account is not concerned");
 
     world.api("acme", "DELETE", &path).send().await.expect(200);
-    assert_dead(&world.read_object(&tokens.access).await);
+    world.read_object(&tokens.access).await.expect_problem(403, "access_denied");
     let resume = format!("/applications/{}/resume", application.client_id);
     world.api("acme", "POST", &resume).send().await.expect(200);
     world.read_object(&tokens.access).await.expect(200);

@@ -147,6 +147,10 @@ impl From<InstallRefused> for Problem {
                 Self::new(StatusCode::CONFLICT, "application_blocked", refused.to_string())
                     .next("Take the block back in the account's application policy, then decide again.")
             }
+            InstallRefused::Beyond(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "scope_beyond", refused.to_string())
+                    .next("Allow that scope as well, or leave the application as it is.")
+            }
             InstallRefused::NoApplication(_) => {
                 Self::new(StatusCode::NOT_FOUND, "not_found", refused.to_string())
             }

@@ -14,6 +14,9 @@ pub mod grants {}
 #[doc = include_str!("asking.md")]
 pub mod asking {}
 
+#[doc = include_str!("official_applications.md")]
+pub mod official_applications {}
+
 #[doc = include_str!("writing_policies.md")]
 pub mod writing_policies {}
 

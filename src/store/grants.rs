@@ -57,6 +57,11 @@ pub enum InstallRefused {
     /// The account has blocked the application, so that not even an administrator can authorize it.
     #[error("the application {0} is blocked in this account; unblock it first")]
     Blocked(String),
+    /// A scope would be granted that was not allowed beforehand.
+    #[error(
+        "{0} would be granted, which is not among the scopes that were allowed; look at what it requires now"
+    )]
+    Beyond(String),
     /// The application is disabled or not registered.
     #[error("the application {0} is not available")]
     NoApplication(String),

@@ -14,7 +14,9 @@ mod directory;
 mod feed;
 mod grants;
 mod keys;
+mod listing;
 mod postgres;
+mod provisioning;
 mod records;
 mod requests;
 mod sessions;
@@ -41,6 +43,11 @@ pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
+pub use listing::{
+    Agreed, Assignee, AssigneeCounts, AssigneeKind, InstalledPage, Listed, Listing, Offered, Order, Page,
+    PageOf, Place, PlaceKey,
+};
+pub use provisioning::{Assignees, AssignmentChange, Provisioning};
 pub use records::{AuditEvent, DecisionFilter, Records};
 pub use requests::{
     ASKING_WINDOW, ApprovalRequest, ApprovalRequests, Ask, AskOutcome, Decided, MOST_ASKED, RequestFilter,
@@ -60,6 +67,8 @@ pub trait Store:
     + Feed
     + Grants
     + Keys
+    + Listing
+    + Provisioning
     + Records
     + Sessions
     + Sidecars

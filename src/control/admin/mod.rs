@@ -8,7 +8,7 @@
 
 pub(in crate::control) mod applications;
 pub(in crate::control) mod assignments;
-mod consents;
+pub(in crate::control) mod consents;
 mod decisions;
 pub(in crate::control) mod official;
 pub(in crate::control) mod openapi;
@@ -28,7 +28,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 pub use openapi::document;
 
-use super::Control;
+use super::{Control, requests, rescope, tenant};
 
 /// The routes of the admin API.
 pub(in crate::control) fn routes() -> Router<Arc<Control>> {
@@ -40,8 +40,9 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route("/api/v1/applications/{client_id}/resume", post(state::resume))
         .route(
             "/api/v1/applications/{client_id}/assignments",
-            get(assignments::show).put(assignments::replace),
+            get(assignments::show).put(assignments::replace).patch(assignments::patch),
         )
+        .route("/api/v1/applications/{client_id}/assignees", get(assignments::list))
         .route("/api/v1/applications/{client_id}/consents", get(consents::list))
         .route("/api/v1/applications/{client_id}/consents/{login}", delete(consents::withdraw))
         .route("/api/v1/official-applications", get(official::list))
@@ -55,6 +56,9 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route("/api/v1/decisions/{id}", get(decisions::show))
         .route("/api/v1/sidecars", get(sidecars::list))
         .route("/api/v1/openapi.json", get(openapi::get))
+        .merge(requests::api_routes())
+        .merge(rescope::api_routes())
+        .merge(tenant::api_routes())
         .layer(map_response(finish))
 }
 

@@ -69,11 +69,17 @@ pub enum For {
 pub const APPLICATIONS: &str = "/console";
 /// The path of the list of official applications.
 pub const OFFICIAL: &str = "/console/official";
+/// The path of the requests for approval.
+pub const REQUESTS: &str = "/console/requests";
+/// The path of the account's policy about applications.
+pub const POLICY: &str = "/console/policy";
 
 /// Every page of the navigation, in its order.
 const PAGES: &[(&str, &str, For)] = &[
     ("Applications", APPLICATIONS, For::Administrators),
     ("Official applications", OFFICIAL, For::Administrators),
+    ("Approval requests", REQUESTS, For::Administrators),
+    ("Application policy", POLICY, For::Administrators),
 ];
 
 #[cfg(test)]

@@ -15,14 +15,19 @@ use axum::routing::{get, post};
 
 use super::Control;
 
-/// The routes of the person who asks, of the admin API and of the console.
-pub(in crate::control) fn routes() -> Router<Arc<Control>> {
+/// The routes of the admin API.
+pub(in crate::control) fn api_routes() -> Router<Arc<Control>> {
     Router::new()
-        .route(asking::PATH, post(asking::ask))
         .route("/api/v1/approval-requests", get(api::list))
         .route("/api/v1/approval-requests/{client_id}", get(api::show))
         .route("/api/v1/approval-requests/{client_id}/deny", post(api::deny))
         .route("/api/v1/approval-requests/{client_id}/block", post(api::block))
+}
+
+/// The routes of the person who asks, and of the console.
+pub(in crate::control) fn routes() -> Router<Arc<Control>> {
+    Router::new()
+        .route(asking::PATH, post(asking::ask))
         .route(HOME, get(page::list))
         .route("/console/requests/{client_id}", get(page::details))
         .route("/console/requests/{client_id}/deny", post(page::deny))

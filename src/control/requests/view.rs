@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 
 use crate::control::page::consent::Asker;
+use crate::control::page::nav::{self, Here};
 use crate::control::page::{Label, Page, ScopeLine, Visitor};
 
 /// The requests of an account.
@@ -23,7 +24,11 @@ pub struct Requests {
     pub next: Option<String>,
 }
 
-impl Page for Requests {}
+impl Page for Requests {
+    fn here(&self) -> Here {
+        Here::At(nav::REQUESTS)
+    }
+}
 
 /// A request in the list.
 pub struct RequestRow {
@@ -86,6 +91,10 @@ pub struct RequestPage {
 }
 
 impl Page for RequestPage {
+    fn here(&self) -> Here {
+        Here::At(nav::REQUESTS)
+    }
+
     fn status(&self) -> StatusCode {
         if self.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK }
     }

@@ -28,12 +28,16 @@ use crate::model::id::Revision;
 use crate::model::scope::ScopeSet;
 use crate::store::{InstallRefused, Rescope, StoreError};
 
-/// The routes of the admin API and of the console.
-pub(in crate::control) fn routes() -> Router<Arc<Control>> {
+/// The routes of the admin API.
+pub(in crate::control) fn api_routes() -> Router<Arc<Control>> {
     Router::new()
         .route("/api/v1/applications/{client_id}/scopes", get(api::show).put(api::replace).patch(api::change))
         .route("/api/v1/publisher/applications/{client_id}", patch(publish::patch).get(publish::show))
-        .route("/console/applications/{client_id}/scope", get(page::choose).post(page::answer))
+}
+
+/// The routes of the console.
+pub(in crate::control) fn routes() -> Router<Arc<Control>> {
+    Router::new().route("/console/applications/{client_id}/scope", get(page::choose).post(page::answer))
 }
 
 /// What of an application's scopes waits for an administrator of the account. Of the account's own application

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use crate::control::page::consent::Choice;
+use crate::control::page::nav::{self, Here};
 use crate::control::page::{Label, Page, ScopeLine, Visitor};
 
 /// What a grant is to hold, to be chosen.
@@ -31,7 +32,11 @@ pub struct Choose {
     pub withdrawn: Vec<ScopeLine>,
 }
 
-impl Page for Choose {}
+impl Page for Choose {
+    fn here(&self) -> Here {
+        Here::At(nav::APPLICATIONS)
+    }
+}
 
 /// What a change would do, to be confirmed.
 #[derive(Template)]
@@ -61,4 +66,8 @@ pub struct Review {
     pub unaccepted: Vec<String>,
 }
 
-impl Page for Review {}
+impl Page for Review {
+    fn here(&self) -> Here {
+        Here::At(nav::APPLICATIONS)
+    }
+}

@@ -24,11 +24,16 @@ use crate::model::scope::ScopeSet;
 use crate::policy::ConsoleAction;
 use crate::store::{Actor, Rule, Standing, StoreError, Terms};
 
-/// The routes of the admin API and of the console.
-pub(in crate::control) fn routes() -> Router<Arc<Control>> {
+/// The routes of the admin API.
+pub(in crate::control) fn api_routes() -> Router<Arc<Control>> {
     Router::new()
         .route("/api/v1/tenant-policy", get(api::show).put(api::replace))
         .route("/api/v1/tenant-policy/applications/{client_id}", put(api::set_rule).delete(api::take_back))
+}
+
+/// The routes of the console.
+pub(in crate::control) fn routes() -> Router<Arc<Control>> {
+    Router::new()
         .route(HOME, get(page::policy).post(page::save))
         .route("/console/policy/{client_id}", get(page::rule).post(page::set_rule))
 }

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 
 use crate::control::page::consent::Asker;
+use crate::control::page::nav::{self, Here};
 use crate::control::page::{Label, Page, ScopeLine, Visitor};
 
 /// The account's rules.
@@ -34,6 +35,10 @@ pub struct Policy {
 }
 
 impl Page for Policy {
+    fn here(&self) -> Here {
+        Here::At(nav::POLICY)
+    }
+
     fn status(&self) -> StatusCode {
         if self.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK }
     }
@@ -83,4 +88,8 @@ pub struct RulePage {
     pub optional: Vec<(ScopeLine, bool)>,
 }
 
-impl Page for RulePage {}
+impl Page for RulePage {
+    fn here(&self) -> Here {
+        Here::At(nav::POLICY)
+    }
+}

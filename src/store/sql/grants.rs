@@ -26,8 +26,7 @@ impl Grants for Tables {
         let mut writing = self.writing().await?;
         let done = async {
             let grant = authorized(&mut writing, install, now).await?;
-            let event = if grant.since == grant.revision { "grant.install" } else { "grant.replace" };
-            let seq = put(&mut writing, &grant, event, &install.by.login, now).await?;
+            let seq = put(&mut writing, &grant, event_of(&grant), &install.by.login, now).await?;
             requests::settle(&mut writing, &install.key, &install.by, now).await?;
             Ok((grant, seq))
         }
@@ -283,9 +282,15 @@ pub(in crate::store) async fn find(
     reading.row(query).await?.map(|row| row.grant()).transpose()
 }
 
-async fn live(reading: &mut impl Asks, key: &GrantKey) -> Result<Grant, StoreError> {
+/// The grant, unless there is none or it is revoked.
+pub(in crate::store) async fn live(reading: &mut impl Asks, key: &GrantKey) -> Result<Grant, StoreError> {
     let grant = find(reading, key).await?.filter(|grant| grant.state != GrantState::Revoked);
     grant.ok_or_else(|| StoreError::Missing(format!("grant {key}")))
+}
+
+/// What the audit calls an authorization.
+pub(in crate::store) fn event_of(grant: &Grant) -> &'static str {
+    if grant.since == grant.revision { "grant.install" } else { "grant.replace" }
 }
 
 /// Writes the grant with its audit row and its change-log row.
@@ -294,6 +299,18 @@ pub(in crate::store) async fn put(
     grant: &Grant,
     event: &str,
     actor: &str,
+    now: Timestamp,
+) -> Result<Seq, StoreError> {
+    put_with(writing, grant, event, actor, json!({}), now).await
+}
+
+/// The same, with more for the audit row.
+pub(in crate::store) async fn put_with(
+    writing: &mut Writing,
+    grant: &Grant,
+    event: &str,
+    actor: &str,
+    more: serde_json::Value,
     now: Timestamp,
 ) -> Result<Seq, StoreError> {
     let number = |revision: Revision| i64::try_from(revision.0).unwrap_or(i64::MAX);
@@ -313,13 +330,16 @@ pub(in crate::store) async fn put(
                 .bind(grant.expires_at.map(Timestamp::as_microsecond)),
         )
         .await?;
-    let detail = json!({
+    let mut detail = json!({
         "revision": grant.revision,
         "state": grant.state,
         "scopes": grant.scopes,
         "declined": grant.declined,
         "assignment": grant.assignment,
     });
+    if let (Some(detail), serde_json::Value::Object(more)) = (detail.as_object_mut(), more) {
+        detail.extend(more);
+    }
     audit(writing, &grant.key, event, actor, detail, now).await?;
     writing.log(&Subject::Grant(grant.key.clone()), now).await
 }

@@ -214,6 +214,7 @@ fn no_pre_approval<T>(refused: InstallRefused) -> Result<Option<T>, StoreError> 
         InstallRefused::NotAnAdministrator(_)
         | InstallRefused::NotOffered(_)
         | InstallRefused::Required(_)
+        | InstallRefused::Beyond(_)
         | InstallRefused::Blocked(_)
         | InstallRefused::NoApplication(_)
         | InstallRefused::Store(StoreError::Conflict(_)) => Ok(None),
