@@ -9,15 +9,17 @@ use super::directory::{missing as missing_principal, of, principal};
 use super::link::{Asks, Writing};
 use super::rows::kept;
 use super::{applications, tokens};
-use crate::model::account::{PrincipalKey, PrincipalKind};
+use crate::model::account::PrincipalKey;
 use crate::model::application::Relation;
 use crate::model::grant::{Grant, GrantState, Installed};
 use crate::model::id::{AccountId, GrantKey, Revision, Seq};
 use crate::model::member::Member;
 use crate::model::scope::ScopeSet;
 use crate::store::backend::{Query, Row, sql};
+use crate::store::provisioning::sql::add;
 use crate::store::{
-    Actor, Assignment, AuditEvent, Grants, Install, InstallRefused, PersonalConsent, StoreError, Subject,
+    Actor, Assignees, Assignment, AuditEvent, Grants, Install, InstallRefused, PersonalConsent, StoreError,
+    Subject,
 };
 
 #[async_trait]
@@ -26,7 +28,7 @@ impl Grants for Tables {
         let mut writing = self.writing().await?;
         let done = async {
             let grant = authorized(&mut writing, install, now).await?;
-            let seq = put(&mut writing, &grant, event_of(&grant), &install.by.login, now).await?;
+            let seq = put(&mut writing, &grant, (event_of(&grant), &install.by.login), None, now).await?;
             Ok((grant, seq))
         }
         .await;
@@ -66,7 +68,7 @@ impl Grants for Tables {
                     "grant.revoke"
                 }
             };
-            let seq = put(&mut writing, &grant, event, &by.login, now).await?;
+            let seq = put(&mut writing, &grant, (event, &by.login), None, now).await?;
             Ok((grant, seq))
         }
         .await;
@@ -148,17 +150,9 @@ impl Grants for Tables {
             writing
                 .run(about(key, sql("DELETE FROM assignments WHERE account = $1 AND application = $2")))
                 .await?;
-            let users = assignment.users.iter().map(|id| (PrincipalKind::User, id));
-            let roles = assignment.roles.iter().map(|id| (PrincipalKind::Role, id));
-            for (kind, id) in users.chain(roles) {
-                let whom = PrincipalKey { account: key.account.clone(), kind, id: id.clone() };
-                principal(&mut writing, &whom).await?.ok_or_else(|| missing_principal(&whom))?;
-                assign_one(&mut writing, key, kind.as_str(), id.as_str()).await?;
-            }
-            for group in &assignment.groups {
-                assign_one(&mut writing, key, "group", group.as_str()).await?;
-            }
-            let seq = put(&mut writing, &grant, "grant.assign", &by.login, now).await?;
+            let Assignment { users, groups, roles, .. } = assignment.clone();
+            add(&mut writing, key, &Assignees { users, groups, roles }).await?;
+            let seq = put(&mut writing, &grant, ("grant.assign", &by.login), None, now).await?;
             Ok((grant, seq))
         }
         .await;
@@ -333,24 +327,12 @@ pub(in crate::store) async fn authorized(
     })
 }
 
-/// Writes the grant with its audit row and its change-log row.
-async fn put(
+/// Writes the grant with its audit row, which may say more, and its change-log row.
+pub(in crate::store) async fn put(
     writing: &mut Writing,
     grant: &Grant,
-    event: &str,
-    actor: &str,
-    now: Timestamp,
-) -> Result<Seq, StoreError> {
-    put_with(writing, grant, event, actor, json!({}), now).await
-}
-
-/// The same, with more for the audit row.
-pub(in crate::store) async fn put_with(
-    writing: &mut Writing,
-    grant: &Grant,
-    event: &str,
-    actor: &str,
-    more: serde_json::Value,
+    (event, actor): (&str, &str),
+    more: Option<serde_json::Value>,
     now: Timestamp,
 ) -> Result<Seq, StoreError> {
     let number = |revision: Revision| i64::try_from(revision.0).unwrap_or(i64::MAX);
@@ -377,7 +359,7 @@ pub(in crate::store) async fn put_with(
         "declined": grant.declined,
         "assignment": grant.assignment,
     });
-    if let (Some(detail), serde_json::Value::Object(more)) = (detail.as_object_mut(), more) {
+    if let (Some(detail), Some(serde_json::Value::Object(more))) = (detail.as_object_mut(), more) {
         detail.extend(more);
     }
     audit(writing, &grant.key, event, actor, detail, now).await?;
@@ -401,16 +383,6 @@ async fn audit(
         detail: detail.to_string(),
     };
     writing.audit(&event).await
-}
-
-async fn assign_one(writing: &mut Writing, key: &GrantKey, kind: &str, name: &str) -> Result<(), StoreError> {
-    let query = about(
-        key,
-        sql("INSERT INTO assignments (account, application, kind, name) VALUES ($1, $2, $3, $4)
-             ON CONFLICT DO NOTHING"),
-    );
-    writing.run(query.bind(kind).bind(name)).await?;
-    Ok(())
 }
 
 /// The principal `$1 $2 $3` beside the grant `$4 $5`, at `$6`: one question, so that all of it is of one moment.
