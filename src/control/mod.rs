@@ -19,6 +19,7 @@ pub mod page;
 mod problem;
 mod redirect_uri;
 pub mod resources;
+pub mod security;
 mod signing;
 
 use std::any::Any;
@@ -42,6 +43,7 @@ use crate::net::watch::Peer;
 use crate::policy::Policies;
 use crate::policy::reload::Current;
 use crate::store::{Shared, StoreError};
+use crate::token::factor::passkey::Passkeys;
 use crate::token::issue::Subjects;
 use crate::token::password::Passwords;
 use crate::token::seal::Sealer;
@@ -123,6 +125,7 @@ pub struct Control {
     ring: ArcSwap<Ring>,
     subjects: Subjects,
     passwords: Passwords,
+    passkeys: Option<Passkeys>,
     throttle: Throttle,
     publisher: OnceLock<Arc<Publisher>>,
 }
@@ -140,6 +143,7 @@ impl Control {
         let ring = ArcSwap::from_pointee(Ring::load(&store, &sealer, clock.now()).await?);
         let subjects = Subjects::new(&*sealer.derive("subjects")?);
         let passwords = Passwords::new(settings.logins_at_once)?;
+        let passkeys = Passkeys::new(issuer.origin(), sealer.derive("passkey handles")?);
         let throttle = Throttle::new(settings.throttle);
         Ok(Arc::new(Self {
             issuer,
@@ -153,6 +157,7 @@ impl Control {
             ring,
             subjects,
             passwords,
+            passkeys,
             throttle,
             publisher: OnceLock::new(),
         }))
@@ -185,7 +190,9 @@ impl Control {
             .merge(browser::routes())
             .merge(admin::routes())
             .merge(console::routes())
-            .route(page::style::address(), get(page::style::get));
+            .merge(security::routes())
+            .route(page::style::address(), get(page::style::get))
+            .route(page::script::address(), get(page::script::get));
         let under_issuer = if self.issuer.path().is_empty() {
             all
         } else {
@@ -266,6 +273,15 @@ impl Control {
 
     fn resources(&self) -> &Resources {
         &self.resources
+    }
+
+    /// Asks for passkeys; none where the issuer's address is no name.
+    fn passkeys(&self) -> Option<&Passkeys> {
+        self.passkeys.as_ref()
+    }
+
+    fn sealer(&self) -> &Sealer {
+        &self.sealer
     }
 
     fn throttle(&self) -> &Throttle {

@@ -11,9 +11,11 @@ mod applications;
 mod backend;
 mod copy;
 mod directory;
+mod factors;
 mod feed;
 mod grants;
 mod keys;
+mod people;
 mod postgres;
 mod records;
 mod sessions;
@@ -36,9 +38,11 @@ use self::backend::Backend;
 pub use applications::{Applications, Secret};
 pub use copy::{Copied, copy};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
+pub use factors::{Factors, KeptPasskey, KeptTotp, SecondFactors};
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
+pub use people::{By, Group, KeptToken, PasswordLink, People, PeopleFilter, Person, PersonChange, Rules};
 pub use records::{AuditEvent, DecisionFilter, Records};
 pub use sessions::{BrowserSession, PendingConsent, Sessions};
 pub use sidecars::{Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars};
@@ -49,9 +53,11 @@ pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Toke
 pub trait Store:
     Applications
     + Directory
+    + Factors
     + Feed
     + Grants
     + Keys
+    + People
     + Records
     + Sessions
     + Sidecars

@@ -8,6 +8,7 @@
 //! template that extends `page/layout.html`, and `impl Page` for it.
 
 pub mod consent;
+pub mod script;
 pub mod sign_in;
 pub mod stop;
 pub mod style;
@@ -32,6 +33,11 @@ pub trait Page: Template {
         None
     }
 
+    /// Whether it needs our one script, which only asks the browser for a passkey.
+    fn script(&self) -> bool {
+        false
+    }
+
     /// After how many seconds it is worth coming back (RFC 9110 section 10.2.3).
     fn retry_after(&self) -> Option<u32> {
         None
@@ -49,7 +55,8 @@ pub fn respond(page: &impl Page) -> Response {
     for (name, value) in FIXED_HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers.insert(header::CONTENT_SECURITY_POLICY, content_security_policy(page.form_target()));
+    headers
+        .insert(header::CONTENT_SECURITY_POLICY, content_security_policy(page.form_target(), page.script()));
     if let Some(seconds) = page.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -189,10 +196,11 @@ pub fn is_name(host: &str) -> bool {
     host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
 }
 
-fn content_security_policy(target: Option<&FormTarget>) -> HeaderValue {
+fn content_security_policy(target: Option<&FormTarget>, script: bool) -> HeaderValue {
     let (space, target) = target.map_or(("", ""), |target| (" ", target.0.as_str()));
+    let script = if script { "script-src 'self'; " } else { "" };
     let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'{space}{target}; \
+        "default-src 'none'; {script}style-src 'self'; img-src 'self' data:; form-action 'self'{space}{target}; \
          frame-ancestors 'none'; base-uri 'none'"
     );
     HeaderValue::from_str(&policy)
