@@ -10,12 +10,14 @@ pub mod admin;
 mod arrival;
 pub mod browser;
 pub mod console;
+pub mod directory;
 mod form;
 pub mod health;
 pub mod internal;
 pub mod issuer;
 pub mod oauth;
 pub mod page;
+pub mod people;
 mod problem;
 mod redirect_uri;
 pub mod resources;
@@ -190,6 +192,7 @@ impl Control {
             .merge(browser::routes())
             .merge(admin::routes())
             .merge(console::routes())
+            .merge(people::routes())
             .merge(security::routes())
             .route(page::style::address(), get(page::style::get))
             .route(page::script::address(), get(page::script::get));

@@ -32,6 +32,8 @@ pub enum ConsoleAction {
     List,
     /// Register and change the account's own applications.
     Publish,
+    /// See and change the account's people, groups and roles, and what they log in with.
+    ManagePeople,
 }
 
 impl ConsoleAction {
@@ -47,6 +49,7 @@ impl ConsoleAction {
             Self::Revoke => "console:Revoke",
             Self::List => "console:List",
             Self::Publish => "console:Publish",
+            Self::ManagePeople => "console:ManagePeople",
         }
     }
 }

@@ -11,7 +11,7 @@ pub(in crate::control) mod assignments;
 mod consents;
 mod decisions;
 pub(in crate::control) mod official;
-mod openapi;
+pub(in crate::control) mod openapi;
 mod publisher;
 pub(in crate::control) mod request;
 mod secrets;
@@ -28,7 +28,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 pub use openapi::document;
 
-use super::Control;
+use super::{Control, directory};
 
 /// The routes of the admin API.
 pub(in crate::control) fn routes() -> Router<Arc<Control>> {
@@ -54,6 +54,7 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route("/api/v1/decisions", get(decisions::list))
         .route("/api/v1/decisions/{id}", get(decisions::show))
         .route("/api/v1/sidecars", get(sidecars::list))
+        .merge(directory::api())
         .route("/api/v1/openapi.json", get(openapi::get))
         .layer(map_response(finish))
 }

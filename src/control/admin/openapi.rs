@@ -9,6 +9,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
+use crate::control::directory::{groups, people, roles, rules};
+
 use super::{applications, assignments, consents, decisions, official, publisher, secrets, sidecars, state};
 
 /// The description, as it stands in `schemas/control.openapi.json`.
@@ -56,6 +58,25 @@ pub(super) async fn get() -> impl IntoResponse {
         decisions::list,
         decisions::show,
         sidecars::list,
+        people::list,
+        people::add,
+        people::show,
+        people::change,
+        people::link,
+        people::reset,
+        groups::list,
+        groups::add,
+        groups::show,
+        groups::change,
+        groups::remove,
+        groups::join,
+        groups::leave,
+        roles::list,
+        roles::add,
+        roles::show,
+        roles::change,
+        rules::show,
+        rules::replace,
         get,
     ),
     components(schemas(ProblemDetails)),
@@ -68,6 +89,7 @@ pub(super) async fn get() -> impl IntoResponse {
         (name = "publisher", description = "What this account has registered for others."),
         (name = "decisions", description = "What applications have called, and why it was allowed or not."),
         (name = "sidecars", description = "Where decisions are made, and how fresh what they rest on is."),
+        (name = "directory", description = "The account's people, groups and roles, and what they log in with."),
         (name = "description", description = "This document."),
     )
 )]
@@ -93,7 +115,7 @@ struct ProblemDetails {
 }
 
 /// The refusals that every operation may answer with.
-pub(super) struct Refusals;
+pub(in crate::control) struct Refusals;
 
 impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
