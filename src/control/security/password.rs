@@ -1,7 +1,5 @@
 //! What a new password has to be, and its hash.
 
-use axum::http::StatusCode;
-
 use crate::control::browser::login::busy;
 use crate::control::{Control, Problem};
 use crate::token::random::Secret;
@@ -35,11 +33,6 @@ pub(in crate::control) fn complaint(
 /// What is kept of a new password.
 pub(in crate::control) async fn hashed(control: &Control, password: &str) -> Result<String, Problem> {
     control.passwords().hash(Secret::new(password.to_owned())).await.map_err(busy)
-}
-
-/// 400 with the complaint.
-pub(in crate::control) fn refused(why: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "invalid_request", why)
 }
 
 const SHORTEST: usize = 12;
