@@ -43,6 +43,7 @@ mod browser;
 mod cli;
 mod clients;
 mod deploy;
+mod directory;
 mod policy_files;
 mod records;
 

@@ -3,6 +3,8 @@
 mod admin;
 mod authorize;
 mod console;
+mod directory;
+mod security;
 
 use std::sync::Arc;
 use std::time::Duration;
