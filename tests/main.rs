@@ -22,12 +22,15 @@ mod scopes;
 mod whole_account;
 
 // What holds whatever happens.
+mod admin_api;
 mod bad_input;
+mod changes;
 mod coverage;
 mod crash_loop;
 mod drain;
 mod fail_closed;
 mod faults;
+mod grpc;
 mod keys;
 mod limits;
 mod oauth;

@@ -8,6 +8,7 @@
 //! template that extends `page/layout.html`, and `impl Page` for it.
 
 pub mod consent;
+pub mod nav;
 pub mod script;
 pub mod sign_in;
 pub mod stop;
@@ -36,6 +37,16 @@ pub trait Page: Template {
     /// Whether it needs our one script, which only asks the browser for a passkey.
     fn script(&self) -> bool {
         false
+    }
+
+    /// Where it stands among the pages that the navigation leads to.
+    fn here(&self) -> nav::Here {
+        nav::Here::Beside
+    }
+
+    /// The links at its head.
+    fn links(&self, visitor: &Visitor) -> Vec<nav::Link> {
+        nav::links(visitor, self.here())
     }
 
     /// After how many seconds it is worth coming back (RFC 9110 section 10.2.3).

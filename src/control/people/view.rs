@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 
 use crate::control::directory::people::{Link, User};
+use crate::control::page::nav::{Here, PEOPLE};
 use crate::control::page::{Label, Page, Visitor};
 use crate::store::Group;
 
@@ -30,7 +31,11 @@ pub struct List {
     pub demands: bool,
 }
 
-impl Page for List {}
+impl Page for List {
+    fn here(&self) -> Here {
+        Here::At(PEOPLE)
+    }
+}
 
 /// A user in a list.
 #[derive(Debug, Clone)]
@@ -109,6 +114,10 @@ pub struct New {
 }
 
 impl Page for New {
+    fn here(&self) -> Here {
+        Here::At(PEOPLE)
+    }
+
     fn status(&self) -> StatusCode {
         if self.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK }
     }
@@ -153,6 +162,10 @@ impl From<Link> for Made {
 }
 
 impl Page for OnePerson {
+    fn here(&self) -> Here {
+        Here::At(PEOPLE)
+    }
+
     fn status(&self) -> StatusCode {
         if self.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK }
     }
@@ -179,6 +192,10 @@ pub struct Groups {
 }
 
 impl Page for Groups {
+    fn here(&self) -> Here {
+        Here::At(PEOPLE)
+    }
+
     fn status(&self) -> StatusCode {
         if self.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK }
     }
@@ -207,6 +224,10 @@ pub struct OneGroup {
 }
 
 impl Page for OneGroup {
+    fn here(&self) -> Here {
+        Here::At(PEOPLE)
+    }
+
     fn status(&self) -> StatusCode {
         if self.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK }
     }
@@ -246,6 +267,10 @@ pub struct RoleRow {
 }
 
 impl Page for Roles {
+    fn here(&self) -> Here {
+        Here::At(PEOPLE)
+    }
+
     fn status(&self) -> StatusCode {
         if self.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK }
     }

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 
+use crate::control::page::nav::{Here, SECURITY};
 use crate::control::page::{FormTarget, Label, Page, Visitor};
 use crate::store::KeptPasskey;
 use crate::token::random::Secret;
@@ -37,6 +38,10 @@ pub struct Security {
 }
 
 impl Page for Security {
+    fn here(&self) -> Here {
+        Here::At(SECURITY)
+    }
+
     fn status(&self) -> StatusCode {
         if self.problem.is_some() { super::me::NOT_TAKEN } else { StatusCode::OK }
     }
@@ -93,6 +98,10 @@ pub struct SetUp {
 }
 
 impl Page for SetUp {
+    fn here(&self) -> Here {
+        Here::At(SECURITY)
+    }
+
     fn status(&self) -> StatusCode {
         if self.failed { StatusCode::FORBIDDEN } else { StatusCode::OK }
     }
@@ -110,7 +119,11 @@ pub struct Codes {
     pub onward: String,
 }
 
-impl Page for Codes {}
+impl Page for Codes {
+    fn here(&self) -> Here {
+        Here::At(SECURITY)
+    }
+}
 
 /// Asks for a code at the log-in. Posts `csrf`, `transaction`, `continue` and `code`.
 #[derive(Template)]
@@ -191,6 +204,10 @@ pub struct NewPasskey {
 }
 
 impl Page for NewPasskey {
+    fn here(&self) -> Here {
+        Here::At(SECURITY)
+    }
+
     fn script(&self) -> bool {
         true
     }
