@@ -122,7 +122,9 @@ fn a_file_that_is_applied_twice_changes_nothing_the_second_time() {
     let first = plane.json(&["apply", &file]);
     let links: Vec<_> = first["links"].as_array().unwrap().iter().map(|one| one["login"].clone()).collect();
     assert_eq!(links, ["root@acme", "alice@acme"], "who has a hash needs no link");
-    assert!(first["links"][0]["link"].as_str().unwrap().starts_with(&format!("{}/set-password?", plane.issuer)));
+    assert!(
+        first["links"][0]["link"].as_str().unwrap().starts_with(&format!("{}/set-password?", plane.issuer))
+    );
     for _ in 0..2 {
         let again = plane.json(&["apply", &file]);
         assert_eq!((&again["changes"], &again["links"]), (&json!([]), &json!([])), "{again}");
@@ -195,7 +197,8 @@ async fn a_token_by_an_operator_works_until_it_is_revoked() {
 async fn who_is_disabled_can_do_nothing_from_the_answer_on_and_streams_are_cut() {
     let world = World::start().await;
     world.install("report-hub", "admin@acme", &[]).await;
-    let (alice, bob) = (world.sign_in("report-hub", "alice@acme").await, world.sign_in("report-hub", "bob@acme").await);
+    let (alice, bob) =
+        (world.sign_in("report-hub", "alice@acme").await, world.sign_in("report-hub", "bob@acme").await);
     world.read_object(&alice.access).await.expect(200);
     let mut events = world.call("GET", "/oss-watch/reports").bearer(&alice.access).open().await;
     assert_eq!(events.status(), 200);
@@ -204,7 +207,8 @@ async fn who_is_disabled_can_do_nothing_from_the_answer_on_and_streams_are_cut()
     world.api("acme", "PATCH", path).json(&json!({ "enabled": false })).send().await.expect(200);
     let refused = world.read_object(&alice.access).await;
     assert!([401, 403].contains(&refused.status), "{} {}", refused.status, refused.text());
-    in_time("the events break off", async { while let Some(Ok(_)) = events.body_mut().frame().await {} }).await;
+    in_time("the events break off", async { while let Some(Ok(_)) = events.body_mut().frame().await {} })
+        .await;
     world.read_object(&bob.access).await.expect(200);
     // An operator's change takes the same way.
     let data = world.data().display().to_string();
@@ -251,7 +255,8 @@ fn with_input(config: &Path, text: &str) -> Output {
     use std::io::Write as _;
     let mut command = consentry();
     command.args(["directory", "user", "password", "root@acme", "--stdin", "--config"]).arg(config);
-    let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut process =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     process.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     process.wait_with_output().unwrap()
 }

@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use url::Url;
 
+use super::super::directory::is_text;
 use super::super::form::Parameters;
 use super::super::issuer::Issuer;
 use super::super::oauth::request;
@@ -155,7 +156,7 @@ async fn verified(
     password: &str,
     address: Option<IpAddr>,
 ) -> Result<Option<(Principal, [u8; 32])>, Shown> {
-    let found = if login.len() > LONGEST_LOGIN { None } else { control.store().credential(login).await? };
+    let found = if is_text(login) { control.store().credential(login).await? } else { None };
     let (principal, kept) = match found {
         Some(credential) => (Some(credential.principal), credential.password_hash),
         None => (None, None),
@@ -255,8 +256,6 @@ async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
         )
     })
 }
-
-const LONGEST_LOGIN: usize = 256;
 
 #[cfg(test)]
 mod tests {

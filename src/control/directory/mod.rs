@@ -127,6 +127,19 @@ pub(in crate::control) fn display_name(text: &str) -> Reply<String> {
     Ok(text.to_owned())
 }
 
+/// Whether a text from outside can be looked for: PostgreSQL takes no NUL, and nobody's name has a control character.
+pub(in crate::control) fn is_text(text: &str) -> bool {
+    text.len() <= 256 && !text.chars().any(char::is_control)
+}
+
+fn text(given: &str) -> Reply<String> {
+    if is_text(given) {
+        Ok(given.to_owned())
+    } else {
+        Err(invalid("A parameter is too long, or is no text."))
+    }
+}
+
 /// A number of 18 digits, as the real service's are; users' begin with 2, roles' with 3.
 pub(in crate::control) fn fresh_id(first: char) -> Reply<PrincipalId> {
     let mut bytes = [0; 8];

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{apply, display_name, fresh_id, known_groups, limit, name, nobody, told};
+use super::{apply, display_name, fresh_id, is_text, known_groups, limit, name, nobody, text, told};
 use crate::control::admin::openapi::Refusals;
 use crate::control::admin::request::{Administrator, Asked, Body, invalid};
 use crate::control::security::{Offered, offer};
@@ -134,6 +134,9 @@ impl From<Offered> for Link {
 
 /// Somebody of the account who logs in, by login; another account's answer like nobody.
 pub(in crate::control) async fn find(control: &Control, by: &Administrator, login: &str) -> Reply<Person> {
+    if !is_text(login) {
+        return Err(nobody());
+    }
     let found = control.store().credential(login).await?.map(|found| found.principal.key);
     let here = |key: &PrincipalKey| key.account == *by.account() && key.kind != PrincipalKind::Role;
     let key = found.filter(here).ok_or_else(nobody)?;
@@ -202,9 +205,9 @@ pub(in crate::control) async fn list(
     let limit = limit(&asked)?;
     let filter = PeopleFilter {
         roles: false,
-        search: asked.parameter("search").map(str::to_owned),
+        search: asked.parameter("search").map(text).transpose()?,
         group: asked.parameter("group").map(group).transpose()?,
-        after: asked.parameter("after").map(str::to_owned),
+        after: asked.parameter("after").map(text).transpose()?,
         limit: limit.saturating_add(1),
     };
     let found = control.store().people(by.account(), &filter).await?;

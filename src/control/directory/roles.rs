@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::people::page;
-use super::{apply, display_name, known_groups, limit, name, nobody, told};
+use super::{apply, display_name, known_groups, limit, name, nobody, text, told};
 use crate::control::admin::openapi::Refusals;
 use crate::control::admin::request::{Administrator, Asked, Body, invalid};
 use crate::control::{Control, Reply};
@@ -121,9 +121,9 @@ pub(in crate::control) async fn list(
     let limit = limit(&asked)?;
     let filter = PeopleFilter {
         roles: true,
-        search: asked.parameter("search").map(str::to_owned),
+        search: asked.parameter("search").map(text).transpose()?,
         group: None,
-        after: asked.parameter("after").map(str::to_owned),
+        after: asked.parameter("after").map(text).transpose()?,
         limit: limit.saturating_add(1),
     };
     let (found, next) = page(control.store().people(by.account(), &filter).await?, limit);

@@ -10,9 +10,9 @@ use axum::response::Response;
 use super::view::{Groups, OneGroup, Row};
 use super::{GROUPS, address, mendable, onward, posted, visit};
 use crate::control::console::{Turned, Visit};
-use crate::control::directory::PAGE;
 use crate::control::directory::groups::{create, delete, known, member};
 use crate::control::directory::people::{User, page};
+use crate::control::directory::{PAGE, is_text};
 use crate::control::form::Parameters;
 use crate::control::page::respond;
 use crate::control::{Control, Problem, Reply};
@@ -57,7 +57,7 @@ pub(super) async fn show(
 ) -> Result<Response, Turned> {
     let visit = visit(&control, &headers, &group_page(&group)).await?;
     let query = Parameters::parse(query.unwrap_or_default().as_bytes());
-    let after = query.one("after").ok().flatten().map(str::to_owned);
+    let after = query.one("after").ok().flatten().filter(|text| is_text(text)).map(str::to_owned);
     one_page(&control, visit, &group, after, None).await
 }
 

@@ -13,7 +13,7 @@ use crate::control::Control;
 use crate::control::console::{Turned, Visit};
 use crate::control::directory::people::page;
 use crate::control::directory::roles::{NewRole, create, find};
-use crate::control::directory::{PAGE, apply};
+use crate::control::directory::{PAGE, apply, is_text};
 use crate::control::form::Parameters;
 use crate::control::page::{Label, respond};
 use crate::store::{PeopleFilter, Person, PersonChange};
@@ -26,7 +26,7 @@ pub(super) async fn list(
 ) -> Result<Response, Turned> {
     let visit = visit(&control, &headers, ROLES).await?;
     let query = Parameters::parse(query.unwrap_or_default().as_bytes());
-    let after = query.one("after").ok().flatten().map(str::to_owned);
+    let after = query.one("after").ok().flatten().filter(|text| is_text(text)).map(str::to_owned);
     list_page(&control, visit, after, None).await
 }
 

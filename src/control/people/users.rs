@@ -11,7 +11,7 @@ use super::view::{List, Made, New, OnePerson, Row};
 use super::{HOME, address, mendable, names, onward, posted, user_page, visit};
 use crate::control::console::{Turned, Visit};
 use crate::control::directory::people::{NewUser, User, create, find, give_link, page, reset_factors};
-use crate::control::directory::{PAGE, apply, display_name, known_groups};
+use crate::control::directory::{PAGE, apply, display_name, is_text, known_groups};
 use crate::control::form::Parameters;
 use crate::control::page::{Label, respond};
 use crate::control::{Control, Problem, Reply};
@@ -25,7 +25,7 @@ pub(super) async fn list(
 ) -> Result<Response, Turned> {
     let visit = visit(&control, &headers, HOME).await?;
     let query = Parameters::parse(query.unwrap_or_default().as_bytes());
-    let one = |name: &str| query.one(name).ok().flatten();
+    let one = |name: &str| query.one(name).ok().flatten().filter(|text| is_text(text));
     let search: String = one("search").unwrap_or_default().chars().take(100).collect();
     let filter = PeopleFilter {
         search: Some(search.clone()).filter(|search| !search.is_empty()),

@@ -12,6 +12,7 @@ use super::spent;
 use super::view::AskPasskey;
 use crate::control::browser::login::{Way, destination, enter, event, keep_aside, sent};
 use crate::control::browser::{Shown, csrf};
+use crate::control::directory::is_text;
 use crate::control::page::respond;
 use crate::control::page::stop::Stopped;
 use crate::control::{Control, Problem};
@@ -32,7 +33,7 @@ pub(super) async fn ask(State(control): State<Arc<Control>>, request: Request) -
     if let Err(seconds) = control.throttle().begin_unnamed(way.address, control.clock().seconds()) {
         return Ok(respond(&Stopped::throttled(seconds)));
     }
-    let login = form.one("login").ok().flatten().filter(|login| login.len() <= 256).map(str::to_owned);
+    let login = form.one("login").ok().flatten().filter(|login| is_text(login)).map(str::to_owned);
     let among = match &login {
         Some(login) => candidates(&control, site, login).await?,
         None => Vec::new(),

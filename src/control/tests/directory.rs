@@ -50,8 +50,13 @@ async fn a_user_is_added_with_a_link_found_changed_and_disabled() {
     ask("POST", "/directory/groups".to_owned(), Some(json!({ "name": "ops" }))).await.expect(201);
     let new = json!({ "name": "carol", "display_name": "Carol <b>", "groups": ["ops"] });
     let added = ask("POST", USERS.to_owned(), Some(new.clone())).await.expect(201).json();
-    assert_eq!((&added["user"]["login"], &added["user"]["administrator"]), (&json!("carol@acme"), &json!(false)));
-    assert!(added["invitation"]["link"].as_str().unwrap().starts_with("http://127.0.0.1:8081/set-password?link="));
+    assert_eq!(
+        (&added["user"]["login"], &added["user"]["administrator"]),
+        (&json!("carol@acme"), &json!(false))
+    );
+    assert!(
+        added["invitation"]["link"].as_str().unwrap().starts_with("http://127.0.0.1:8081/set-password?link=")
+    );
     ask("POST", USERS.to_owned(), Some(new)).await.expect_problem(409, "exists");
     let found = ask("GET", format!("{USERS}?search=carol"), None).await.expect(200).json();
     assert_eq!(found["users"].as_array().unwrap().len(), 1);
@@ -67,7 +72,8 @@ async fn a_user_is_added_with_a_link_found_changed_and_disabled() {
     assert_eq!((&disabled["enabled"], &disabled["administrator"]), (&json!(false), &json!(false)));
     let unknown = ask("PATCH", path, Some(json!({ "groups": ["nowhere"] }))).await;
     unknown.expect_problem(400, "invalid_request");
-    for bad in [json!({ "name": "a b" }), json!({ "name": "" }), json!({ "name": "x", "role": 1 }), json!({})] {
+    for bad in [json!({ "name": "a b" }), json!({ "name": "" }), json!({ "name": "x", "role": 1 }), json!({})]
+    {
         ask("POST", USERS.to_owned(), Some(bad)).await.expect_problem(400, "invalid_request");
     }
 }
@@ -129,7 +135,10 @@ async fn groups_and_roles_come_and_go() {
     let role = ask("POST", "/directory/roles", Some(json!({ "name": "backup" }))).await.expect(201).json();
     assert_eq!((&role["id"], &role["login"]), (&json!("backup"), &json!("backup@acme")));
     ask("PATCH", "/directory/roles/backup", Some(json!({ "enabled": false }))).await.expect(200);
-    assert_eq!(ask("GET", "/directory/roles", None).await.expect(200).json()["roles"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        ask("GET", "/directory/roles", None).await.expect(200).json()["roles"].as_array().unwrap().len(),
+        2
+    );
     ask("GET", "/directory/roles/3002", None).await.expect_problem(404, "not_found");
 }
 
@@ -140,8 +149,13 @@ async fn people_are_managed_by_forms() {
     let list = admin.open("/console/people?search=ali").await.expect(200);
     assert!(list.text.contains("alice@acme") && !list.text.contains("root@acme"), "{}", list.text);
     admin.post("/console/people/groups", "name=ops&description=on+call").await.expect(303);
-    let added = admin.post("/console/people", "name=carol&display_name=Carol+%3Cb%3E&groups=ops").await.expect(200);
-    assert!(added.text.contains("/set-password?link=") && added.text.contains("Carol &#60;b&#62;"), "{}", added.text);
+    let added =
+        admin.post("/console/people", "name=carol&display_name=Carol+%3Cb%3E&groups=ops").await.expect(200);
+    assert!(
+        added.text.contains("/set-password?link=") && added.text.contains("Carol &#60;b&#62;"),
+        "{}",
+        added.text
+    );
     let page = "/console/people/users/carol@acme";
     let again = admin.open(page).await.expect(200);
     assert!(!again.text.contains("/set-password?link="), "the link is shown once");
@@ -174,7 +188,9 @@ async fn pages_about_people_are_for_administrators_and_their_forms_are_ours() {
     let other = Browser::of(&world, "admin@globex").await;
     let admin = Browser::of(&world, "admin@acme").await;
     let page = "/console/people/users/admin@acme";
-    for path in ["/console/people", "/console/people/new", page, "/console/people/groups", "/console/people/roles"] {
+    for path in
+        ["/console/people", "/console/people/new", page, "/console/people/groups", "/console/people/roles"]
+    {
         alice.open(path).await.expect(403);
     }
     other.open(page).await.expect(404);

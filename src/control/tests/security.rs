@@ -299,7 +299,8 @@ async fn a_passkey_is_refused_for_another_login_replayed_at_another_origin_or_on
     again.open("/login").await.expect(200);
     again.post("/login/passkey", &[]).await.expect(200);
     let answer = soft.answer(&again.options());
-    let fields = [("csrf", again.hidden("csrf").unwrap()), ("transaction", again.hidden("transaction").unwrap())];
+    let fields =
+        [("csrf", again.hidden("csrf").unwrap()), ("transaction", again.hidden("transaction").unwrap())];
     again.post("/login/passkey/answer", &[("answer", &answer)]).await.expect(303);
     let body = Serializer::new(String::new()).extend_pairs(&fields).append_pair("answer", &answer).finish();
     again.post_raw("/login/passkey/answer", body).await.expect(403);

@@ -3,7 +3,8 @@
 use super::*;
 use crate::model::id::GroupName;
 use crate::store::{
-    ApiToken, BrowserSession, By, KeptPasskey, KeptTotp, PasswordLink, PeopleFilter, PersonChange, Rules,
+    ApiToken, Assignment, BrowserSession, By, KeptPasskey, KeptTotp, PasswordLink, PeopleFilter,
+    PersonChange, Rules,
 };
 
 fn root() -> Actor {
