@@ -19,11 +19,13 @@ struct Browser<'a> {
     world: &'a World,
     cookies: BTreeMap<String, String>,
     page: String,
+    /// The last page that had a form.
+    form: String,
 }
 
 impl<'a> Browser<'a> {
     fn new(world: &'a World) -> Self {
-        Self { world, cookies: BTreeMap::new(), page: String::new() }
+        Self { world, cookies: BTreeMap::new(), page: String::new(), form: String::new() }
     }
 
     async fn open(&mut self, path: &str) -> Answer {
@@ -60,18 +62,11 @@ impl<'a> Browser<'a> {
     }
 
     fn hidden(&self, name: &str) -> Option<String> {
-        self.between(&format!("name=\"{name}\" value=\""), "\"")
-    }
-
-    /// What stands on the page between two marks, unescaped.
-    fn between(&self, before: &str, after: &str) -> Option<String> {
-        let (_, rest) = self.page.split_once(before)?;
-        let (found, _) = rest.split_once(after)?;
-        Some(found.replace("&#34;", "\"").replace("&#39;", "'").replace("&#38;", "&").replace("&#60;", "<"))
+        between(&self.form, &format!("name=\"{name}\" value=\""), "\"")
     }
 
     fn options(&self) -> String {
-        self.between("data-options=\"", "\"").unwrap()
+        between(&self.page, "data-options=\"", "\"").unwrap()
     }
 
     fn is_in(&self) -> bool {
@@ -94,10 +89,20 @@ impl<'a> Browser<'a> {
             }
         }
         if answer.status != 303 {
-            self.page = answer.text.clone();
+            self.page.clone_from(&answer.text);
+            if self.page.contains("name=\"csrf\"") {
+                self.form.clone_from(&answer.text);
+            }
         }
         answer
     }
+}
+
+/// What stands between two marks, unescaped.
+fn between(page: &str, before: &str, after: &str) -> Option<String> {
+    let (_, rest) = page.split_once(before)?;
+    let (found, _) = rest.split_once(after)?;
+    Some(found.replace("&#34;", "\"").replace("&#39;", "'").replace("&#38;", "&").replace("&#60;", "<"))
 }
 
 async fn world() -> World {
@@ -135,7 +140,7 @@ struct Generator(Vec<u8>, String);
 
 impl Generator {
     fn of(browser: &Browser<'_>, login: &str) -> Self {
-        let text = browser.between("Or type this key: <code>", "<").unwrap();
+        let text = between(&browser.page, "Or type this key: <code>", "<").unwrap();
         let secret = totp_rs::Secret::try_from_base32(text.replace(' ', "")).unwrap();
         Self(secret.as_bytes().to_vec(), login.to_owned())
     }
