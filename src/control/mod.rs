@@ -17,6 +17,7 @@ pub mod internal;
 pub mod issuer;
 pub mod oauth;
 pub mod page;
+mod paging;
 pub mod people;
 mod problem;
 mod redirect_uri;

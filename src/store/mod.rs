@@ -15,8 +15,10 @@ mod factors;
 mod feed;
 mod grants;
 mod keys;
+mod listing;
 mod people;
 mod postgres;
+mod provisioning;
 mod records;
 mod sessions;
 mod sidecars;
@@ -42,7 +44,12 @@ pub use factors::{Factors, KeptPasskey, KeptTotp, SecondFactors};
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
+pub use listing::{
+    Agreed, Assignee, AssigneeCounts, AssigneeKind, InstalledPage, Listed, Listing, Offered, Order, Page,
+    PageOf, Place, PlaceKey,
+};
 pub use people::{By, Group, KeptToken, PasswordLink, People, PeopleFilter, Person, PersonChange, Rules};
+pub use provisioning::{Assignees, AssignmentChange, Provisioning};
 pub use records::{AuditEvent, DecisionFilter, Records};
 pub use sessions::{BrowserSession, PendingConsent, Sessions};
 pub use sidecars::{Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars};
@@ -58,6 +65,8 @@ pub trait Store:
     + Grants
     + Keys
     + People
+    + Listing
+    + Provisioning
     + Records
     + Sessions
     + Sidecars

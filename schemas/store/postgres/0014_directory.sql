@@ -9,7 +9,6 @@ CREATE TABLE people_groups (
 );
 INSERT INTO people_groups (account, name, description)
 SELECT DISTINCT account, group_name, '' FROM memberships;
-CREATE INDEX memberships_by_group ON memberships (account, group_name, kind, id);
 CREATE INDEX principals_by_account ON principals (account, login_key);
 
 -- At most one a person: a new one takes the place of the one before.

@@ -7,7 +7,7 @@
 mod applications;
 pub(super) mod directory;
 mod feed;
-mod grants;
+pub(super) mod grants;
 mod keys;
 pub(super) mod link;
 mod records;
@@ -62,22 +62,22 @@ impl Tables {
     }
 
     /// For several questions to one state.
-    pub(super) async fn reading(&self) -> Result<Reading, StoreError> {
+    pub(in crate::store) async fn reading(&self) -> Result<Reading, StoreError> {
         Ok(Reading(self.backend.reading().await?))
     }
 
     /// For a change.
-    pub(super) async fn writing(&self) -> Result<Writing, StoreError> {
+    pub(in crate::store) async fn writing(&self) -> Result<Writing, StoreError> {
         self.line.writing().await
     }
 
     /// The first row of the answer to one question.
-    pub(super) async fn row(&self, query: Query) -> Result<Option<Row>, StoreError> {
+    pub(in crate::store) async fn row(&self, query: Query) -> Result<Option<Row>, StoreError> {
         Asks::row(&mut &*self, query).await
     }
 
     /// Every row of the answer to one question.
-    pub(super) async fn rows(&self, query: Query) -> Result<Vec<Row>, StoreError> {
+    pub(in crate::store) async fn rows(&self, query: Query) -> Result<Vec<Row>, StoreError> {
         self.backend.rows(query).await
     }
 }
