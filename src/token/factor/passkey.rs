@@ -82,7 +82,6 @@ impl Passkeys {
         name: &str,
         there: Vec<Vec<u8>>,
     ) -> Result<Asked, PasskeyError> {
-        let there = there.into_iter().map(Into::into).collect();
         let (options, state) = self
             .site
             .start_passkey_registration(self.handle(whom), login, name, Some(there))
