@@ -42,6 +42,7 @@ async function get({ publicKey }) {
 for (const form of document.querySelectorAll('form[data-passkey]')) {
   const status = form.querySelector('[role=status]');
   let asking = false;
+  status.textContent = ''; // what is said to those without a script
   const ask = async () => {
     if (asking) return;
     asking = true;
