@@ -215,6 +215,7 @@ fn sign_in(failed: bool) -> SignIn {
         csrf: "c".to_owned(),
         continue_to: "/console".to_owned(),
         login: if failed { "alice@acme".into() } else { Label::default() },
+        passkeys: true,
         failed,
         application: (!failed).then(|| "Report Hub".into()),
         form_target: None,
