@@ -49,6 +49,7 @@ mod cli;
 mod clients;
 mod console;
 mod deploy;
+mod directory;
 mod policy_files;
 mod records;
 

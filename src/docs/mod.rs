@@ -32,5 +32,8 @@ pub mod adding_a_store {}
 #[doc = include_str!("deploying.md")]
 pub mod deploying {}
 
+#[doc = include_str!("people.md")]
+pub mod people {}
+
 #[doc = include_str!("words.md")]
 pub mod words {}

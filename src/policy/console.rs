@@ -36,6 +36,8 @@ pub enum ConsoleAction {
     Deny,
     /// Say which applications are blocked or approved beforehand, and what becomes of unknown ones.
     SetPolicy,
+    /// See and change the account's people, groups and roles, and what they log in with.
+    ManagePeople,
 }
 
 impl ConsoleAction {
@@ -53,6 +55,7 @@ impl ConsoleAction {
             Self::Publish => "console:Publish",
             Self::Deny => "console:Deny",
             Self::SetPolicy => "console:SetPolicy",
+            Self::ManagePeople => "console:ManagePeople",
         }
     }
 }

@@ -163,11 +163,17 @@ async fn follow(reading: &mut dyn Session, writing: &mut dyn Session) -> Result<
 const AT_ONCE: usize = 200;
 
 /// Every table with its key, each after those that it refers to.
-const TABLES: [(&str, &[&str]); 27] = [
+const TABLES: [(&str, &[&str]); 33] = [
     ("accounts", &["id"]),
     ("principals", &["account", "kind", "id"]),
     ("memberships", &["account", "kind", "id", "group_name"]),
     ("api_tokens", &["hash"]),
+    ("people_groups", &["account", "name"]),
+    ("password_links", &["account", "kind", "id"]),
+    ("passkeys", &["credential"]),
+    ("totps", &["account", "kind", "id"]),
+    ("recovery_codes", &["account", "kind", "id", "hash"]),
+    ("directory_rules", &["account"]),
     ("applications", &["id"]),
     ("secrets", &["application", "id"]),
     ("grants", &["account", "application"]),

@@ -11,10 +11,12 @@ mod applications;
 mod backend;
 mod copy;
 mod directory;
+mod factors;
 mod feed;
 mod grants;
 mod keys;
 mod listing;
+mod people;
 mod postgres;
 mod provisioning;
 mod records;
@@ -40,6 +42,7 @@ use self::backend::Backend;
 pub use applications::{Applications, Secret};
 pub use copy::{Copied, copy};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
+pub use factors::{Factors, KeptPasskey, KeptTotp, SecondFactors};
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
@@ -47,6 +50,7 @@ pub use listing::{
     Agreed, Assignee, AssigneeCounts, AssigneeKind, InstalledPage, Listed, Listing, Offered, Order, Page,
     PageOf, Place, PlaceKey,
 };
+pub use people::{By, Group, KeptToken, PasswordLink, People, PeopleFilter, Person, PersonChange, Rules};
 pub use provisioning::{Assignees, AssignmentChange, Provisioning};
 pub use records::{AuditEvent, DecisionFilter, Records};
 pub use requests::{
@@ -64,9 +68,11 @@ pub trait Store:
     Applications
     + ApprovalRequests
     + Directory
+    + Factors
     + Feed
     + Grants
     + Keys
+    + People
     + Listing
     + Provisioning
     + Records

@@ -12,6 +12,7 @@ use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 use crate::control::requests::api as requests;
 use crate::control::rescope::{api as scopes, publish};
 use crate::control::tenant::api as tenant;
+use crate::control::directory::{groups, people, roles, rules};
 
 use super::{applications, assignments, consents, decisions, official, publisher, secrets, sidecars, state};
 
@@ -75,6 +76,25 @@ pub(super) async fn get() -> impl IntoResponse {
         decisions::list,
         decisions::show,
         sidecars::list,
+        people::list,
+        people::add,
+        people::show,
+        people::change,
+        people::link,
+        people::reset,
+        groups::list,
+        groups::add,
+        groups::show,
+        groups::change,
+        groups::remove,
+        groups::join,
+        groups::leave,
+        roles::list,
+        roles::add,
+        roles::show,
+        roles::change,
+        rules::show,
+        rules::replace,
         get,
     ),
     components(schemas(ProblemDetails)),
@@ -90,6 +110,7 @@ pub(super) async fn get() -> impl IntoResponse {
         (name = "publisher", description = "What this account has registered for others."),
         (name = "decisions", description = "What applications have called, and why it was allowed or not."),
         (name = "sidecars", description = "Where decisions are made, and how fresh what they rest on is."),
+        (name = "directory", description = "The account's people, groups and roles, and what they log in with."),
         (name = "description", description = "This document."),
     )
 )]

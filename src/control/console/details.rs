@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
 
-use super::{Turned, Visit, application_page, lines, onward};
+use super::{Turned, Visit, application_page, lines, onward, posted};
 use crate::control::Control;
 use crate::control::admin::{applications, state};
 use crate::control::page::consent::Asker;
@@ -231,7 +231,7 @@ async fn turn(
     (action, wanted): (ConsoleAction, GrantState),
 ) -> Result<Response, Turned> {
     let back = application_page(client_id);
-    let (visit, _) = Visit::posted(control, headers, body, action, &back).await?;
+    let (visit, _) = posted(control, headers, body, action, &back).await?;
     state::set(control, &visit.by, client_id, wanted, true).await?;
     Ok(onward(control, &back))
 }

@@ -73,6 +73,10 @@ pub const OFFICIAL: &str = "/console/official";
 pub const REQUESTS: &str = "/console/requests";
 /// The path of the account's policy about applications.
 pub const POLICY: &str = "/console/policy";
+/// The path of the list of users.
+pub const PEOPLE: &str = "/console/people";
+/// The path of what somebody signs in with.
+pub const SECURITY: &str = "/me/security";
 
 /// Every page of the navigation, in its order.
 const PAGES: &[(&str, &str, For)] = &[
@@ -80,6 +84,8 @@ const PAGES: &[(&str, &str, For)] = &[
     ("Official applications", OFFICIAL, For::Administrators),
     ("Approval requests", REQUESTS, For::Administrators),
     ("Application policy", POLICY, For::Administrators),
+    ("People", PEOPLE, For::Administrators),
+    ("Your security", SECURITY, For::Everybody),
 ];
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::control::admin::applications::is_live;
 use crate::control::admin::request::invalid;
 use crate::control::browser::ask::line;
 use crate::control::browser::install;
-use crate::control::console::{Turned, Visit, onward};
+use crate::control::console::{Turned, Visit, onward, posted};
 use crate::control::form::Parameters;
 use crate::control::page::consent::Asker;
 use crate::control::page::{Label, respond};
@@ -69,7 +69,7 @@ pub(super) async fn deny(
     body: Bytes,
 ) -> Result<Response, Turned> {
     let back = page_of(&client_id);
-    let (visit, form) = Visit::posted(&control, &headers, &body, ConsoleAction::Deny, &back).await?;
+    let (visit, form) = posted(&control, &headers, &body, ConsoleAction::Deny, &back).await?;
     let one = |name: &str| form.one(name).ok().flatten();
     let round = one("round").and_then(|text| text.parse().ok());
     let round: u64 = round.ok_or_else(|| invalid("The form is not whole."))?;
@@ -93,7 +93,7 @@ pub(super) async fn block(
     body: Bytes,
 ) -> Result<Response, Turned> {
     let back = page_of(&client_id);
-    let (visit, form) = Visit::posted(&control, &headers, &body, ConsoleAction::SetPolicy, &back).await?;
+    let (visit, form) = posted(&control, &headers, &body, ConsoleAction::SetPolicy, &back).await?;
     let (application, _) = api::find(&control, &visit.by, &client_id).await?;
     let word = rules::sentence("word", form.one("word").ok().flatten().unwrap_or_default())?;
     let standing = Standing::Blocked { word };

@@ -15,7 +15,7 @@ use super::{Wanted, find, rescope, waiting};
 use crate::control::Control;
 use crate::control::admin::request::invalid;
 use crate::control::browser::ask::line;
-use crate::control::console::{Turned, Visit, application_page, onward};
+use crate::control::console::{Turned, Visit, application_page, onward, posted};
 use crate::control::page::consent::{Choice, Mark};
 use crate::control::page::{Label, ScopeLine, respond};
 use crate::model::grant::Installed;
@@ -62,7 +62,7 @@ pub(super) async fn answer(
     body: Bytes,
 ) -> Result<Response, Turned> {
     let back = format!("{}/scope", application_page(&client_id));
-    let (visit, form) = Visit::posted(&control, &headers, &body, ConsoleAction::Authorize, &back).await?;
+    let (visit, form) = posted(&control, &headers, &body, ConsoleAction::Authorize, &back).await?;
     let one = |name: &str| form.one(name).ok().flatten();
     let revision = one("revision").and_then(|text| text.parse().ok()).map(Revision);
     let seen = revision.ok_or_else(|| invalid("The form is not whole."))?;

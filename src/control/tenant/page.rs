@@ -12,7 +12,7 @@ use super::{HOME, Objection, rules};
 use crate::control::admin::applications::is_live;
 use crate::control::admin::request::invalid;
 use crate::control::browser::ask::line;
-use crate::control::console::{Turned, Visit, onward};
+use crate::control::console::{Turned, Visit, onward, posted};
 use crate::control::form::Parameters;
 use crate::control::page::consent::Asker;
 use crate::control::page::{Label, respond};
@@ -50,7 +50,7 @@ pub(super) async fn save(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Turned> {
-    let (visit, form) = Visit::posted(&control, &headers, &body, ConsoleAction::SetPolicy, HOME).await?;
+    let (visit, form) = posted(&control, &headers, &body, ConsoleAction::SetPolicy, HOME).await?;
     let one = |name: &str| form.one(name).ok().flatten();
     let revision = one("revision").and_then(|text| text.parse().ok());
     let revision: u64 = revision.ok_or_else(|| invalid("The form is not whole."))?;
@@ -124,7 +124,7 @@ pub(super) async fn set_rule(
     body: Bytes,
 ) -> Result<Response, Turned> {
     let back = format!("{HOME}/{client_id}");
-    let (visit, form) = Visit::posted(&control, &headers, &body, ConsoleAction::SetPolicy, &back).await?;
+    let (visit, form) = posted(&control, &headers, &body, ConsoleAction::SetPolicy, &back).await?;
     let one = |name: &str| form.one(name).ok().flatten();
     let application = rules::registered(&control, &client_id).await?;
     let standing = match one("rule") {

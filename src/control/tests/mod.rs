@@ -4,6 +4,8 @@ mod admin;
 mod authorize;
 mod console;
 mod requests;
+mod directory;
+mod security;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,6 +6,7 @@
 mod directory;
 mod grants;
 mod listing;
+mod people;
 mod postgres;
 mod records;
 mod requests;
@@ -61,6 +62,22 @@ every_backend! {
         a_new_signing_key_retires_its_predecessor_only,
         a_sidecars_key_is_prolonged_by_itself_and_by_nobody_else,
         a_sidecar_has_only_so_many_live_keys_and_another_has_its_own,
+    }
+    people {
+        people_are_found_in_pages_by_what_is_looked_for,
+        a_change_of_somebody_is_in_the_log_and_the_audit_where_it_concerns_calls,
+        out_of_a_group_or_without_it_what_was_assigned_to_it_is_not,
+        nobody_rises_above_themselves,
+        the_last_user_who_administers_is_taken_by_the_root_identity_only,
+        a_link_sets_a_password_once_and_ends_sessions,
+        a_password_is_changed_from_the_one_that_stands,
+        a_passkey_is_one_persons_and_is_used_only_while_it_is_there,
+        a_step_and_a_recovery_code_are_taken_by_one_of_many,
+        who_lost_their_factors_is_reset_and_logged_out,
+        a_second_factor_is_demanded_of_administrators_from_then_on,
+        an_account_is_founded_with_its_root_identity,
+        a_group_is_there_without_members_and_made_by_the_first,
+        a_token_is_listed_by_its_mark_and_ends_when_it_is_revoked,
     }
     grants {
         an_administrator_installs_with_the_required_scopes,

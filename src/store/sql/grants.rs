@@ -8,16 +8,17 @@ use super::Tables;
 use super::directory::{missing as missing_principal, of, principal};
 use super::link::{Asks, Writing};
 use super::tokens;
-use crate::model::account::{PrincipalKey, PrincipalKind};
+use crate::model::account::PrincipalKey;
 use crate::model::grant::{Grant, GrantState, Installed};
 use crate::model::id::{AccountId, GrantKey, Revision, Seq};
 use crate::model::member::Member;
 use crate::model::scope::ScopeSet;
 use crate::store::backend::{Query, Row, sql};
+use crate::store::provisioning::sql::add;
 use crate::store::tenant::installing::authorized;
 use crate::store::{
-    Actor, Assignment, AuditEvent, Grants, Install, InstallRefused, PersonalConsent, StoreError, Subject,
-    requests, tenant,
+    Actor, Assignees, Assignment, AuditEvent, Grants, Install, InstallRefused, PersonalConsent, StoreError,
+    Subject, requests, tenant,
 };
 
 #[async_trait]
@@ -26,7 +27,7 @@ impl Grants for Tables {
         let mut writing = self.writing().await?;
         let done = async {
             let grant = authorized(&mut writing, install, now).await?;
-            let seq = put(&mut writing, &grant, event_of(&grant), &install.by.login, now).await?;
+            let seq = put(&mut writing, &grant, (event_of(&grant), &install.by.login), None, now).await?;
             requests::settle(&mut writing, &install.key, &install.by, now).await?;
             Ok((grant, seq))
         }
@@ -73,7 +74,7 @@ impl Grants for Tables {
                     "grant.revoke"
                 }
             };
-            let seq = put(&mut writing, &grant, event, &by.login, now).await?;
+            let seq = put(&mut writing, &grant, (event, &by.login), None, now).await?;
             Ok((grant, seq))
         }
         .await;
@@ -155,17 +156,9 @@ impl Grants for Tables {
             writing
                 .run(about(key, sql("DELETE FROM assignments WHERE account = $1 AND application = $2")))
                 .await?;
-            let users = assignment.users.iter().map(|id| (PrincipalKind::User, id));
-            let roles = assignment.roles.iter().map(|id| (PrincipalKind::Role, id));
-            for (kind, id) in users.chain(roles) {
-                let whom = PrincipalKey { account: key.account.clone(), kind, id: id.clone() };
-                principal(&mut writing, &whom).await?.ok_or_else(|| missing_principal(&whom))?;
-                assign_one(&mut writing, key, kind.as_str(), id.as_str()).await?;
-            }
-            for group in &assignment.groups {
-                assign_one(&mut writing, key, "group", group.as_str()).await?;
-            }
-            let seq = put(&mut writing, &grant, "grant.assign", &by.login, now).await?;
+            let Assignment { users, groups, roles, .. } = assignment.clone();
+            add(&mut writing, key, &Assignees { users, groups, roles }).await?;
+            let seq = put(&mut writing, &grant, ("grant.assign", &by.login), None, now).await?;
             Ok((grant, seq))
         }
         .await;
@@ -293,24 +286,12 @@ pub(in crate::store) fn event_of(grant: &Grant) -> &'static str {
     if grant.since == grant.revision { "grant.install" } else { "grant.replace" }
 }
 
-/// Writes the grant with its audit row and its change-log row.
+/// Writes the grant with its audit row, which may say more, and its change-log row.
 pub(in crate::store) async fn put(
     writing: &mut Writing,
     grant: &Grant,
-    event: &str,
-    actor: &str,
-    now: Timestamp,
-) -> Result<Seq, StoreError> {
-    put_with(writing, grant, event, actor, json!({}), now).await
-}
-
-/// The same, with more for the audit row.
-pub(in crate::store) async fn put_with(
-    writing: &mut Writing,
-    grant: &Grant,
-    event: &str,
-    actor: &str,
-    more: serde_json::Value,
+    (event, actor): (&str, &str),
+    more: Option<serde_json::Value>,
     now: Timestamp,
 ) -> Result<Seq, StoreError> {
     let number = |revision: Revision| i64::try_from(revision.0).unwrap_or(i64::MAX);
@@ -337,7 +318,7 @@ pub(in crate::store) async fn put_with(
         "declined": grant.declined,
         "assignment": grant.assignment,
     });
-    if let (Some(detail), serde_json::Value::Object(more)) = (detail.as_object_mut(), more) {
+    if let (Some(detail), Some(serde_json::Value::Object(more))) = (detail.as_object_mut(), more) {
         detail.extend(more);
     }
     audit(writing, &grant.key, event, actor, detail, now).await?;
@@ -361,16 +342,6 @@ async fn audit(
         detail: detail.to_string(),
     };
     writing.audit(&event).await
-}
-
-async fn assign_one(writing: &mut Writing, key: &GrantKey, kind: &str, name: &str) -> Result<(), StoreError> {
-    let query = about(
-        key,
-        sql("INSERT INTO assignments (account, application, kind, name) VALUES ($1, $2, $3, $4)
-             ON CONFLICT DO NOTHING"),
-    );
-    writing.run(query.bind(kind).bind(name)).await?;
-    Ok(())
 }
 
 const BLOCKED: &str = "the application is blocked in this account; unblock it first, then resume it";

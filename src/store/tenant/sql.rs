@@ -115,7 +115,7 @@ impl TenantRules for Tables {
         let mut writing = self.writing().await?;
         let done = async {
             let Some((grant, by)) = pre_approved(&mut writing, key, now).await? else { return Ok(None) };
-            let seq = put(&mut writing, &grant, "grant.install", &by.login, now).await?;
+            let seq = put(&mut writing, &grant, ("grant.install", &by.login), None, now).await?;
             requests::settle(&mut writing, key, &by, now).await?;
             let detail = json!({ "approved_by": by.login });
             let what = "application.preapproval.used";
@@ -133,7 +133,7 @@ impl TenantRules for Tables {
             if !changed {
                 return Ok((grant, writing.newest().await?));
             }
-            let seq = put(&mut writing, &grant, "grant.replace", &wish.by.login, now).await?;
+            let seq = put(&mut writing, &grant, ("grant.replace", &wish.by.login), None, now).await?;
             if complete {
                 requests::settle(&mut writing, &wish.key, &wish.by, now).await?;
             }
@@ -284,7 +284,7 @@ async fn suspend(
     };
     let Some(grant) = find(writing, key).await?.filter(active) else { return Ok(None) };
     let grant = Grant { state: GrantState::Suspended, revision: grant.revision.next(), ..grant };
-    put(writing, &grant, "grant.suspend", &by.login, now).await?;
+    put(writing, &grant, ("grant.suspend", &by.login), None, now).await?;
     Ok(Some(grant))
 }
 
