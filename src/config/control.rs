@@ -8,6 +8,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use super::file::{self, ConfigError};
+use super::provider::{self, Provider};
 use super::redis::Redis;
 
 /// A control plane's settings.
@@ -46,6 +47,9 @@ pub struct Control {
     /// The shared tier that grants are published to.
     #[serde(default)]
     pub redis: Option<Redis>,
+    /// The organizations' own providers, by which their people log in.
+    #[serde(default, rename = "provider")]
+    pub providers: Vec<Provider>,
 }
 
 /// The internal API's own listener: never the public one.
@@ -91,6 +95,7 @@ impl Control {
             return complain(format!("lease_seconds is {}, but 2 to 30 are allowed", self.lease_seconds));
         }
         self.redis.as_ref().map_or(Ok(()), |redis| redis.check(path))?;
+        provider::check(&self.providers, path)?;
         let loopback = match self.issuer.host() {
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
             Some(Host::Ipv6(ip)) => ip.is_loopback(),

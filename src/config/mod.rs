@@ -5,6 +5,7 @@
 
 pub mod control;
 pub mod file;
+pub mod provider;
 pub mod redis;
 pub mod route;
 pub mod sidecar;

@@ -11,6 +11,7 @@ mod applications;
 mod backend;
 mod copy;
 mod directory;
+mod federation;
 mod feed;
 mod grants;
 mod keys;
@@ -36,11 +37,15 @@ use self::backend::Backend;
 pub use applications::{Applications, Secret};
 pub use copy::{Copied, copy};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
+pub use federation::{Arrival, Arrived, Federation, Identity, NewIdentity, Newcomer};
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
 pub use records::{AuditEvent, DecisionFilter, Records};
-pub use sessions::{BrowserSession, PendingConsent, Sessions};
+pub use sessions::{
+    BrowserSession, Factor, NotAFactor, NotASessionId, PendingConsent, SessionFilter, SessionId, SessionPlace,
+    Sessions, TakenBack, Vouched,
+};
 pub use sidecars::{Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars};
 pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Tokens};
 
@@ -49,6 +54,7 @@ pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Toke
 pub trait Store:
     Applications
     + Directory
+    + Federation
     + Feed
     + Grants
     + Keys

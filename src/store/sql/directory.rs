@@ -181,7 +181,7 @@ impl Directory for Tables {
 }
 
 /// The principal with this key.
-pub(super) async fn principal(
+pub(in crate::store) async fn principal(
     reading: &mut impl Asks,
     key: &PrincipalKey,
 ) -> Result<Option<Principal>, StoreError> {
@@ -190,7 +190,7 @@ pub(super) async fn principal(
 }
 
 /// Binds a principal's key as `$1`, `$2` and `$3`.
-pub(super) fn of(key: &PrincipalKey, query: Query) -> Query {
+pub(in crate::store) fn of(key: &PrincipalKey, query: Query) -> Query {
     query.bind(key.account.as_str()).bind(key.kind.as_str()).bind(key.id.as_str())
 }
 
@@ -199,7 +199,8 @@ pub(super) fn missing(key: &PrincipalKey) -> StoreError {
     StoreError::Missing(format!("{} {} in account {}", key.kind, key.id, key.account))
 }
 
-async fn insert(writing: &mut Writing, new: &NewPrincipal) -> Result<(), StoreError> {
+/// Adds a principal; `Exists` when its key or login is taken.
+pub(in crate::store) async fn insert(writing: &mut Writing, new: &NewPrincipal) -> Result<(), StoreError> {
     let principal = &new.principal;
     let added = writing
         .run(

@@ -20,7 +20,7 @@ pub(super) fn kept(at: Timestamp) -> Timestamp {
 
 impl Row {
     /// A column of text that is read as something.
-    pub(super) fn parse<T>(&self, column: &'static str) -> Result<T, StoreError>
+    pub(in crate::store) fn parse<T>(&self, column: &'static str) -> Result<T, StoreError>
     where
         T: FromStr,
         T::Err: Display,
@@ -29,23 +29,23 @@ impl Row {
     }
 
     /// A point in time.
-    pub(super) fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
+    pub(in crate::store) fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
         Timestamp::from_microsecond(self.get(column)?).map_err(|error| self.unreadable(column, error))
     }
 
     /// A point in time where there may be none.
-    pub(super) fn time_any(&self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+    pub(in crate::store) fn time_any(&self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
         let at = self.get::<Option<i64>>(column)?;
         at.map(Timestamp::from_microsecond).transpose().map_err(|error| self.unreadable(column, error))
     }
 
     /// A SHA-256.
-    pub(super) fn hash(&self, column: &'static str) -> Result<[u8; 32], StoreError> {
+    pub(in crate::store) fn hash(&self, column: &'static str) -> Result<[u8; 32], StoreError> {
         self.get::<&[u8]>(column)?.try_into().map_err(|error| self.unreadable(column, error))
     }
 
     /// A column of JSON.
-    pub(super) fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
+    pub(in crate::store) fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
         serde_json::from_str(self.get(column)?).map_err(|error| self.unreadable(column, error))
     }
 
@@ -55,7 +55,7 @@ impl Row {
     }
 
     /// The principal that the row refers to.
-    pub(super) fn principal_key(&self) -> Result<PrincipalKey, StoreError> {
+    pub(in crate::store) fn principal_key(&self) -> Result<PrincipalKey, StoreError> {
         Ok(PrincipalKey {
             account: self.parse("account")?,
             kind: self.parse("principal_kind")?,
@@ -64,7 +64,7 @@ impl Row {
     }
 
     /// A principal, of the view `people`.
-    pub(super) fn principal(&self) -> Result<Principal, StoreError> {
+    pub(in crate::store) fn principal(&self) -> Result<Principal, StoreError> {
         let groups = self.get::<Option<&str>>("group_names")?.unwrap_or_default();
         let groups: Result<Vec<GroupName>, _> = groups.split_ascii_whitespace().map(str::parse).collect();
         Ok(Principal {
