@@ -144,9 +144,9 @@ pub(super) fn check(providers: &[Provider], path: &Path) -> Result<(), ConfigErr
         if providers.iter().take(index).any(|earlier| earlier.name == provider.name) {
             return Err(ConfigError::whole(path, format!("two providers are called {}", provider.name)));
         }
-        provider.check().map_err(|why| {
-            ConfigError::whole(path, format!("provider {:?}: {why}", provider.name))
-        })?;
+        provider
+            .check()
+            .map_err(|why| ConfigError::whole(path, format!("provider {:?}: {why}", provider.name)))?;
     }
     Ok(())
 }
@@ -170,7 +170,9 @@ impl Provider {
         if self.client_secret_file.is_some() && self.client_secret_env.is_some() {
             return Err("give client_secret_file or client_secret_env, not both".to_owned());
         }
-        let token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+        let token = |text: &str| {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+        };
         if !self.scopes.iter().all(|scope| token(scope)) {
             return Err("scopes holds one that is none (RFC 6749 section 3.3)".to_owned());
         }
@@ -179,10 +181,14 @@ impl Provider {
         }
         self.check_accounts()?;
         if self.roles.is_some() && (self.administrator.is_some() || self.claims.groups.is_some()) {
-            return Err("with roles nobody comes in as a user, so groups and administrator say nothing".to_owned());
+            return Err(
+                "with roles nobody comes in as a user, so groups and administrator say nothing".to_owned()
+            );
         }
         if self.groups.is_some() && self.claims.groups.is_none() {
-            return Err("groups says what groups stand for, but claims.groups does not say where they are".to_owned());
+            return Err(
+                "groups says what groups stand for, but claims.groups does not say where they are".to_owned()
+            );
         }
         Ok(())
     }
@@ -201,8 +207,10 @@ impl Provider {
         }
         let Some(account) = &self.account else {
             if self.accounts.len() > 1 {
-                return Err("it speaks for several accounts, so account must say which claim tells them apart"
-                    .to_owned());
+                return Err(
+                    "it speaks for several accounts, so account must say which claim tells them apart"
+                        .to_owned(),
+                );
             }
             return Ok(());
         };

@@ -10,6 +10,7 @@ pub mod admin;
 mod arrival;
 pub mod browser;
 pub mod console;
+mod federation;
 mod form;
 pub mod health;
 pub mod internal;
@@ -19,6 +20,7 @@ pub mod page;
 mod problem;
 mod redirect_uri;
 pub mod resources;
+pub mod sessions;
 mod signing;
 
 use std::any::Any;
@@ -34,6 +36,7 @@ use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
+use crate::config::provider::Provider;
 use crate::grants::acknowledge::CutBefore;
 use crate::grants::shared::{Publisher, Reach};
 use crate::grants::source::Source;
@@ -48,6 +51,7 @@ use crate::token::seal::Sealer;
 use arrival::Arrival;
 use browser::throttle::Throttle;
 pub use browser::throttle::ThrottleSettings;
+use federation::Federation;
 use issuer::Issuer;
 pub use problem::{Problem, Reply};
 use resources::Resources;
@@ -72,6 +76,8 @@ pub struct Setup {
     pub clock: Clock,
     /// Lives and limits.
     pub settings: Settings,
+    /// The organizations' own providers, by which their people log in.
+    pub providers: Vec<Provider>,
 }
 
 /// Lives and limits.
@@ -124,6 +130,9 @@ pub struct Control {
     subjects: Subjects,
     passwords: Passwords,
     throttle: Throttle,
+    federation: Federation,
+    /// How often attempts to log in at a provider may begin.
+    starts: Throttle,
     publisher: OnceLock<Arc<Publisher>>,
 }
 
@@ -133,7 +142,7 @@ impl Control {
     /// # Errors
     /// [`StartError`] says what is missing.
     pub async fn start(setup: Setup) -> Result<Arc<Self>, StartError> {
-        let Setup { issuer, resources, store, policies, source, sealer, clock, settings } = setup;
+        let Setup { issuer, resources, store, policies, source, sealer, clock, settings, providers } = setup;
         let issuer = Issuer::new(&issuer)?;
         let resources = Resources::new(&issuer, &resources);
         signing::make_missing(&store, &sealer, clock.now()).await?;
@@ -141,6 +150,7 @@ impl Control {
         let subjects = Subjects::new(&*sealer.derive("subjects")?);
         let passwords = Passwords::new(settings.logins_at_once)?;
         let throttle = Throttle::new(settings.throttle);
+        let (federation, starts) = (Federation::new(providers)?, Throttle::new(STARTS));
         Ok(Arc::new(Self {
             issuer,
             resources,
@@ -154,6 +164,8 @@ impl Control {
             subjects,
             passwords,
             throttle,
+            federation,
+            starts,
             publisher: OnceLock::new(),
         }))
     }
@@ -185,6 +197,8 @@ impl Control {
             .merge(browser::routes())
             .merge(admin::routes())
             .merge(console::routes())
+            .merge(federation::routes())
+            .merge(sessions::routes())
             .route(page::style::address(), get(page::style::get));
         let under_issuer = if self.issuer.path().is_empty() {
             all
@@ -289,6 +303,11 @@ fn on_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
     Problem::internal("a handler panicked", &text).into_response()
 }
+
+/// Attempts to log in at a provider are kept for a while, whoever begins them. The address of a whole organization may
+/// begin many; who begins more has a program do it.
+const STARTS: ThrottleSettings =
+    ThrottleSettings { per_login: u32::MAX, per_address: 1_000, window_seconds: 300, capacity: 20_000 };
 
 /// Forms and JSON of a few kilobytes.
 const WHOLE_BODY: Duration = Duration::from_secs(10);

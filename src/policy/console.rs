@@ -32,6 +32,8 @@ pub enum ConsoleAction {
     List,
     /// Register and change the account's own applications.
     Publish,
+    /// See and end the sessions of the account's people, and say whom providers' subjects stand for.
+    Sessions,
 }
 
 impl ConsoleAction {
@@ -47,6 +49,7 @@ impl ConsoleAction {
             Self::Revoke => "console:Revoke",
             Self::List => "console:List",
             Self::Publish => "console:Publish",
+            Self::Sessions => "console:Sessions",
         }
     }
 }

@@ -43,8 +43,8 @@ pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalCon
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
 pub use records::{AuditEvent, DecisionFilter, Records};
 pub use sessions::{
-    BrowserSession, Factor, NotAFactor, NotASessionId, PendingConsent, SessionFilter, SessionId, SessionPlace,
-    Sessions, TakenBack, Vouched,
+    BrowserSession, Factor, NotAFactor, NotASessionId, PendingConsent, SessionFilter, SessionId,
+    SessionPlace, Sessions, TakenBack, Vouched,
 };
 pub use sidecars::{Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars};
 pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Tokens};

@@ -285,7 +285,9 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for text in ["", "id", &"0".repeat(31), &"0".repeat(64), &"G".repeat(32), &"A".repeat(32), &"+".repeat(32)] {
+        for text in
+            ["", "id", &"0".repeat(31), &"0".repeat(64), &"G".repeat(32), &"A".repeat(32), &"+".repeat(32)]
+        {
             assert!(text.parse::<SessionId>().is_err(), "{text}");
         }
     }

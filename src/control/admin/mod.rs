@@ -11,7 +11,7 @@ pub(in crate::control) mod assignments;
 mod consents;
 mod decisions;
 pub(in crate::control) mod official;
-mod openapi;
+pub(in crate::control) mod openapi;
 mod publisher;
 pub(in crate::control) mod request;
 mod secrets;
@@ -29,6 +29,8 @@ use axum::routing::{delete, get, post};
 pub use openapi::document;
 
 use super::Control;
+use super::federation::identities;
+use super::sessions::api as sessions;
 
 /// The routes of the admin API.
 pub(in crate::control) fn routes() -> Router<Arc<Control>> {
@@ -54,6 +56,13 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route("/api/v1/decisions", get(decisions::list))
         .route("/api/v1/decisions/{id}", get(decisions::show))
         .route("/api/v1/sidecars", get(sidecars::list))
+        .route("/api/v1/me/sessions", get(sessions::own).delete(sessions::end_others))
+        .route("/api/v1/me/sessions/{session_id}", delete(sessions::end_own))
+        .route("/api/v1/sessions", get(sessions::list))
+        .route("/api/v1/sessions/{session_id}", delete(sessions::end))
+        .route("/api/v1/users/{login}/sessions", delete(sessions::end_all))
+        .route("/api/v1/identities", get(identities::list).post(identities::link))
+        .route("/api/v1/identities/{identity_id}", delete(identities::unlink))
         .route("/api/v1/openapi.json", get(openapi::get))
         .layer(map_response(finish))
 }

@@ -9,6 +9,9 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
+use crate::control::federation::identities;
+use crate::control::sessions::api as sessions;
+
 use super::{applications, assignments, consents, decisions, official, publisher, secrets, sidecars, state};
 
 /// The description, as it stands in `schemas/control.openapi.json`.
@@ -56,6 +59,15 @@ pub(super) async fn get() -> impl IntoResponse {
         decisions::list,
         decisions::show,
         sidecars::list,
+        sessions::own,
+        sessions::end_own,
+        sessions::end_others,
+        sessions::list,
+        sessions::end,
+        sessions::end_all,
+        identities::list,
+        identities::link,
+        identities::unlink,
         get,
     ),
     components(schemas(ProblemDetails)),
@@ -68,6 +80,7 @@ pub(super) async fn get() -> impl IntoResponse {
         (name = "publisher", description = "What this account has registered for others."),
         (name = "decisions", description = "What applications have called, and why it was allowed or not."),
         (name = "sidecars", description = "Where decisions are made, and how fresh what they rest on is."),
+        (name = "sessions", description = "Who is signed in where, and whom other providers' subjects stand for."),
         (name = "description", description = "This document."),
     )
 )]
@@ -93,7 +106,7 @@ struct ProblemDetails {
 }
 
 /// The refusals that every operation may answer with.
-pub(super) struct Refusals;
+pub(in crate::control) struct Refusals;
 
 impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {

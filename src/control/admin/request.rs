@@ -73,7 +73,7 @@ pub(in crate::control) fn not_installed(client_id: &str) -> Problem {
 }
 
 /// A request's head, as far as it counts here.
-pub(super) struct Asked {
+pub(in crate::control) struct Asked {
     headers: HeaderMap,
     method: Method,
     query: Vec<(String, String)>,
@@ -84,17 +84,52 @@ impl Asked {
     ///
     /// # Errors
     /// 401 `unauthenticated`, 403 `forbidden`, 403 for a console session without its CSRF header, the store's.
-    pub(super) async fn may(&self, control: &Control, action: ConsoleAction) -> Reply<Administrator> {
-        Administrator::check(control, self.principal(control).await?, action)
+    pub(in crate::control) async fn may(
+        &self,
+        control: &Control,
+        action: ConsoleAction,
+    ) -> Reply<Administrator> {
+        Administrator::check(control, self.anybody(control).await?.0, action)
+    }
+
+    /// Who asks, whoever it is: for what is their own. With a console session, its hash too.
+    ///
+    /// # Errors
+    /// 401 `unauthenticated`, 403 for a console session without its CSRF header, the store's.
+    pub(in crate::control) async fn anybody(
+        &self,
+        control: &Control,
+    ) -> Reply<(Principal, Option<[u8; 32]>)> {
+        if let Some(value) = self.headers.get(AUTHORIZATION) {
+            let token = value.to_str().ok().and_then(bearer).ok_or_else(unauthenticated)?;
+            let found = control.store().api_token(&sha256(token.as_bytes()), control.clock().now()).await?;
+            return Ok((found.ok_or_else(unauthenticated)?, None));
+        }
+        let person = session::signed_in(control, &self.headers).await?.ok_or_else(unauthenticated)?;
+        if !self.method.is_safe() {
+            let field = self.headers.get("x-csrf-token").and_then(|value| value.to_str().ok());
+            csrf::check(control, &self.headers, &person, field)?;
+        }
+        Ok((person.principal, Some(person.session.hash)))
+    }
+
+    /// The length of a page: the parameter `limit`, 100 unless given.
+    ///
+    /// # Errors
+    /// 400 `invalid_request`.
+    pub(in crate::control) fn limit(&self) -> Reply<u32> {
+        let Some(text) = self.parameter("limit") else { return Ok(100) };
+        let limit = text.parse().ok().filter(|limit| (1..=1000).contains(limit));
+        limit.ok_or_else(|| invalid("`limit` is a number from 1 to 1000."))
     }
 
     /// A parameter of the query, if given.
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+    pub(in crate::control) fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Refuses parameters other than these.
-    pub(super) fn only(&self, known: &[&str]) -> Reply<()> {
+    pub(in crate::control) fn only(&self, known: &[&str]) -> Reply<()> {
         match self.query.iter().find(|(key, _)| !known.contains(&key.as_str())) {
             None => Ok(()),
             Some((key, _)) => Err(invalid(format!("There is no parameter {key:?} here."))
@@ -117,20 +152,6 @@ impl Asked {
             Some(other) => Err(invalid(format!("`wait` is 0 or 1, not {other:?}."))),
         }
     }
-
-    async fn principal(&self, control: &Control) -> Reply<Principal> {
-        if let Some(value) = self.headers.get(AUTHORIZATION) {
-            let token = value.to_str().ok().and_then(bearer).ok_or_else(unauthenticated)?;
-            let found = control.store().api_token(&sha256(token.as_bytes()), control.clock().now()).await?;
-            return found.ok_or_else(unauthenticated);
-        }
-        let person = session::signed_in(control, &self.headers).await?.ok_or_else(unauthenticated)?;
-        if !self.method.is_safe() {
-            let field = self.headers.get("x-csrf-token").and_then(|value| value.to_str().ok());
-            csrf::check(control, &self.headers, &person, field)?;
-        }
-        Ok(person.principal)
-    }
 }
 
 impl FromRequestParts<Arc<Control>> for Asked {
@@ -148,7 +169,7 @@ impl FromRequestParts<Arc<Control>> for Asked {
 }
 
 /// A request's JSON body, not read yet, so that who asks can be checked first.
-pub(super) struct Body {
+pub(in crate::control) struct Body {
     json: bool,
     bytes: Bytes,
 }
@@ -158,7 +179,7 @@ impl Body {
     ///
     /// # Errors
     /// 400 `invalid_request`, or 415 for another content type.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Reply<T> {
+    pub(in crate::control) fn read<T: DeserializeOwned>(&self) -> Reply<T> {
         if !self.json {
             let detail = "The body must be JSON.";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", detail)

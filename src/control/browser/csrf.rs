@@ -48,7 +48,7 @@ pub(super) fn check_under(
 }
 
 /// The answer to a form that is not of this session.
-pub(super) fn forged() -> Problem {
+pub(crate) fn forged() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "form_not_yours",

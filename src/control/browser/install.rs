@@ -86,5 +86,5 @@ pub(super) fn decided(person: &SignedIn, application: &Application, authorized: 
 
 fn done(person: &SignedIn, title: &str, sentence: String) -> Response {
     let onward = Some(("/console".to_owned(), "Go to the console".to_owned()));
-    respond(&Done { visitor: Some(person.visitor()), title: title.to_owned(), sentence, onward })
+    respond(&Done { visitor: Some(person.visitor()), title: title.to_owned(), sentence, onward, also: None })
 }

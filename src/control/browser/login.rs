@@ -10,20 +10,20 @@ use axum::body::Bytes;
 use axum::extract::{ConnectInfo, RawQuery, Request, State};
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use url::Url;
 
 use super::super::form::Parameters;
 use super::super::issuer::Issuer;
 use super::super::oauth::request;
-use super::super::page::sign_in::{Done, SignIn};
+use super::super::page::sign_in::{Done, Elsewhere, SignIn};
 use super::super::page::stop::Stopped;
 use super::super::page::{FormTarget, Label, respond};
-use super::super::{Control, Problem};
-use super::session::{Cookie, cookie, open, set_cookie, signed_in};
+use super::super::{Control, Problem, federation};
+use super::session::{Cookie, Opening, cookie, enter, set_cookie, signed_in};
 use super::{LOGIN, Shown, csrf};
 use crate::model::account::Principal;
-use crate::store::AuditEvent;
+use crate::store::{AuditEvent, Factor};
 use crate::token::password::PasswordError;
 use crate::token::random::Secret;
 
@@ -35,7 +35,9 @@ pub(super) async fn show(
 ) -> Result<Response, Shown> {
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
     let onward = own_path(control.issuer(), parameters.one("continue").ok().flatten());
-    form(&control, &headers, onward, "", false).await
+    let one = |name: &str| parameters.one(name).ok().flatten();
+    let elsewhere = control.elsewhere(one("account"), &onward, one("fresh").is_some()).await?;
+    form(&control, &headers, onward, "", false, elsewhere).await
 }
 
 /// Checks login and password.
@@ -53,12 +55,27 @@ pub(super) async fn answer(State(control): State<Arc<Control>>, request: Request
         return Ok(respond(&Stopped::throttled(seconds)));
     }
     match verified(&control, login, password, address).await? {
-        None => form(&control, &headers, onward, login, true).await,
+        None => {
+            let elsewhere = ways(&control, login, &onward, one("fresh").is_some()).await?;
+            form(&control, &headers, onward, login, true, elsewhere).await
+        }
         Some(principal) => {
             control.throttle().succeeded(login, address);
-            enter(&control, &headers, &principal, &onward).await
+            let opening = Opening::new(vec![Factor::Password], &headers, address);
+            Ok(enter(&control, &headers, &principal, opening, &onward).await?)
         }
     }
+}
+
+/// The other ways in for somebody whose password was not right: their account's own, if it has one.
+async fn ways(control: &Control, login: &str, onward: &str, fresh: bool) -> Result<Elsewhere, Shown> {
+    if let Some((_, account)) = login.rsplit_once('@') {
+        let own = control.elsewhere(Some(account), onward, fresh).await?;
+        if !own.none {
+            return Ok(own);
+        }
+    }
+    Ok(control.elsewhere(None, onward, fresh).await?)
 }
 
 /// Ends the session.
@@ -67,12 +84,14 @@ pub(super) async fn leave(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Shown> {
+    let mut page = Done::signed_out();
     if let Some(person) = signed_in(&control, &headers).await? {
         let form = Parameters::from_body(&headers, &body).unwrap_or_default();
         csrf::check(&control, &headers, &person, form.one(csrf::FIELD).ok().flatten())?;
         control.store().close_session(&person.session.hash).await?;
+        page.also = person.session.vouched.and_then(|vouched| federation::farewell(&control, &vouched));
     }
-    let mut response = respond(&Done::signed_out());
+    let mut response = respond(&page);
     response.headers_mut().append(SET_COOKIE, set_cookie(&control, Cookie::Session, None)?);
     Ok(response)
 }
@@ -84,6 +103,7 @@ async fn form(
     onward: String,
     login: &str,
     failed: bool,
+    elsewhere: Elsewhere,
 ) -> Result<Response, Shown> {
     let known = cookie(headers, Cookie::LoginForm.name(control));
     let (form_cookie, fresh) = match known {
@@ -100,6 +120,7 @@ async fn form(
         failed,
         application,
         form_target,
+        elsewhere,
     });
     if fresh {
         let line = set_cookie(control, Cookie::LoginForm, Some(&form_cookie))?;
@@ -165,25 +186,8 @@ fn keep_aside(control: &Control, event: AuditEvent) {
     });
 }
 
-/// Logs in: a new session in the place of whatever was there before, so that a planted cookie is worth nothing.
-async fn enter(
-    control: &Control,
-    headers: &HeaderMap,
-    principal: &Principal,
-    onward: &str,
-) -> Result<Response, Shown> {
-    if let Some(before) = cookie(headers, Cookie::Session.name(control)) {
-        control.store().close_session(&before.hash()).await?;
-    }
-    let session = open(control, principal).await?;
-    let mut response = Redirect::to(onward).into_response();
-    response.headers_mut().append(SET_COOKIE, session);
-    response.headers_mut().append(SET_COOKIE, set_cookie(control, Cookie::LoginForm, None)?);
-    Ok(response)
-}
-
 /// `text` if it is a path of ours, the console otherwise: nobody is sent to a stranger from our login page.
-fn own_path(issuer: &Issuer, text: Option<&str>) -> String {
+pub(crate) fn own_path(issuer: &Issuer, text: Option<&str>) -> String {
     let console = || format!("{}/console", issuer.path());
     let Some(text) = text.filter(|text| is_path(text)) else { return console() };
     let Ok(base) = Url::parse(issuer.origin()) else { return console() };

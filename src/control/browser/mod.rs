@@ -7,7 +7,7 @@ pub(crate) mod ask;
 pub(crate) mod consent;
 pub mod csrf;
 mod install;
-mod login;
+pub(crate) mod login;
 pub mod session;
 pub(crate) mod throttle;
 

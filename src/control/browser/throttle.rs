@@ -55,7 +55,7 @@ impl Throttle {
     }
 
     /// Counts an attempt, or answers after how many seconds another is looked at.
-    pub(super) fn begin(&self, login: &str, address: Option<IpAddr>, now: i64) -> Result<(), u32> {
+    pub(crate) fn begin(&self, login: &str, address: Option<IpAddr>, now: i64) -> Result<(), u32> {
         let mut windows = self.windows.lock();
         let keys = self.keys(login, address);
         for (key, limit) in &keys {

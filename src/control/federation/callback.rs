@@ -4,26 +4,27 @@
 //! was sent to (RFC 9207); the code is redeemed; the ID token is proven; the claims mean something here; the store lets
 //! the person in. Then there is a session.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::HeaderMap;
-use axum::http::header::{REFERRER_POLICY, SET_COOKIE};
 use axum::http::HeaderValue;
+use axum::http::header::{REFERRER_POLICY, SET_COOKIE};
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 
 use super::attempt::Attempt;
 use super::claims::{self, Said};
 use super::exchange;
-use super::fault::Fault;
+use super::fault::{Distrust, Fault};
 use super::id_token::{self, Claims};
 use super::provider::{Metadata, Provider};
 use crate::control::browser::session::{Cookie, Opening, cookie, enter, set_cookie};
 use crate::control::form::Parameters;
 use crate::control::{Control, Problem};
 use crate::model::account::{Account, Principal, PrincipalKind};
-use crate::store::{Arrival, Arrived, AuditEvent, Factor, Newcomer, StoreError, Vouched};
+use crate::store::{Arrival, Arrived, AuditEvent, Factor, Newcomer, Vouched};
 use crate::token::random::{fill, identifier};
 
 /// Takes what the provider answers.
@@ -32,9 +33,10 @@ pub(super) async fn callback(
     Path(name): Path<String>,
     request: Request,
 ) -> Response {
-    let address = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map(|info| info.0.ip());
-    let parameters = Parameters::parse(request.uri().query().unwrap_or_default().as_bytes());
-    let headers = request.headers();
+    let (head, _) = request.into_parts();
+    let address = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let parameters = Parameters::parse(head.uri.query().unwrap_or_default().as_bytes());
+    let headers = &head.headers;
     let Some(provider) = control.federation.named(&name) else {
         return Fault::NoProvider.page(&control, None);
     };
@@ -74,7 +76,8 @@ async fn take(
         Ok(principal) => principal,
         Err(fault) => return Err(audited(control, &account, &vouched, fault)),
     };
-    let opening = Opening { authenticated_at: Some(authenticated_at), vouched: Some(vouched), ..opening };
+    let mut opening = opening;
+    (opening.authenticated_at, opening.vouched) = (Some(authenticated_at), Some(vouched));
     let mut response = enter(control, headers, &principal, opening, &attempt.onward).await?;
     response.headers_mut().append(SET_COOKIE, set_cookie(control, Cookie::Provider, None)?);
     Ok(response)
@@ -95,15 +98,11 @@ async fn attempt(
 }
 
 /// The code, if the answer is from this provider and is no error.
-fn code<'p>(
-    provider: &Provider,
-    metadata: &Metadata,
-    parameters: &'p Parameters,
-) -> Result<&'p str, Fault> {
-    match parameters.one("iss").map_err(|_| Fault::WrongIssuer)? {
+fn code<'p>(provider: &Provider, metadata: &Metadata, parameters: &'p Parameters) -> Result<&'p str, Fault> {
+    match parameters.one("iss").map_err(|_| Fault::Distrusted(Distrust::Issuer))? {
         Some(issuer) if issuer == provider.settings.issuer => {}
         None if !metadata.names_itself => {}
-        Some(_) | None => return Err(Fault::WrongIssuer),
+        Some(_) | None => return Err(Fault::Distrusted(Distrust::Issuer)),
     }
     match parameters.one("error").map_err(|_| Fault::Refused(String::new()))? {
         None => {}
@@ -129,7 +128,7 @@ fn authenticated_at(
         attempt.max_age.map(|age| now.as_second().saturating_sub(age).saturating_sub(skew))
     };
     if wanted.is_some_and(|wanted| said.is_none_or(|said| said < wanted)) {
-        return Err(Fault::Stale);
+        return Err(Fault::Distrusted(Distrust::Stale));
     }
     let oldest = now
         .saturating_sub(SignedDuration::from_secs(control.settings().session_seconds))
@@ -219,7 +218,15 @@ fn audited(control: &Control, account: &Account, vouched: &Vouched, fault: Fault
         Fault::Taken { .. } => "login_taken",
         Fault::Disabled => "disabled",
         Fault::NotThere(_) => "not_for_this_account",
-        _ => return fault,
+        // Not about a person, or the store's own trouble.
+        Fault::NoProvider
+        | Fault::Lost
+        | Fault::Declined
+        | Fault::Refused(_)
+        | Fault::Unanswered(_)
+        | Fault::Distrusted(_)
+        | Fault::Meaningless(_)
+        | Fault::Own(_) => return fault,
     };
     let event = AuditEvent {
         at: control.clock().now(),
@@ -237,4 +244,3 @@ fn audited(control: &Control, account: &Account, vouched: &Vouched, fault: Fault
     });
     fault
 }
-

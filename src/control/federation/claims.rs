@@ -150,9 +150,7 @@ mod tests {
     use super::*;
 
     fn settings(more: &str) -> Provider {
-        let text = format!(
-            "name = \"id\"\nissuer = \"https://id.example\"\nclient_id = \"c\"\n{more}"
-        );
+        let text = format!("name = \"id\"\nissuer = \"https://id.example\"\nclient_id = \"c\"\n{more}");
         toml::from_str(&text).unwrap()
     }
 
@@ -216,14 +214,17 @@ members = { claim = "entitled", values = ["cloud-users", "cloud-admins"] }
 
     #[test]
     fn a_name_that_cannot_stand_in_a_login_is_none() {
-        for (text, name) in [("Bob", Some("bob")), ("bob@x@y", Some("bob")), ("b b", None), ("@x", None), ("é", None)] {
+        for (text, name) in
+            [("Bob", Some("bob")), ("bob@x@y", Some("bob")), ("b b", None), ("@x", None), ("é", None)]
+        {
             assert_eq!(login(text).as_deref(), name);
         }
     }
 
     #[test]
     fn people_come_in_as_the_one_role_that_is_mapped() {
-        let roles = "accounts = [\"acme\"]\nroles = { claim = \"r\", values = { a = \"deploy\", b = \"audit\" } }";
+        let roles =
+            "accounts = [\"acme\"]\nroles = { claim = \"r\", values = { a = \"deploy\", b = \"audit\" } }";
         assert_eq!(said(roles, json!({ "r": ["a", "z"] })).unwrap().role.as_deref(), Some("deploy"));
         for r in [json!(["a", "b"]), json!([]), json!("deploy")] {
             assert_eq!(said(roles, json!({ "r": r })), Err(Meaningless::Role), "{r}");

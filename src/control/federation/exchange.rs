@@ -56,23 +56,25 @@ async fn redeem(
     redirect_uri: &str,
 ) -> Result<Tokens, Fault> {
     let id = provider.settings.client_id.as_str();
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("grant_type", "authorization_code")
-        .append_pair("code", code)
-        .append_pair("redirect_uri", redirect_uri)
-        .append_pair("code_verifier", &attempt.verifier);
+    let mut fields = vec![
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", redirect_uri),
+        ("code_verifier", attempt.verifier.as_str()),
+    ];
     let with = match &provider.secret {
         Some(secret) if !metadata.secret_in_form => Credential::Basic(id, secret),
         Some(secret) => {
-            form.append_pair("client_id", id).append_pair("client_secret", secret.expose());
+            fields.extend([("client_id", id), ("client_secret", secret.expose())]);
             Credential::None
         }
         None => {
-            form.append_pair("client_id", id);
+            fields.push(("client_id", id));
             Credential::None
         }
     };
-    let bytes = provider.fetch.post(&metadata.token, form.finish(), with).await?;
+    let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let bytes = provider.fetch.post(&metadata.token, form, with).await?;
     let read = serde_json::from_slice(&bytes);
     Ok(read.map_err(|_| Unanswered::Unreadable("it holds no ID token"))?)
 }
@@ -88,7 +90,9 @@ async fn userinfo(
     let bytes = provider.fetch.get(url, Credential::Bearer(access)).await?;
     let more: Value =
         serde_json::from_slice(&bytes).map_err(|_| Unanswered::Unreadable("userinfo is no JSON"))?;
-    let Value::Object(more) = more else { return Err(Unanswered::Unreadable("userinfo is no object").into()) };
+    let Value::Object(more) = more else {
+        return Err(Unanswered::Unreadable("userinfo is no object").into());
+    };
     // It must be about the same person (OpenID Connect Core section 5.3.2).
     if more.get("sub").and_then(Value::as_str) != id_token::subject(claims) {
         return Err(Unproven::Claims.into());

@@ -1,7 +1,7 @@
 //! Why logging in at a provider came to nothing: a page with the next step, and a line in the log without tokens.
 
-use axum::http::header::SET_COOKIE;
 use axum::http::StatusCode;
+use axum::http::header::SET_COOKIE;
 use axum::response::{IntoResponse, Response};
 
 use super::claims::Meaningless;
@@ -26,14 +26,10 @@ pub(super) enum Fault {
     Declined,
     /// The provider gave another error, by this code.
     Refused(String),
-    /// The answer is from another issuer (RFC 9207), or does not say from which.
-    WrongIssuer,
     /// The provider cannot be asked.
     Unanswered(Unanswered),
-    /// What it answered proves nothing.
-    Unproven(Unproven),
-    /// It did not ask the person to prove who they are anew, or does not say when they did.
-    Stale,
+    /// What came as its answer is not believed.
+    Distrusted(Distrust),
     /// Its claims mean nothing here.
     Meaningless(Meaningless),
     /// The operator's settings name an account or a role that is not there.
@@ -60,16 +56,49 @@ pub(super) enum Fault {
     Own(Problem),
 }
 
+/// Why an answer is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Distrust {
+    /// It is from another issuer (RFC 9207), or does not say from which.
+    #[error("the answer names another issuer, or none")]
+    Issuer,
+    /// The person was not asked to prove who they are anew, or it does not say when they did.
+    #[error("the log-in is not as fresh as was asked, or its time is not told (auth_time)")]
+    Stale,
+    /// Its token proves nothing.
+    #[error("{0}")]
+    Unproven(Unproven),
+}
+
+impl Distrust {
+    /// The stable code, and how the sentence goes on after the provider's name.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Issuer | Self::Unproven(Unproven::Issuer) => ("wrong_issuer", "comes from somewhere else"),
+            Self::Stale => ("login_not_fresh", "does not say that you have just proved who you are"),
+            Self::Unproven(Unproven::Nonce) => ("wrong_nonce", "belongs to another attempt"),
+            Self::Unproven(Unproven::Audience) => ("wrong_audience", "was meant for somebody else"),
+            Self::Unproven(Unproven::Expired | Unproven::NotYet) => ("wrong_time", "is not of this time"),
+            Self::Unproven(
+                Unproven::Shape
+                | Unproven::Algorithm
+                | Unproven::UnknownKey
+                | Unproven::Signature
+                | Unproven::Claims,
+            ) => ("not_proven", "is not signed as it has to be"),
+        }
+    }
+}
+
 impl From<Unanswered> for Fault {
     fn from(why: Unanswered) -> Self {
-        // A code that was redeemed before is the commonest refusal, and starting again mends it.
         Self::Unanswered(why)
     }
 }
 
 impl From<Unproven> for Fault {
     fn from(why: Unproven) -> Self {
-        Self::Unproven(why)
+        Self::Distrusted(Distrust::Unproven(why))
     }
 }
 
@@ -104,10 +133,8 @@ impl Fault {
     /// Whether somebody should look at it before anybody asks.
     fn for_operators(&self) -> bool {
         match self {
-            Self::WrongIssuer
-            | Self::Unanswered(_)
-            | Self::Unproven(_)
-            | Self::Stale
+            Self::Unanswered(_)
+            | Self::Distrusted(_)
             | Self::Meaningless(_)
             | Self::NotThere(_)
             | Self::Refused(_) => true,
@@ -154,15 +181,13 @@ impl Fault {
     pub(super) fn to_log(&self) -> String {
         match self {
             Self::Unanswered(why) => why.to_string(),
-            Self::Unproven(why) => why.to_string(),
+            Self::Distrusted(why) => why.to_string(),
             Self::Meaningless(why) => why.to_string(),
             Self::NotThere(what) | Self::Refused(what) => Label::new(what).to_string(),
             Self::Taken { login, .. } => login.clone(),
             Self::NoProvider
             | Self::Lost
             | Self::Declined
-            | Self::WrongIssuer
-            | Self::Stale
             | Self::NoMember
             | Self::Unknown { .. }
             | Self::Nameless
@@ -172,129 +197,141 @@ impl Fault {
     }
 
     fn words(&self, label: &str) -> Words {
-        let words = |status, code, title: &str, why: String, next: &str| Words {
-            status,
-            code,
-            title: title.to_owned(),
-            why: format!("{why} Nobody is signed in."),
-            next: next.to_owned(),
-        };
-        let (forbidden, again) = (StatusCode::FORBIDDEN, "Open the page that you came from, and sign in again.");
-        let operator = "Try again. If it goes on, tell the operator of this page the code below.";
-        let administrator = "Ask an administrator of your account.";
         match self {
-            Self::NoProvider => words(
-                StatusCode::NOT_FOUND,
-                "no_such_provider",
+            Self::NoProvider => Words::of(
+                (StatusCode::NOT_FOUND, "no_such_provider"),
                 "There is no such way to sign in",
-                "The address names a provider that is not known here.".to_owned(),
-                again,
+                "The address names a provider that is not known here.",
+                AGAIN,
             ),
-            Self::Lost => words(
-                StatusCode::BAD_REQUEST,
-                "attempt_unknown",
+            Self::Lost => Words::of(
+                (StatusCode::BAD_REQUEST, "attempt_unknown"),
                 "This way to sign in has ended",
-                format!("The answer of {label} belongs to no attempt of this browser: it is too old, was used already, or was begun elsewhere."),
-                again,
+                format!(
+                    "The answer of {label} belongs to no attempt of this browser: it is too old, was used already, \
+                     or was begun elsewhere."
+                ),
+                AGAIN,
             ),
-            Self::Declined => words(
-                forbidden,
-                "provider_declined",
+            Self::Declined => Words::of(
+                (StatusCode::FORBIDDEN, "provider_declined"),
                 "Signing in was declined",
                 format!("{label} says that you, or somebody for you, said no."),
-                again,
+                AGAIN,
             ),
-            Self::Refused(_) => words(
-                forbidden,
-                "provider_refused",
+            Self::Refused(_) => Words::of(
+                (StatusCode::FORBIDDEN, "provider_refused"),
                 "Signing in was refused",
                 format!("{label} did not sign you in."),
-                operator,
+                OPERATOR,
             ),
-            Self::WrongIssuer | Self::Unproven(_) | Self::Stale => self.distrusted(label, operator),
-            Self::Unanswered(_) => words(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "provider_unavailable",
+            Self::Unanswered(_) => Words::of(
+                (StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable"),
                 "Signing in there does not work at the moment",
                 format!("{label} does not answer as it should."),
-                operator,
+                OPERATOR,
             ),
-            Self::Meaningless(_) | Self::NotThere(_) => words(
-                forbidden,
-                "not_for_this_account",
-                "You cannot sign in here this way",
-                format!("What {label} says of you leads to no account and no identity here."),
-                "Ask whoever runs sign-in at your organization; tell them the code below.",
-            ),
+            Self::Distrusted(why) => {
+                let (code, what) = why.words();
+                let title = "The answer could not be believed";
+                Words::of(
+                    (StatusCode::FORBIDDEN, code),
+                    title,
+                    format!("What came from {label} {what}."),
+                    OPERATOR,
+                )
+            }
+            Self::Meaningless(_)
+            | Self::NotThere(_)
+            | Self::NoMember
+            | Self::Unknown { .. }
+            | Self::Nameless
+            | Self::Taken { .. }
+            | Self::Disabled
+            | Self::Own(_) => self.words_about_person(label),
+        }
+    }
+
+    /// The provider has vouched for somebody, who does not come in for all that.
+    fn words_about_person(&self, label: &str) -> Words {
+        let words = |code, title: &str, why: String, next: &str| {
+            Words::of((StatusCode::FORBIDDEN, code), title, why, next)
+        };
+        match self {
             Self::NoMember => words(
-                forbidden,
                 "not_a_member",
                 "This is not open to you",
                 format!("{label} knows you, but does not count you among those who may sign in here."),
                 "Ask whoever gives out access at your organization.",
             ),
             Self::Unknown { subject } => words(
-                forbidden,
                 "unknown_person",
                 "You are not known here yet",
-                format!("{label} knows you, but an administrator of your account has not said who you are here."),
+                format!(
+                    "{label} knows you, but an administrator of your account has not said who you are here."
+                ),
                 &format!("Ask an administrator to link you. At {label} you are {}.", Label::new(subject)),
             ),
             Self::Nameless => words(
-                forbidden,
                 "no_login",
                 "You have no name here",
                 format!("What {label} says of you holds no name that a user can have here."),
-                "Ask whoever runs sign-in at your organization; tell them the code below.",
+                ORGANIZATION,
             ),
             Self::Taken { login, subject } => words(
-                forbidden,
                 "login_taken",
                 "Your name is somebody else’s here",
-                format!("There is a user {} already, and a name alone does not prove that it is you.", Label::new(login)),
+                format!(
+                    "There is a user {} already, and a name alone does not prove that it is you.",
+                    Label::new(login)
+                ),
                 &format!(
-                    "If it is you, sign in with your password, or ask an administrator to link you. At {label} you are {}.",
+                    "If it is you, sign in with your password, or ask an administrator to link you. At {label} you \
+                     are {}.",
                     Label::new(subject)
                 ),
             ),
             Self::Disabled => words(
-                forbidden,
                 "disabled",
                 "You have been disabled here",
                 "An administrator of your account has disabled you.".to_owned(),
-                administrator,
+                "Ask an administrator of your account.",
             ),
-            // Shown by itself.
-            Self::Own(problem) => {
-                words(problem.status(), problem.code(), "", problem.detail().to_owned(), problem.next_step())
-            }
+            Self::Meaningless(_)
+            | Self::NotThere(_)
+            | Self::NoProvider
+            | Self::Lost
+            | Self::Declined
+            | Self::Refused(_)
+            | Self::Unanswered(_)
+            | Self::Distrusted(_)
+            | Self::Own(_) => words(
+                "not_for_this_account",
+                "You cannot sign in here this way",
+                format!("What {label} says of you leads to no account and no identity here."),
+                ORGANIZATION,
+            ),
         }
     }
+}
 
-    /// What the provider answered is not believed.
-    fn distrusted(&self, label: &str, next: &str) -> Words {
-        let (code, why) = match self {
-            Self::WrongIssuer => ("wrong_issuer", "comes from somewhere else"),
-            Self::Stale => ("login_not_fresh", "does not say that you have just proved who you are"),
-            Self::Unproven(Unproven::Nonce) => ("wrong_nonce", "belongs to another attempt"),
-            Self::Unproven(Unproven::Audience) => ("wrong_audience", "was meant for somebody else"),
-            Self::Unproven(Unproven::Issuer) => ("wrong_issuer", "comes from somewhere else"),
-            Self::Unproven(Unproven::Expired | Unproven::NotYet) => ("wrong_time", "is not of this time"),
-            Self::Unproven(
-                Unproven::Shape
-                | Unproven::Algorithm
-                | Unproven::UnknownKey
-                | Unproven::Signature
-                | Unproven::Claims,
-            ) => ("not_proven", "is not signed as it has to be"),
-            _ => ("not_proven", "cannot be believed"),
-        };
-        Words {
-            status: StatusCode::FORBIDDEN,
+impl Words {
+    fn of(
+        (status, code): (StatusCode, &'static str),
+        title: &str,
+        why: impl std::fmt::Display,
+        next: &str,
+    ) -> Self {
+        Self {
+            status,
             code,
-            title: "The answer could not be believed".to_owned(),
-            why: format!("What came from {label} {why}. Nobody is signed in."),
+            title: title.to_owned(),
+            why: format!("{why} Nobody is signed in."),
             next: next.to_owned(),
         }
     }
 }
+
+const AGAIN: &str = "Open the page that you came from, and sign in again.";
+const OPERATOR: &str = "Try again. If it goes on, tell the operator of this page the code below.";
+const ORGANIZATION: &str = "Ask whoever runs sign-in at your organization; tell them the code below.";

@@ -63,11 +63,8 @@ impl Fetch {
     /// A client that trusts whom the settings say.
     pub(super) fn new(settings: &Provider) -> Result<Self, TlsError> {
         let loopback = settings.issuer.starts_with("http://");
-        let config = if loopback {
-            client_in_the_clear()?
-        } else {
-            client_with(settings.ca.as_deref(), None)?
-        };
+        let config =
+            if loopback { client_in_the_clear()? } else { client_with(settings.ca.as_deref(), None)? };
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
@@ -143,14 +140,14 @@ fn add(request: &mut Request<Full<Bytes>>, with: &Credential<'_>) -> Result<(), 
         Credential::None => return Ok(()),
         Credential::Basic(id, secret) => {
             // Both are form-encoded first (RFC 6749 section 2.3.1).
-            let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            let encoded =
+                |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
             let pair = Secret::new(format!("{}:{}", encoded(id), encoded(secret.expose())));
             format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair.expose()))
         }
         Credential::Bearer(token) => format!("Bearer {}", token.expose()),
     };
-    let mut value =
-        HeaderValue::from_str(&text).map_err(|_| Unanswered::Unreadable("its token is none"))?;
+    let mut value = HeaderValue::from_str(&text).map_err(|_| Unanswered::Unreadable("its token is none"))?;
     value.set_sensitive(true);
     request.headers_mut().insert(AUTHORIZATION, value);
     Ok(())
@@ -160,7 +157,8 @@ fn add(request: &mut Request<Full<Bytes>>, with: &Credential<'_>) -> Result<(), 
 fn error_code(bytes: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
     let code = value.get("error").and_then(serde_json::Value::as_str).unwrap_or_default();
-    let plain = code.len() <= 64 && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let plain =
+        code.len() <= 64 && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     if plain && !code.is_empty() { format!(" {code}") } else { String::new() }
 }
 

@@ -53,7 +53,8 @@ pub(in crate::control) struct Identity {
 
 impl From<store::Identity> for Identity {
     fn from(link: store::Identity) -> Self {
-        let store::Identity { id, issuer, subject, provider, login, linked_at, linked_by, last_login_at } = link;
+        let store::Identity { id, issuer, subject, provider, login, linked_at, linked_by, last_login_at } =
+            link;
         Self { id, provider, issuer, subject, login, linked_at, linked_by, last_login_at }
     }
 }

@@ -60,7 +60,8 @@ async fn end(control: &Control, name: &str, headers: &HeaderMap, body: &Bytes) -
     let verify = |keys: &id_token::Keys, expected: id_token::Expected<'_>| {
         id_token::logout_token(keys, token, expected)
     };
-    let claims = provider.verified(now.as_second(), verify).await.map_err(|fault| refused(provider, &fault))?;
+    let claims =
+        provider.verified(now.as_second(), verify).await.map_err(|fault| refused(provider, &fault))?;
     let accounts = accounts(control, provider).await?;
     let ended = control.store().take_back(&taken(provider, &claims, now), &accounts, now).await?;
     tracing::info!(provider = name, sessions = ended, "a provider has ended sessions");
@@ -92,15 +93,12 @@ async fn accounts(
 fn refused(provider: &Provider, fault: &Fault) -> Problem {
     let (name, why) = (&provider.settings.name, fault.to_log());
     tracing::warn!(provider = name, why, "a logout token was refused");
-    match fault {
-        Fault::Unanswered(_) => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "provider_unavailable",
-            "The provider's keys cannot be fetched.",
-        )
-        .next("Send it again later."),
-        _ => invalid("the logout token proves nothing here"),
+    if matches!(fault, Fault::Unanswered(_)) {
+        let detail = "The provider's keys cannot be fetched.";
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable", detail)
+            .next("Send it again later.");
     }
+    invalid("the logout token proves nothing here")
 }
 
 /// Section 2.8.

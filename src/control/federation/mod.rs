@@ -29,7 +29,7 @@ use url::form_urlencoded;
 
 use super::page::Label;
 use super::page::sign_in::{Elsewhere, Way};
-use super::{Control, Setup, StartError};
+use super::{Control, StartError};
 use crate::config::provider::Provider as Settings;
 use crate::model::id::AccountId;
 use crate::store::{StoreError, Vouched};
@@ -134,11 +134,7 @@ impl Control {
 }
 
 /// Whether the operator lets a provider speak for an account.
-async fn speaks_for(
-    control: &Control,
-    provider: &Provider,
-    account: &AccountId,
-) -> Result<bool, StoreError> {
+async fn speaks_for(control: &Control, provider: &Provider, account: &AccountId) -> Result<bool, StoreError> {
     for name in &provider.settings.accounts {
         if control.store.account_named(name).await?.is_some_and(|found| found.id == *account) {
             return Ok(true);
@@ -158,13 +154,6 @@ fn secret(settings: &Settings) -> Result<Option<Secret>, String> {
     };
     let secret = Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());
     if secret.expose().is_empty() { Err("the client secret is empty".to_owned()) } else { Ok(Some(secret)) }
-}
-
-/// What `Setup` says of providers.
-impl Setup {
-    pub(super) fn take_providers(&mut self) -> Vec<Settings> {
-        std::mem::take(&mut self.providers)
-    }
 }
 
 /// Where a provider sends people who have logged out there.

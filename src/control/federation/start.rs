@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::HeaderMap;
-use axum::http::header::{CACHE_CONTROL, REFERRER_POLICY, SET_COOKIE};
 use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, REFERRER_POLICY, SET_COOKIE};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::attempt::Attempt;
@@ -31,9 +31,10 @@ pub(super) async fn start(
     Path(name): Path<String>,
     request: Request,
 ) -> Response {
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let parameters = Parameters::parse(request.uri().query().unwrap_or_default().as_bytes());
-    let headers = request.headers();
+    let (head, _) = request.into_parts();
+    let address = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let parameters = Parameters::parse(head.uri.query().unwrap_or_default().as_bytes());
+    let headers = &head.headers;
     let Some(provider) = control.federation.named(&name) else {
         return Fault::NoProvider.page(&control, None);
     };

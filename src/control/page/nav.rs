@@ -70,10 +70,17 @@ pub const APPLICATIONS: &str = "/console";
 /// The path of the list of official applications.
 pub const OFFICIAL: &str = "/console/official";
 
+/// The path of the list of everybody's sessions.
+pub const SESSIONS: &str = "/console/sessions";
+/// The path of the list of one's own sessions.
+pub const MY_SESSIONS: &str = "/me/sessions";
+
 /// Every page of the navigation, in its order.
 const PAGES: &[(&str, &str, For)] = &[
     ("Applications", APPLICATIONS, For::Administrators),
     ("Official applications", OFFICIAL, For::Administrators),
+    ("Sessions", SESSIONS, For::Administrators),
+    ("Your sessions", MY_SESSIONS, For::Everybody),
 ];
 
 #[cfg(test)]

@@ -151,11 +151,8 @@ async fn make(
     if writing.row(query.bind(newcomer.login.to_lowercase())).await?.is_some() {
         return Ok(Arrived::Taken { login: newcomer.login.clone() });
     }
-    let key = PrincipalKey {
-        account: arrival.account.clone(),
-        kind: PrincipalKind::User,
-        id: newcomer.id.clone(),
-    };
+    let key =
+        PrincipalKey { account: arrival.account.clone(), kind: PrincipalKind::User, id: newcomer.id.clone() };
     let user = Principal {
         key: key.clone(),
         login: newcomer.login.clone(),
@@ -196,7 +193,8 @@ async fn change(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     if let Some(name) = arrival.display_name.as_ref().filter(|name| **name != user.display_name) {
-        let query = sql("UPDATE principals SET display_name = $4 WHERE account = $1 AND kind = $2 AND id = $3");
+        let query =
+            sql("UPDATE principals SET display_name = $4 WHERE account = $1 AND kind = $2 AND id = $3");
         writing.run(of(&user.key, query).bind(name)).await?;
     }
     let full_access = arrival.full_access.unwrap_or(user.full_access);
@@ -205,8 +203,9 @@ async fn change(
     if full_access == user.full_access && groups.is_none() && user.enabled {
         return Ok(false);
     }
-    let query =
-        sql("UPDATE principals SET full_access = $4, enabled = $5 WHERE account = $1 AND kind = $2 AND id = $3");
+    let query = sql(
+        "UPDATE principals SET full_access = $4, enabled = $5 WHERE account = $1 AND kind = $2 AND id = $3",
+    );
     writing.run(of(&user.key, query).bind(full_access).bind(true)).await?;
     if let Some(groups) = &groups {
         let query = sql("DELETE FROM memberships WHERE account = $1 AND kind = $2 AND id = $3");

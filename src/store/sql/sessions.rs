@@ -53,23 +53,21 @@ impl Sessions for Tables {
         hash: &[u8; 32],
         now: Timestamp,
     ) -> Result<Option<(BrowserSession, Principal)>, StoreError> {
-        let query = sql("SELECT p.*, s.hash, s.authenticated_at, s.expires_at, s.factors, s.address, s.user_agent,
+        let query =
+            sql("SELECT p.*, s.hash, s.authenticated_at, s.expires_at, s.factors, s.address, s.user_agent,
                     s.provider, s.issuer, s.subject, s.provider_session,
                     COALESCE(s.opened_at, s.authenticated_at) AS opened_at
              FROM sessions s
              JOIN people p ON p.account = s.account AND p.kind = s.principal_kind AND p.id = s.principal_id
              WHERE s.hash = $1 AND s.expires_at > $2 AND p.enabled")
-        .bind(&hash[..])
-        .bind(now.as_microsecond());
+            .bind(&hash[..])
+            .bind(now.as_microsecond());
         self.row(query).await?.map(|row| row.session()).transpose()
     }
 
     async fn close_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let done = async {
-            delete(&mut writing, &hash[..]).await
-        }
-        .await;
+        let done = async { delete(&mut writing, &hash[..]).await }.await;
         writing.end(done).await
     }
 
@@ -80,7 +78,8 @@ impl Sessions for Tables {
     ) -> Result<Vec<(BrowserSession, Principal)>, StoreError> {
         let after = filter.after.map(|place| (place.opened_at.as_microsecond(), place.id.bounds().1));
         let (before, beyond) = after.unwrap_or((i64::MAX, [0; 32]));
-        let query = sql("SELECT p.*, s.hash, s.authenticated_at, s.expires_at, s.factors, s.address, s.user_agent,
+        let query =
+            sql("SELECT p.*, s.hash, s.authenticated_at, s.expires_at, s.factors, s.address, s.user_agent,
                     s.provider, s.issuer, s.subject, s.provider_session,
                     COALESCE(s.opened_at, s.authenticated_at) AS opened_at
              FROM sessions s
@@ -90,14 +89,14 @@ impl Sessions for Tables {
                AND (COALESCE(s.opened_at, s.authenticated_at) < $6
                     OR (COALESCE(s.opened_at, s.authenticated_at) = $6 AND s.hash > $7))
              ORDER BY COALESCE(s.opened_at, s.authenticated_at) DESC, s.hash LIMIT $8")
-        .bind(filter.account.as_str())
-        .bind(now.as_microsecond())
-        .bind(filter.of.is_none())
-        .bind(filter.of.as_ref().map_or("", |key| key.kind.as_str()))
-        .bind(filter.of.as_ref().map_or("", |key| key.id.as_str()))
-        .bind(before)
-        .bind(&beyond[..])
-        .bind(filter.limit);
+            .bind(filter.account.as_str())
+            .bind(now.as_microsecond())
+            .bind(filter.of.is_none())
+            .bind(filter.of.as_ref().map_or("", |key| key.kind.as_str()))
+            .bind(filter.of.as_ref().map_or("", |key| key.id.as_str()))
+            .bind(before)
+            .bind(&beyond[..])
+            .bind(filter.limit);
         self.rows(query).await?.iter().map(Row::session).collect()
     }
 
