@@ -93,18 +93,18 @@ impl Federated {
         if page.form_with("password").is_none() {
             return page;
         }
-        let back = self.to_provider_and_back(&page).await;
+        let back = self.through_provider(&page).await;
         self.here.open(back).await
     }
 
     /// From a sign-in page to the provider, and as far as the address that leads back.
-    pub(crate) async fn to_provider_and_back(&mut self, page: &Page) -> Url {
-        let away = self.to_provider(page).await;
+    pub(crate) async fn through_provider(&mut self, page: &Page) -> Url {
+        let away = self.go_to_provider(page).await;
         self.at_provider(&away, "go").await
     }
 
     /// From a sign-in page to the address at the provider.
-    pub(crate) async fn to_provider(&mut self, page: &Page) -> Url {
+    pub(crate) async fn go_to_provider(&mut self, page: &Page) -> Url {
         let link = html::links(&page.html).into_iter().find(|link| link.contains("/login/provider/"));
         let link = link.unwrap_or_else(|| panic!("no way to a provider: {}", page.text()));
         let page = self.here.open(page.url.join(&link).unwrap()).await;
