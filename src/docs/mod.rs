@@ -26,5 +26,8 @@ pub mod adding_a_store {}
 #[doc = include_str!("deploying.md")]
 pub mod deploying {}
 
+#[doc = include_str!("signing_in.md")]
+pub mod signing_in {}
+
 #[doc = include_str!("words.md")]
 pub mod words {}

@@ -5,6 +5,9 @@ import { CompactSign, exportJWK, generateKeyPair, UnsecuredJWT } from 'jose';
 import Provider from 'oidc-provider';
 import { done, hear, tell } from './lines.mjs';
 
+// It narrates on stdout, which is for the test.
+console.info = console.error;
+
 const facts = await hear();
 const people = facts.people;
 let provider;

@@ -89,7 +89,9 @@ pub(super) async fn leave(
         let form = Parameters::from_body(&headers, &body).unwrap_or_default();
         csrf::check(&control, &headers, &person, form.one(csrf::FIELD).ok().flatten())?;
         control.store().close_session(&person.session.hash).await?;
-        page.also = person.session.vouched.and_then(|vouched| federation::farewell(&control, &vouched));
+        if let Some(vouched) = &person.session.vouched {
+            page.also = federation::farewell(&control, vouched).await;
+        }
     }
     let mut response = respond(&page);
     response.headers_mut().append(SET_COOKIE, set_cookie(&control, Cookie::Session, None)?);

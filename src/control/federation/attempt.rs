@@ -58,7 +58,7 @@ impl Attempt {
         let sealed = control.sealer.seal(SEALED_FOR, plain.expose().as_bytes());
         let kept = PendingConsent {
             hash: state.hash(),
-            session: cookie.hash(),
+            session: bound_to(cookie),
             request: encode(&sealed.map_err(|why| internal(&why))?),
             expires_at: later(control.clock().now(), LIFE),
         };
@@ -73,13 +73,18 @@ impl Attempt {
         cookie: &Secret,
     ) -> Result<Option<Self>, Problem> {
         let (hash, now) = (sha256(state.as_bytes()), control.clock().now());
-        let Some(kept) = control.store().take_pending(&hash, &cookie.hash(), now).await? else {
+        let Some(kept) = control.store().take_pending(&hash, &bound_to(cookie), now).await? else {
             return Ok(None);
         };
         let opened = decode(&kept.request).and_then(|sealed| control.sealer.open(SEALED_FOR, &sealed).ok());
         // What cannot be opened is a consent page's, or sealed under another key: not this.
         Ok(opened.and_then(|plain| serde_json::from_slice(&plain).ok()))
     }
+}
+
+/// Not the cookie's own hash: nobody's session can be taken for it, nor a consent page's transaction for an attempt.
+fn bound_to(cookie: &Secret) -> [u8; 32] {
+    sha256(Secret::new(format!("{SEALED_FOR} {}", cookie.expose())).expose().as_bytes())
 }
 
 fn encode(bytes: &[u8]) -> String {

@@ -41,8 +41,10 @@ pub(super) async fn claims(
             return Err(Unanswered::Unreadable("its token is of a type that is not known").into());
         }
         for (name, value) in userinfo(provider, metadata, &claims, &access).await? {
-            // What is signed goes before what is not.
-            claims.entry(name).or_insert(value);
+            // What is signed goes before what is not, and what the protocol rests on is signed or not there at all.
+            if !SIGNED_ONLY.contains(&name.as_str()) {
+                claims.entry(name).or_insert(value);
+            }
         }
     }
     Ok(claims)
@@ -99,3 +101,5 @@ async fn userinfo(
     }
     Ok(more)
 }
+
+const SIGNED_ONLY: [&str; 8] = ["iss", "aud", "azp", "exp", "iat", "nonce", "auth_time", "sid"];

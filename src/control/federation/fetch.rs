@@ -172,6 +172,6 @@ fn cause(error: &dyn std::error::Error) -> String {
 }
 
 /// For each request, from connecting to the last byte.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// Of an answer, in bytes.
 const LARGEST: usize = 256 * 1024;

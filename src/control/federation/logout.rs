@@ -1,11 +1,13 @@
 //! Logging out: the offer to do it at the provider too (RP-Initiated Logout 1.0), and the provider's word that somebody
 //! has (Back-Channel Logout 1.0).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::header::CACHE_CONTROL;
+use axum::extract::{ConnectInfo, Path, State};
+use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
@@ -22,9 +24,9 @@ use crate::store::{StoreError, TakenBack, Vouched};
 
 /// Where to log out at the provider that vouched for a session, and what the link says. The provider is not told by
 /// whom with an ID token, for none is kept; it asks the person.
-pub(in crate::control) fn farewell(control: &Control, vouched: &Vouched) -> Option<(String, String)> {
+pub(in crate::control) async fn farewell(control: &Control, vouched: &Vouched) -> Option<(String, String)> {
     let provider = control.federation.named(&vouched.provider)?;
-    let mut url = provider.end_session()?;
+    let mut url = provider.end_session(control.clock().seconds()).await?;
     url.query_pairs_mut()
         .append_pair("client_id", &provider.settings.client_id)
         .append_pair("post_logout_redirect_uri", &control.issuer().at(SIGNED_OUT));
@@ -41,9 +43,14 @@ pub(super) async fn signed_out() -> Response {
 pub(super) async fn back_channel(
     State(control): State<Arc<Control>>,
     Path(name): Path<String>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let address = peer.map(|peer| peer.0.0.ip());
+    if let Err(seconds) = control.starts.begin(&name, address, control.clock().seconds()) {
+        return (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, seconds.to_string())]).into_response();
+    }
     let mut response = match end(&control, &name, &headers, &body).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(problem) => problem.into_response(),

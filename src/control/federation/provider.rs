@@ -5,15 +5,16 @@
 //! for again, but not at every forged token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use axum::body::Bytes;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use url::Url;
 
 use super::fault::Fault;
-use super::fetch::{Credential, Fetch, Unanswered};
+use super::fetch::{Credential, Fetch, PATIENCE, Unanswered};
 use super::id_token::{Claims, Expected, Keys, Unproven};
 use crate::config::provider::Provider as Settings;
 use crate::token::random::Secret;
@@ -63,7 +64,7 @@ impl Provider {
         if let Some(known) = fresh(&self.metadata, now) {
             return Ok(known);
         }
-        let _turn = self.turn.acquire().await;
+        let _turn = self.turn().await?;
         if let Some(known) = fresh(&self.metadata, now) {
             return Ok(known);
         }
@@ -74,9 +75,16 @@ impl Provider {
         Ok(value)
     }
 
-    /// Where people log out there, if that is known already: a sign-out waits for nobody.
-    pub(super) fn end_session(&self) -> Option<Url> {
-        self.metadata.load().as_ref().and_then(|known| known.value.end_session.clone())
+    /// Where people log out there, if it says so soon: a sign-out does not wait long for anybody.
+    pub(super) async fn end_session(&self, now: i64) -> Option<Url> {
+        let known = tokio::time::timeout(SOON, self.metadata(now)).await.ok()?.ok()?;
+        known.end_session.clone()
+    }
+
+    /// Waits until nobody else fetches, as long as a fetch may take: who waits longer is told so.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Unanswered> {
+        let turn = tokio::time::timeout(PATIENCE, self.turn.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or(Unanswered::Late)
     }
 
     /// Checks a token against the keys as they are known, and once more against fresh ones when it names a key that
@@ -114,7 +122,7 @@ impl Provider {
         now: i64,
         besides: Option<&Arc<Keys>>,
     ) -> Result<Arc<Keys>, Unanswered> {
-        let _turn = self.turn.acquire().await;
+        let _turn = self.turn().await?;
         let mut sought = i64::MIN;
         if let Some(known) = self.keys.load_full() {
             let other = besides.is_none_or(|besides| !Arc::ptr_eq(besides, &known.value));
@@ -179,5 +187,6 @@ fn fresh<T>(kept: &ArcSwapOption<Dated<T>>, now: i64) -> Option<Arc<T>> {
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 /// For how long documents and keys are kept, in seconds: so long a key that was withdrawn there may be good here.
 const KEPT: i64 = 600;
+const SOON: Duration = Duration::from_secs(2);
 /// How often a key that is not known is looked for, in seconds.
 const PAUSE: i64 = 10;
