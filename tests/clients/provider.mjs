@@ -56,6 +56,8 @@ async function rotate() {
     conformIdTokenClaims: facts.userinfo,
     cookies: { keys: ['a key of the test'] },
     pkce: { required: () => true },
+    // Its own way out asks no address of this machine, where all of this is.
+    fetch: (url, { dispatcher: _, ...options }) => globalThis.fetch(url, options),
     features: {
       devInteractions: { enabled: false },
       rpInitiatedLogout: { enabled: true },

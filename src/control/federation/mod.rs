@@ -94,25 +94,27 @@ impl Control {
             Some(name) => self.store.account_named(name).await?,
             None => None,
         };
-        let mut ways = Vec::new();
-        for provider in &self.federation.0 {
-            let settings = &provider.settings;
-            let named = match &found {
-                Some(account) => speaks_for(self, provider, &account.id).await?,
-                None => false,
-            };
-            if named || (settings.button && account.is_none()) {
-                ways.push(Way {
-                    label: Label::new(settings.label()),
-                    address: self.way(&settings.name, onward, fresh),
-                });
+        let all = &self.federation.0;
+        let mut shown = Vec::new();
+        if let Some(account) = &found {
+            for provider in all {
+                if speaks_for(self, provider, &account.id).await? {
+                    shown.push(provider);
+                }
             }
         }
-        let hidden = self.federation.0.iter().any(|provider| !provider.settings.button);
+        let none = account.is_some() && shown.is_empty();
+        if shown.is_empty() {
+            shown = all.iter().filter(|provider| provider.settings.button).collect();
+        }
+        let way = |provider: &Arc<Provider>| Way {
+            label: Label::new(provider.settings.label()),
+            address: self.way(&provider.settings.name, onward, fresh),
+        };
         Ok(Elsewhere {
-            none: account.is_some() && ways.is_empty(),
-            ways,
-            asks: hidden,
+            none,
+            ways: shown.into_iter().map(way).collect(),
+            asks: all.iter().any(|provider| !provider.settings.button),
             account: Label::new(account.unwrap_or_default()),
             fresh,
         })

@@ -70,7 +70,7 @@ async fn somebody(control: &Control, account: &AccountId, login: &str) -> Reply<
     found.ok_or_else(|| {
         let detail = "Nobody of this account has that login.";
         Problem::new(axum::http::StatusCode::NOT_FOUND, "not_found", detail)
-            .next("A login ends in the account's name, as in alice@acme.")
+            .next("A login is a name, @ and the account's alias.")
     })
 }
 
