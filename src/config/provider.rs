@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
 
 use super::file::ConfigError;
+use super::is_this_machine;
 
 /// A provider.
 #[derive(Debug, Clone, Deserialize)]
@@ -225,13 +226,10 @@ impl Provider {
 /// that could be mistaken.
 #[must_use]
 pub fn fit(url: &Url, loopback: bool) -> bool {
-    let here = match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => return false,
+    let safe = match url.scheme() {
+        "https" => url.has_host(),
+        scheme => scheme == "http" && loopback && is_this_machine(url),
     };
-    let safe = url.scheme() == "https" || (url.scheme() == "http" && here && loopback);
     let bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     safe && bare
 }

@@ -15,7 +15,9 @@ mod federation;
 mod feed;
 mod grants;
 mod keys;
+mod listing;
 mod postgres;
+mod provisioning;
 mod records;
 mod sessions;
 mod sidecars;
@@ -41,6 +43,11 @@ pub use federation::{Arrival, Arrived, Federation, Identity, NewIdentity, Newcom
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
+pub use listing::{
+    Agreed, Assignee, AssigneeCounts, AssigneeKind, InstalledPage, Listed, Listing, Offered, Order, Page,
+    PageOf, Place, PlaceKey,
+};
+pub use provisioning::{Assignees, AssignmentChange, Provisioning};
 pub use records::{AuditEvent, DecisionFilter, Records};
 pub use sessions::{
     BrowserSession, Factor, NotAFactor, NotASessionId, PendingConsent, SessionFilter, SessionId,
@@ -58,6 +65,8 @@ pub trait Store:
     + Feed
     + Grants
     + Keys
+    + Listing
+    + Provisioning
     + Records
     + Sessions
     + Sidecars

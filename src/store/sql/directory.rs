@@ -195,7 +195,7 @@ pub(in crate::store) fn of(key: &PrincipalKey, query: Query) -> Query {
 }
 
 /// There is no such principal.
-pub(super) fn missing(key: &PrincipalKey) -> StoreError {
+pub(in crate::store) fn missing(key: &PrincipalKey) -> StoreError {
     StoreError::Missing(format!("{} {} in account {}", key.kind, key.id, key.account))
 }
 

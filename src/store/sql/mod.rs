@@ -5,11 +5,11 @@
 //! isolates two changes from each other. Statements keep to the SQL that both databases read the same.
 
 mod applications;
-pub(in crate::store) mod directory;
+pub(super) mod directory;
 mod feed;
-mod grants;
+pub(super) mod grants;
 mod keys;
-pub(in crate::store) mod link;
+pub(super) mod link;
 mod records;
 mod rows;
 mod sessions;

@@ -14,7 +14,7 @@ use crate::store::backend::Row;
 use crate::store::{Authorization, StoreError};
 
 /// A time as it will be read again: in whole microseconds.
-pub(super) fn kept(at: Timestamp) -> Timestamp {
+pub(in crate::store) fn kept(at: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 
@@ -53,7 +53,7 @@ impl Row {
     }
 
     /// The key of the grant that the row is about.
-    pub(super) fn grant_key(&self) -> Result<GrantKey, StoreError> {
+    pub(in crate::store) fn grant_key(&self) -> Result<GrantKey, StoreError> {
         Ok(GrantKey { account: self.parse("account")?, application: self.parse("application")? })
     }
 
@@ -85,7 +85,7 @@ impl Row {
     }
 
     /// An application.
-    pub(super) fn application(&self) -> Result<Application, StoreError> {
+    pub(in crate::store) fn application(&self) -> Result<Application, StoreError> {
         Ok(Application {
             id: self.parse("id")?,
             name: self.get("name")?,
@@ -107,7 +107,7 @@ impl Row {
     }
 
     /// A grant.
-    pub(super) fn grant(&self) -> Result<Grant, StoreError> {
+    pub(in crate::store) fn grant(&self) -> Result<Grant, StoreError> {
         let key = self.grant_key()?;
         Ok(Grant {
             revision: Revision(self.number("revision")?),
@@ -129,12 +129,12 @@ impl Row {
     }
 
     /// A grant with its application, of the two tables joined: they share no column.
-    pub(super) fn installed(&self) -> Result<Installed, StoreError> {
+    pub(in crate::store) fn installed(&self) -> Result<Installed, StoreError> {
         Ok(Installed { grant: self.grant()?, application: self.application()? })
     }
 
     /// What a token family carries. The family's own id stands in the column `family`.
-    pub(super) fn authorization(&self) -> Result<Authorization, StoreError> {
+    pub(in crate::store) fn authorization(&self) -> Result<Authorization, StoreError> {
         Ok(Authorization {
             family: self.parse("family")?,
             grant: self.grant_key()?,
