@@ -82,7 +82,11 @@ impl Opening {
 }
 
 /// Opens a session; the answer carries the header that sets its cookie.
-async fn open(control: &Control, principal: &Principal, opening: Opening) -> Result<HeaderValue, Problem> {
+pub(crate) async fn open(
+    control: &Control,
+    principal: &Principal,
+    opening: Opening,
+) -> Result<HeaderValue, Problem> {
     let cookie = Secret::random().map_err(|why| Problem::internal("a session cookie", &why))?;
     let now = control.clock().now();
     let session = BrowserSession {

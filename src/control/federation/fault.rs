@@ -206,7 +206,7 @@ impl Fault {
             ),
             Self::Lost => Words::of(
                 (StatusCode::BAD_REQUEST, "attempt_unknown"),
-                "This way to sign in has ended",
+                "This attempt to sign in has ended",
                 format!(
                     "The answer of {label} belongs to no attempt of this browser: it is too old, was used already, \
                      or was begun elsewhere."
@@ -326,7 +326,7 @@ impl Words {
             status,
             code,
             title: title.to_owned(),
-            why: format!("{why} Nobody is signed in."),
+            why: format!("{why} Nobody has been signed in by it."),
             next: next.to_owned(),
         }
     }

@@ -9,7 +9,7 @@ use crate::model::account::{Account, Principal, PrincipalKey, PrincipalKind};
 use crate::model::id::{AccountId, GroupName};
 use crate::store::backend::{Row, sql};
 use crate::store::sql::Tables;
-use crate::store::sql::directory::{insert, of, principal};
+use crate::store::sql::directory::{insert, join, of, principal};
 use crate::store::sql::link::{Asks, Writing};
 use crate::store::{Actor, AuditEvent, NewPrincipal, StoreError, Subject};
 
@@ -211,9 +211,7 @@ async fn change(
         let query = sql("DELETE FROM memberships WHERE account = $1 AND kind = $2 AND id = $3");
         writing.run(of(&user.key, query)).await?;
         for group in groups {
-            let query =
-                sql("INSERT INTO memberships (account, kind, id, group_name) VALUES ($1, $2, $3, $4)");
-            writing.run(of(&user.key, query).bind(group.as_str())).await?;
+            join(writing, &user.key, group).await?;
         }
     }
     let detail = json!({

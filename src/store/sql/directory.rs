@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::Tables;
 use super::link::{Asks, Writing};
 use crate::model::account::{Account, Principal, PrincipalKey};
-use crate::model::id::AccountId;
+use crate::model::id::{AccountId, GroupName};
 use crate::store::backend::{Query, sql};
 use crate::store::{ApiToken, Credential, Directory, NewPrincipal, StoreError, Subject};
 
@@ -222,16 +222,19 @@ pub(in crate::store) async fn insert(writing: &mut Writing, new: &NewPrincipal) 
         return Err(StoreError::Exists(format!("the principal {}", principal.login)));
     }
     for group in &principal.groups {
-        writing
-            .run(
-                of(
-                    &principal.key,
-                    sql("INSERT INTO memberships (account, kind, id, group_name) VALUES ($1, $2, $3, $4)
-                         ON CONFLICT DO NOTHING"),
-                )
-                .bind(group.as_str()),
-            )
-            .await?;
+        join(writing, &principal.key, group).await?;
     }
+    Ok(())
+}
+
+/// Puts a principal into a group.
+pub(in crate::store) async fn join(
+    writing: &mut Writing,
+    key: &PrincipalKey,
+    group: &GroupName,
+) -> Result<(), StoreError> {
+    let query = sql("INSERT INTO memberships (account, kind, id, group_name) VALUES ($1, $2, $3, $4)
+                     ON CONFLICT DO NOTHING");
+    writing.run(of(key, query).bind(group.as_str())).await?;
     Ok(())
 }
