@@ -29,10 +29,9 @@ fn groups(names: &[&str]) -> Vec<GroupName> {
 }
 
 async fn let_in(world: &World, arrival: &Arrival, second: i64) -> (Principal, bool) {
-    match world.store.arrive(arrival, at(second)).await.unwrap() {
-        Arrived::In { principal, changed } => (principal, changed),
-        other => panic!("{other:?}"),
-    }
+    let arrived = world.store.arrive(arrival, at(second)).await.unwrap();
+    let Arrived::In { principal, changed } = arrived else { panic!("{arrived:?}") };
+    (principal, changed)
 }
 
 fn told(principal: &Principal) -> Vec<Subject> {
