@@ -10,6 +10,7 @@ pub mod admin;
 mod arrival;
 pub mod browser;
 pub mod console;
+pub mod directory;
 mod federation;
 mod form;
 pub mod health;
@@ -18,11 +19,16 @@ pub mod issuer;
 pub mod oauth;
 pub mod page;
 mod paging;
+pub mod people;
 mod problem;
 mod redirect_uri;
+pub mod requests;
+pub mod rescope;
 pub mod resources;
+pub mod security;
 pub mod sessions;
 mod signing;
+pub mod tenant;
 
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
@@ -46,6 +52,7 @@ use crate::net::watch::Peer;
 use crate::policy::Policies;
 use crate::policy::reload::Current;
 use crate::store::{Shared, StoreError};
+use crate::token::factor::passkey::Passkeys;
 use crate::token::issue::Subjects;
 use crate::token::password::Passwords;
 use crate::token::seal::Sealer;
@@ -130,6 +137,7 @@ pub struct Control {
     ring: ArcSwap<Ring>,
     subjects: Subjects,
     passwords: Passwords,
+    passkeys: Option<Passkeys>,
     throttle: Throttle,
     federation: Federation,
     /// How often attempts to log in at a provider may begin.
@@ -150,6 +158,7 @@ impl Control {
         let ring = ArcSwap::from_pointee(Ring::load(&store, &sealer, clock.now()).await?);
         let subjects = Subjects::new(&*sealer.derive("subjects")?);
         let passwords = Passwords::new(settings.logins_at_once)?;
+        let passkeys = Passkeys::new(issuer.origin(), sealer.derive("passkey handles")?);
         let throttle = Throttle::new(settings.throttle);
         let (federation, starts) = (Federation::new(providers)?, Throttle::new(STARTS));
         Ok(Arc::new(Self {
@@ -164,6 +173,7 @@ impl Control {
             ring,
             subjects,
             passwords,
+            passkeys,
             throttle,
             federation,
             starts,
@@ -200,7 +210,13 @@ impl Control {
             .merge(console::routes())
             .merge(federation::routes())
             .merge(sessions::routes())
-            .route(page::style::address(), get(page::style::get));
+            .merge(requests::routes())
+            .merge(rescope::routes())
+            .merge(tenant::routes())
+            .merge(people::routes())
+            .merge(security::routes())
+            .route(page::style::address(), get(page::style::get))
+            .route(page::script::address(), get(page::script::get));
         let under_issuer = if self.issuer.path().is_empty() {
             all
         } else {
@@ -281,6 +297,15 @@ impl Control {
 
     fn resources(&self) -> &Resources {
         &self.resources
+    }
+
+    /// Asks for passkeys; none where the issuer's address is no name.
+    fn passkeys(&self) -> Option<&Passkeys> {
+        self.passkeys.as_ref()
+    }
+
+    fn sealer(&self) -> &Sealer {
+        &self.sealer
     }
 
     fn throttle(&self) -> &Throttle {

@@ -11,6 +11,9 @@ pub mod failing_closed {}
 #[doc = include_str!("grants.md")]
 pub mod grants {}
 
+#[doc = include_str!("asking.md")]
+pub mod asking {}
+
 #[doc = include_str!("official_applications.md")]
 pub mod official_applications {}
 
@@ -31,6 +34,8 @@ pub mod deploying {}
 
 #[doc = include_str!("signing_in.md")]
 pub mod signing_in {}
+#[doc = include_str!("people.md")]
+pub mod people {}
 
 #[doc = include_str!("words.md")]
 pub mod words {}

@@ -34,6 +34,12 @@ pub enum ConsoleAction {
     Publish,
     /// See and end the sessions of the account's people, and say whom providers' subjects stand for.
     Sessions,
+    /// Deny requests for approval.
+    Deny,
+    /// Say which applications are blocked or approved beforehand, and what becomes of unknown ones.
+    SetPolicy,
+    /// See and change the account's people, groups and roles, and what they log in with.
+    ManagePeople,
 }
 
 impl ConsoleAction {
@@ -50,6 +56,9 @@ impl ConsoleAction {
             Self::List => "console:List",
             Self::Publish => "console:Publish",
             Self::Sessions => "console:Sessions",
+            Self::Deny => "console:Deny",
+            Self::SetPolicy => "console:SetPolicy",
+            Self::ManagePeople => "console:ManagePeople",
         }
     }
 }

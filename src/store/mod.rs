@@ -11,18 +11,22 @@ mod applications;
 mod backend;
 mod copy;
 mod directory;
+mod factors;
 mod federation;
 mod feed;
 mod grants;
 mod keys;
 mod listing;
+mod people;
 mod postgres;
 mod provisioning;
 mod records;
+mod requests;
 mod sessions;
 mod sidecars;
 mod sql;
 mod sqlite;
+mod tenant;
 mod tokens;
 
 #[cfg(test)]
@@ -39,6 +43,7 @@ use self::backend::Backend;
 pub use applications::{Applications, Secret};
 pub use copy::{Copied, copy};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
+pub use factors::{Factors, KeptPasskey, KeptTotp, SecondFactors};
 pub use federation::{Arrival, Arrived, Federation, Identity, NewIdentity, Newcomer};
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
@@ -47,29 +52,39 @@ pub use listing::{
     Agreed, Assignee, AssigneeCounts, AssigneeKind, InstalledPage, Listed, Listing, Offered, Order, Page,
     PageOf, Place, PlaceKey,
 };
+pub use people::{By, Group, KeptToken, PasswordLink, People, PeopleFilter, Person, PersonChange, Rules};
 pub use provisioning::{Assignees, AssignmentChange, Provisioning};
 pub use records::{AuditEvent, DecisionFilter, Records};
+pub use requests::{
+    ASKING_WINDOW, ApprovalRequest, ApprovalRequests, Ask, AskOutcome, Decided, MOST_ASKED, RequestFilter,
+    RequestState,
+};
 pub use sessions::{
     BrowserSession, Factor, NotAFactor, NotASessionId, PendingConsent, SessionFilter, SessionId,
     SessionPlace, Sessions, TakenBack, Vouched,
 };
 pub use sidecars::{Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars};
+pub use tenant::{MOST_RULES, Manner, Rescope, Rule, Standing, TenantPolicy, TenantRules, Terms, Unknown};
 pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Tokens};
 
 /// Everything that a control plane keeps.
 #[async_trait]
 pub trait Store:
     Applications
+    + ApprovalRequests
     + Directory
     + Federation
+    + Factors
     + Feed
     + Grants
     + Keys
+    + People
     + Listing
     + Provisioning
     + Records
     + Sessions
     + Sidecars
+    + TenantRules
     + Tokens
     + Send
     + Sync

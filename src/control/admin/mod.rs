@@ -12,7 +12,7 @@ pub(in crate::control) mod consents;
 mod decisions;
 pub(in crate::control) mod official;
 pub(in crate::control) mod openapi;
-mod publisher;
+pub(in crate::control) mod publisher;
 pub(in crate::control) mod request;
 mod secrets;
 mod sidecars;
@@ -28,9 +28,9 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 pub use openapi::document;
 
-use super::Control;
 use super::federation::identities;
 use super::sessions::api as sessions;
+use super::{Control, directory, requests, rescope, tenant};
 
 /// The routes of the admin API.
 pub(in crate::control) fn routes() -> Router<Arc<Control>> {
@@ -64,7 +64,11 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route("/api/v1/users/{login}/sessions", delete(sessions::end_all))
         .route("/api/v1/identities", get(identities::list).post(identities::link))
         .route("/api/v1/identities/{identity_id}", delete(identities::unlink))
+        .merge(directory::api())
         .route("/api/v1/openapi.json", get(openapi::get))
+        .merge(requests::api_routes())
+        .merge(rescope::api_routes())
+        .merge(tenant::api_routes())
         .layer(map_response(finish))
 }
 

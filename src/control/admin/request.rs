@@ -138,13 +138,13 @@ impl Asked {
     }
 
     /// Whether the answer may be of this media type: it is named, without parameters.
-    pub(super) fn takes(&self, kind: &str) -> bool {
+    pub(in crate::control) fn takes(&self, kind: &str) -> bool {
         let named = self.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         named.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(kind))
     }
 
     /// Whether the answer is to wait until the change is true everywhere: `wait`, 1 unless given.
-    pub(super) fn waits(&self) -> Reply<bool> {
+    pub(in crate::control) fn waits(&self) -> Reply<bool> {
         self.only(&["wait"])?;
         match self.parameter("wait") {
             None | Some("1") => Ok(true),
@@ -192,7 +192,7 @@ impl Body {
     }
 
     /// The same, where no body at all means the default.
-    pub(super) fn read_or_default<T: DeserializeOwned + Default>(&self) -> Reply<T> {
+    pub(in crate::control) fn read_or_default<T: DeserializeOwned + Default>(&self) -> Reply<T> {
         if self.bytes.is_empty() { Ok(T::default()) } else { self.read() }
     }
 }

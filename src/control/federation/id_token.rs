@@ -124,7 +124,10 @@ pub(super) fn subject(claims: &Claims) -> Option<&str> {
 
 /// A claim that is a text of a sensible length.
 pub(super) fn text<'c>(claims: &'c Claims, name: &str) -> Option<&'c str> {
-    claims.get(name).and_then(Value::as_str).filter(|text| (1..=512).contains(&text.len()))
+    claims
+        .get(name)
+        .and_then(Value::as_str)
+        .filter(|text| (1..=512).contains(&text.len()) && !text.chars().any(char::is_control))
 }
 
 /// A claim that is a time, in whole seconds since 1970 (RFC 7519 section 2: it may have a fraction).

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use super::speaks_for;
 use crate::control::admin::openapi::Refusals;
 use crate::control::admin::request::{Asked, Body, invalid};
+use crate::control::directory::is_text;
 use crate::control::{Control, Problem, Reply};
 use crate::policy::ConsoleAction;
 use crate::store::{self, NewIdentity};
@@ -86,6 +87,9 @@ pub(in crate::control) async fn list(
     asked.only(&["after", "limit"])?;
     let limit = asked.limit()?;
     let after = asked.parameter("after").unwrap_or_default();
+    if !after.is_empty() && !is_text(after) {
+        return Err(invalid("`after` is not what a list of identities gives as `next`."));
+    }
     let found = control.store().identities(by.account(), after, limit).await?;
     let full = found.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
     let next = found.last().filter(|_| full).map(|last| last.id.clone());
@@ -116,7 +120,7 @@ pub(in crate::control) async fn link(
         return Err(unknown());
     }
     let printable = subject.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    if !printable || !(1..=255).contains(&subject.len()) || login.len() > 256 {
+    if !printable || !(1..=255).contains(&subject.len()) || !is_text(&login) {
         return Err(invalid("`subject` is 1 to 255 ASCII characters, `login` a user's login."));
     }
     let new = NewIdentity {
@@ -144,6 +148,9 @@ pub(in crate::control) async fn unlink(
 ) -> Reply<StatusCode> {
     let by = asked.may(&control, ConsoleAction::Sessions).await?;
     asked.only(&[])?;
+    if !is_text(&id) {
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such identity."));
+    }
     control.store().unlink_identity(by.account(), &id, &by.actor(), control.clock().now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

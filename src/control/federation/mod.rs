@@ -27,6 +27,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use url::form_urlencoded;
 
+use super::directory::is_text;
 use super::page::Label;
 use super::page::sign_in::{Elsewhere, Way};
 use super::{Control, StartError};
@@ -89,7 +90,7 @@ impl Control {
         onward: &str,
         fresh: bool,
     ) -> Result<Elsewhere, StoreError> {
-        let account = account.filter(|name| !name.is_empty() && name.len() <= 128);
+        let account = account.filter(|name| is_text(name));
         let found = match account {
             Some(name) => self.store.account_named(name).await?,
             None => None,

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use super::page::nav::{MY_SESSIONS, SESSIONS};
 use super::{Control, Problem, Reply};
 use crate::control::admin::request::invalid;
+use crate::control::directory::is_text;
 use crate::model::account::{Principal, PrincipalKey};
 use crate::model::id::AccountId;
 use crate::store::{BrowserSession, SessionFilter, SessionPlace};
@@ -65,7 +66,7 @@ fn place(text: &str) -> Option<SessionPlace> {
 
 /// The principal of the account with this login; what is another account's is not there.
 async fn somebody(control: &Control, account: &AccountId, login: &str) -> Reply<Principal> {
-    let found = if login.len() > LONGEST_LOGIN { None } else { control.store().credential(login).await? };
+    let found = if is_text(login) { control.store().credential(login).await? } else { None };
     let found = found.map(|found| found.principal).filter(|found| found.key.account == *account);
     found.ok_or_else(|| {
         let detail = "Nobody of this account has that login.";
@@ -80,5 +81,3 @@ fn no_session() -> Problem {
     Problem::new(axum::http::StatusCode::NOT_FOUND, "not_found", detail)
         .next("It may have ended; the list shows those that have not.")
 }
-
-const LONGEST_LOGIN: usize = 256;

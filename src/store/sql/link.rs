@@ -37,7 +37,7 @@ pub(in crate::store) trait Asks: Send {
 }
 
 /// Several questions to one state.
-pub(super) struct Reading(pub(super) Box<dyn Session>);
+pub(in crate::store) struct Reading(pub(super) Box<dyn Session>);
 
 #[async_trait]
 impl Asks for Reading {
@@ -47,7 +47,7 @@ impl Asks for Reading {
 }
 
 /// Where changes of this process wait for each other.
-pub(super) struct Line {
+pub(in crate::store) struct Line {
     backend: Arc<dyn Backend>,
     /// First come, first served.
     turn: Arc<Semaphore>,
@@ -63,12 +63,12 @@ struct Batch {
 }
 
 impl Line {
-    pub(super) fn new(backend: Arc<dyn Backend>) -> Arc<Self> {
+    pub(in crate::store) fn new(backend: Arc<dyn Backend>) -> Arc<Self> {
         Arc::new(Self { backend, turn: Arc::new(Semaphore::new(1)), open: Mutex::new(None) })
     }
 
     /// Begins a change, when its turn has come.
-    pub(super) async fn writing(self: &Arc<Self>) -> Result<Writing, StoreError> {
+    pub(in crate::store) async fn writing(self: &Arc<Self>) -> Result<Writing, StoreError> {
         // In a task of its own, so that a caller who goes away cannot take the batch of others along.
         let begun = tokio::spawn(Arc::clone(self).begin()).await;
         begun.unwrap_or_else(|_| Err(cut_short()))
