@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use url::Url;
 
+use crate::support::provider::Provider;
 use crate::support::script::Script;
-use crate::support::{Tokens, World};
+use crate::support::{Person, Tokens, World};
 
 #[tokio::test]
 async fn the_whole_story_on_a_wide_screen() {
@@ -38,6 +39,42 @@ async fn consent_by_keyboard_alone() {
     let path = format!("/applications/{}", world.seed("report-hub").client_id);
     let details = world.api("acme", "GET", &path).send().await.expect(200);
     assert!(details["scopes"].to_string().contains(&scope), "{details}");
+}
+
+#[tokio::test]
+async fn signing_in_at_the_organizations_provider_on_a_wide_screen() {
+    elsewhere("elsewhere-wide", json!({ "javascript": true, "width": 1280 })).await;
+}
+
+#[tokio::test]
+async fn signing_in_at_the_organizations_provider_on_a_narrow_screen_in_the_dark() {
+    elsewhere("elsewhere-narrow", json!({ "javascript": true, "width": 320, "dark": true })).await;
+}
+
+#[tokio::test]
+async fn signing_in_at_the_organizations_provider_without_javascript() {
+    elsewhere("elsewhere-plain", json!({ "javascript": false, "width": 1280 })).await;
+}
+
+/// There and back, the sessions, signing out here and there.
+async fn elsewhere(name: &str, mut facts: Value) {
+    let people = json!({ "s-carol": { "preferred_username": "carol", "groups": ["owners"] } });
+    let mut provider = Provider::start(&people, false);
+    let own = provider.settings(
+        "accounts = [\"acme\"]\nusers = \"create\"\n\
+         administrator = { claim = \"groups\", values = [\"owners\"] }",
+    );
+    let other = provider.named("globex-id", "accounts = [\"globex\"]\nbutton = false");
+    let world = provider.world(&format!("{own}{other}")).await;
+    Person::new(&world, "alice@acme").visit(format!("{}/me/sessions", world.issuer)).await;
+    facts["story"] = "elsewhere".into();
+    facts["name"] = name.into();
+    facts["me"] = format!("{}/me/sessions", world.issuer).into();
+    facts["carol"] = json!({ "login": "s-carol", "password": "" });
+    let done = run(&world, facts);
+    let pages: Vec<_> = done["pages"].as_array().unwrap().iter().map(|page| page.as_str().unwrap()).collect();
+    let wanted = ["sign-in-elsewhere", "sessions", "my-sessions", "signed-out", "no-provider", "refused"];
+    assert_eq!(pages, wanted);
 }
 
 #[tokio::test]
@@ -127,6 +164,7 @@ fn known(world: &World, mut facts: Value) -> Value {
         (login.split('@').next().unwrap(), json!({"login": principal.login, "password": principal.password}))
     });
     facts["people"] = people.into_iter().collect();
+    facts["people"]["carol"] = facts["carol"].clone();
     if facts["authorize"].is_null() {
         facts["authorize"] = application.ask().url.into();
     }

@@ -82,6 +82,7 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
         sealer,
         clock,
         settings: Settings::default(),
+        providers: settings.providers,
     })
     .await
     .map_err(|error| Failure::Unreachable(error.to_string()))?;

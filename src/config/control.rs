@@ -9,6 +9,7 @@ use url::Url;
 
 use super::file::{self, ConfigError};
 use super::is_this_machine;
+use super::provider::{self, Provider};
 use super::redis::Redis;
 
 /// A control plane's settings.
@@ -47,6 +48,9 @@ pub struct Control {
     /// The shared tier that grants are published to.
     #[serde(default)]
     pub redis: Option<Redis>,
+    /// The organizations' own providers, by which their people log in.
+    #[serde(default, rename = "provider")]
+    pub providers: Vec<Provider>,
 }
 
 /// The internal API's own listener: never the public one.
@@ -96,6 +100,7 @@ impl Control {
             return complain(format!("lease_seconds is {}, but 2 to 30 are allowed", self.lease_seconds));
         }
         self.redis.as_ref().map_or(Ok(()), |redis| redis.check(path))?;
+        provider::check(&self.providers, path)?;
         self.internal.as_ref().map_or(Ok(()), |internal| internal.check(path))?;
         let allowed = match self.issuer.scheme() {
             "https" => true,

@@ -7,6 +7,7 @@ use url::{Host, Url};
 
 pub mod control;
 pub mod file;
+pub mod provider;
 pub mod redis;
 pub mod route;
 pub mod sidecar;

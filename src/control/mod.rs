@@ -11,6 +11,7 @@ mod arrival;
 pub mod browser;
 pub mod console;
 pub mod directory;
+mod federation;
 mod form;
 pub mod health;
 pub mod internal;
@@ -25,6 +26,7 @@ pub mod requests;
 pub mod rescope;
 pub mod resources;
 pub mod security;
+pub mod sessions;
 mod signing;
 pub mod tenant;
 
@@ -41,6 +43,7 @@ use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
+use crate::config::provider::Provider;
 use crate::grants::acknowledge::CutBefore;
 use crate::grants::shared::{Publisher, Reach};
 use crate::grants::source::Source;
@@ -56,6 +59,7 @@ use crate::token::seal::Sealer;
 use arrival::Arrival;
 use browser::throttle::Throttle;
 pub use browser::throttle::ThrottleSettings;
+use federation::Federation;
 use issuer::Issuer;
 pub use problem::{Problem, Reply};
 use resources::Resources;
@@ -80,6 +84,8 @@ pub struct Setup {
     pub clock: Clock,
     /// Lives and limits.
     pub settings: Settings,
+    /// The organizations' own providers, by which their people log in.
+    pub providers: Vec<Provider>,
 }
 
 /// Lives and limits.
@@ -133,6 +139,9 @@ pub struct Control {
     passwords: Passwords,
     passkeys: Option<Passkeys>,
     throttle: Throttle,
+    federation: Federation,
+    /// How often attempts to log in at a provider may begin.
+    starts: Throttle,
     publisher: OnceLock<Arc<Publisher>>,
 }
 
@@ -142,7 +151,7 @@ impl Control {
     /// # Errors
     /// [`StartError`] says what is missing.
     pub async fn start(setup: Setup) -> Result<Arc<Self>, StartError> {
-        let Setup { issuer, resources, store, policies, source, sealer, clock, settings } = setup;
+        let Setup { issuer, resources, store, policies, source, sealer, clock, settings, providers } = setup;
         let issuer = Issuer::new(&issuer)?;
         let resources = Resources::new(&issuer, &resources);
         signing::make_missing(&store, &sealer, clock.now()).await?;
@@ -151,6 +160,7 @@ impl Control {
         let passwords = Passwords::new(settings.logins_at_once)?;
         let passkeys = Passkeys::new(issuer.origin(), sealer.derive("passkey handles")?);
         let throttle = Throttle::new(settings.throttle);
+        let (federation, starts) = (Federation::new(providers)?, Throttle::new(STARTS));
         Ok(Arc::new(Self {
             issuer,
             resources,
@@ -165,6 +175,8 @@ impl Control {
             passwords,
             passkeys,
             throttle,
+            federation,
+            starts,
             publisher: OnceLock::new(),
         }))
     }
@@ -196,6 +208,8 @@ impl Control {
             .merge(browser::routes())
             .merge(admin::routes())
             .merge(console::routes())
+            .merge(federation::routes())
+            .merge(sessions::routes())
             .merge(requests::routes())
             .merge(rescope::routes())
             .merge(tenant::routes())
@@ -315,6 +329,11 @@ fn on_panic(payload: Box<dyn Any + Send + 'static>) -> Response {
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
     Problem::internal("a handler panicked", &text).into_response()
 }
+
+/// Attempts to log in at a provider are kept for a while, whoever begins them. The address of a whole organization may
+/// begin many; who begins more has a program do it.
+const STARTS: ThrottleSettings =
+    ThrottleSettings { per_login: u32::MAX, per_address: 1_000, window_seconds: 300, capacity: 20_000 };
 
 /// Forms and JSON of a few kilobytes.
 const WHOLE_BODY: Duration = Duration::from_secs(10);

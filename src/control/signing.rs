@@ -39,6 +39,14 @@ pub enum StartError {
     /// Passwords could not be checked.
     #[error(transparent)]
     Password(#[from] PasswordError),
+    /// A provider to log in at cannot be asked.
+    #[error("provider {name:?}: {why}")]
+    Provider {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// The issuer's keys, opened, and what they verify.

@@ -32,6 +32,8 @@ pub mod adding_a_store {}
 #[doc = include_str!("deploying.md")]
 pub mod deploying {}
 
+#[doc = include_str!("signing_in.md")]
+pub mod signing_in {}
 #[doc = include_str!("people.md")]
 pub mod people {}
 

@@ -32,6 +32,8 @@ pub enum ConsoleAction {
     List,
     /// Register and change the account's own applications.
     Publish,
+    /// See and end the sessions of the account's people, and say whom providers' subjects stand for.
+    Sessions,
     /// Deny requests for approval.
     Deny,
     /// Say which applications are blocked or approved beforehand, and what becomes of unknown ones.
@@ -53,6 +55,7 @@ impl ConsoleAction {
             Self::Revoke => "console:Revoke",
             Self::List => "console:List",
             Self::Publish => "console:Publish",
+            Self::Sessions => "console:Sessions",
             Self::Deny => "console:Deny",
             Self::SetPolicy => "console:SetPolicy",
             Self::ManagePeople => "console:ManagePeople",

@@ -163,11 +163,12 @@ async fn follow(reading: &mut dyn Session, writing: &mut dyn Session) -> Result<
 const AT_ONCE: usize = 200;
 
 /// Every table with its key, each after those that it refers to.
-const TABLES: [(&str, &[&str]); 33] = [
+const TABLES: [(&str, &[&str]); 34] = [
     ("accounts", &["id"]),
     ("principals", &["account", "kind", "id"]),
     ("memberships", &["account", "kind", "id", "group_name"]),
     ("api_tokens", &["hash"]),
+    ("identities", &["id"]),
     ("people_groups", &["account", "name"]),
     ("password_links", &["account", "kind", "id"]),
     ("passkeys", &["credential"]),

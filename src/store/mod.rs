@@ -12,6 +12,7 @@ mod backend;
 mod copy;
 mod directory;
 mod factors;
+mod federation;
 mod feed;
 mod grants;
 mod keys;
@@ -43,6 +44,7 @@ pub use applications::{Applications, Secret};
 pub use copy::{Copied, copy};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
 pub use factors::{Factors, KeptPasskey, KeptTotp, SecondFactors};
+pub use federation::{Arrival, Arrived, Federation, Identity, NewIdentity, Newcomer};
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
@@ -57,7 +59,10 @@ pub use requests::{
     ASKING_WINDOW, ApprovalRequest, ApprovalRequests, Ask, AskOutcome, Decided, MOST_ASKED, RequestFilter,
     RequestState,
 };
-pub use sessions::{BrowserSession, PendingConsent, Sessions};
+pub use sessions::{
+    BrowserSession, Factor, NotAFactor, NotASessionId, PendingConsent, SessionFilter, SessionId,
+    SessionPlace, Sessions, TakenBack, Vouched,
+};
 pub use sidecars::{Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars};
 pub use tenant::{MOST_RULES, Manner, Rescope, Rule, Standing, TenantPolicy, TenantRules, Terms, Unknown};
 pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Tokens};
@@ -68,6 +73,7 @@ pub trait Store:
     Applications
     + ApprovalRequests
     + Directory
+    + Federation
     + Factors
     + Feed
     + Grants

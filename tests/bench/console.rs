@@ -205,6 +205,7 @@ async fn control(store: Shared) -> Arc<Control> {
         sealer: Sealer::new(&[7; 32]).unwrap(),
         clock,
         settings: Settings::default(),
+        providers: Vec::new(),
     };
     Control::start(setup).await.unwrap()
 }
@@ -213,12 +214,8 @@ async fn control(store: Shared) -> Arc<Control> {
 async fn session(store: &Shared) -> String {
     let cookie = Secret::random().unwrap();
     let now = Clock::system().now();
-    let session = BrowserSession {
-        hash: cookie.hash(),
-        principal: person(PrincipalKind::User, "admin", "admin@large", true, 0).principal.key,
-        authenticated_at: now,
-        expires_at: now + jiff::SignedDuration::from_hours(1),
-    };
+    let whose = person(PrincipalKind::User, "admin", "admin@large", true, 0).principal.key;
+    let session = BrowserSession::new(cookie.hash(), whose, now, now + jiff::SignedDuration::from_hours(1));
     store.open_session(&session).await.unwrap();
     format!("consentry_session={}", cookie.expose())
 }

@@ -128,6 +128,31 @@ const stories = {
     return { pages, authorized, rejected: await back(admin) };
   },
 
+  /** Signs in at the organization's own provider, looks at the sessions, and signs out. */
+  async elsewhere() {
+    const carol = await person('carol');
+    const { page } = carol;
+    await page.goto(`${facts.console}/sessions`);
+    await look('sign-in-elsewhere', carol);
+    await page.locator('a.button', { hasText: 'Acme staff' }).click();
+    await page.fill('[name=who]', carol.login);
+    await Promise.all([page.waitForURL(`${facts.console}/sessions`), page.click('[value=go]')]);
+    await look('sessions', carol);
+    await page.goto(facts.me);
+    await look('my-sessions', carol);
+    await Promise.all([page.waitForNavigation(), page.click('form[action="/logout"] button')]);
+    await look('signed-out', carol);
+    await page.locator('a.button', { hasText: 'too' }).click();
+    await Promise.all([page.waitForURL('**/login/signed-out'), page.click('[name=logout]')]);
+    await page.goto(`${facts.me}?x`);
+    await page.fill('#account', 'nobody');
+    await Promise.all([page.waitForNavigation(), page.press('#account', 'Enter')]);
+    await look('no-provider', carol);
+    await page.goto(`${new URL(facts.me).origin}/login/provider/acme-id/callback?state=old&code=old`);
+    await look('refused', carol);
+    return { pages };
+  },
+
   /** Asked for, approved, used, narrowed, blocked, unblocked, deleted, asked for again and denied, and then refused. */
   async approval() {
     const alice = await person('alice');

@@ -77,6 +77,11 @@ pub(crate) fn forms(html: &str) -> Vec<Form> {
     forms
 }
 
+/// Where the links of a page lead, in order.
+pub(crate) fn links(html: &str) -> Vec<String> {
+    tags(html).iter().filter(|tag| tag.name == "a").filter_map(|tag| tag.attribute("href")).collect()
+}
+
 /// What a person can read on a page: the text without tags, styles and scripts, spaces run together.
 pub(crate) fn text(html: &str) -> String {
     let mut text = String::new();

@@ -12,6 +12,7 @@ pub(crate) mod http;
 pub(crate) mod line;
 pub(crate) mod person;
 pub(crate) mod postgres;
+pub(crate) mod provider;
 pub(crate) mod raw;
 #[expect(dead_code, reason = "shared with the unit tests, which need more of it")]
 pub(crate) mod redis;

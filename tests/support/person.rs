@@ -49,6 +49,12 @@ impl Person {
         }
     }
 
+    /// Somebody with a browser at the site `origin`, whom nobody has given a password.
+    pub(crate) fn stranger(origin: &str) -> Self {
+        let home = Url::parse(origin).unwrap();
+        Self { login: String::new(), password: String::new(), home, cookies: BTreeMap::new() }
+    }
+
     /// Opens an address and logs in if that is what is asked.
     pub(crate) async fn visit(&mut self, url: impl AsRef<str>) -> Page {
         let page = self.open(url).await;

@@ -201,6 +201,7 @@ async fn start_control(common: &Common, sidecar: SocketAddr, dev: &Dev) -> Resul
         sealer: sealing::sealer(&dev.data.join("key"))?,
         clock: common.clock.clone(),
         settings: Settings::default(),
+        providers: dev.providers()?,
     };
     Control::start(setup).await.map_err(|error| Failure::Unreachable(error.to_string()))
 }

@@ -13,6 +13,7 @@ use clap::Args;
 use url::Url;
 
 use super::{Failure, print, signals};
+use crate::config::provider::{self, Provider};
 use crate::config::redis::Redis;
 use crate::demo::ready::Ready;
 use crate::demo::story::Walkthrough;
@@ -47,6 +48,9 @@ pub struct Dev {
     /// How many sidecars to run; all but the first pick a port
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     sidecars: u8,
+    /// A file of [[provider]] tables, as in control.toml: log in at an OpenID provider
+    #[arg(long, value_name = "FILE")]
+    providers: Option<PathBuf>,
     /// Write a JSON file with addresses, log-ins and applications once all is serving
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -93,6 +97,10 @@ impl Dev {
     /// How the shared tier is reached, if there is to be one.
     fn shared(&self) -> Result<Option<Arc<Reach>>, Failure> {
         super::sidecar::reach(self.redis.clone().map(Redis::at).as_ref())
+    }
+
+    fn providers(&self) -> Result<Vec<Provider>, Failure> {
+        Ok(self.providers.as_deref().map(provider::read).transpose()?.unwrap_or_default())
     }
 
     fn policies(&self) -> Option<PathBuf> {

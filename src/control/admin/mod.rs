@@ -28,6 +28,8 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 pub use openapi::document;
 
+use super::federation::identities;
+use super::sessions::api as sessions;
 use super::{Control, directory, requests, rescope, tenant};
 
 /// The routes of the admin API.
@@ -55,6 +57,13 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route("/api/v1/decisions", get(decisions::list))
         .route("/api/v1/decisions/{id}", get(decisions::show))
         .route("/api/v1/sidecars", get(sidecars::list))
+        .route("/api/v1/me/sessions", get(sessions::own).delete(sessions::end_others))
+        .route("/api/v1/me/sessions/{session_id}", delete(sessions::end_own))
+        .route("/api/v1/sessions", get(sessions::list))
+        .route("/api/v1/sessions/{session_id}", delete(sessions::end))
+        .route("/api/v1/users/{login}/sessions", delete(sessions::end_all))
+        .route("/api/v1/identities", get(identities::list).post(identities::link))
+        .route("/api/v1/identities/{identity_id}", delete(identities::unlink))
         .merge(directory::api())
         .route("/api/v1/openapi.json", get(openapi::get))
         .merge(requests::api_routes())

@@ -9,10 +9,12 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
+use crate::control::directory::{groups, people, roles, rules};
+use crate::control::federation::identities;
 use crate::control::requests::api as requests;
 use crate::control::rescope::{api as scopes, publish};
+use crate::control::sessions::api as sessions;
 use crate::control::tenant::api as tenant;
-use crate::control::directory::{groups, people, roles, rules};
 
 use super::{applications, assignments, consents, decisions, official, publisher, secrets, sidecars, state};
 
@@ -76,6 +78,15 @@ pub(super) async fn get() -> impl IntoResponse {
         decisions::list,
         decisions::show,
         sidecars::list,
+        sessions::own,
+        sessions::end_own,
+        sessions::end_others,
+        sessions::list,
+        sessions::end,
+        sessions::end_all,
+        identities::list,
+        identities::link,
+        identities::unlink,
         people::list,
         people::add,
         people::show,
@@ -110,6 +121,7 @@ pub(super) async fn get() -> impl IntoResponse {
         (name = "publisher", description = "What this account has registered for others."),
         (name = "decisions", description = "What applications have called, and why it was allowed or not."),
         (name = "sidecars", description = "Where decisions are made, and how fresh what they rest on is."),
+        (name = "sessions", description = "Who is signed in where, and whom other providers' subjects stand for."),
         (name = "directory", description = "The account's people, groups and roles, and what they log in with."),
         (name = "description", description = "This document."),
     )

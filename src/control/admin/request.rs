@@ -89,7 +89,38 @@ impl Asked {
         control: &Control,
         action: ConsoleAction,
     ) -> Reply<Administrator> {
-        Administrator::check(control, self.principal(control).await?, action)
+        Administrator::check(control, self.anybody(control).await?.0, action)
+    }
+
+    /// Who asks, whoever it is: for what is their own. With a console session, its hash too.
+    ///
+    /// # Errors
+    /// 401 `unauthenticated`, 403 for a console session without its CSRF header, the store's.
+    pub(in crate::control) async fn anybody(
+        &self,
+        control: &Control,
+    ) -> Reply<(Principal, Option<[u8; 32]>)> {
+        if let Some(value) = self.headers.get(AUTHORIZATION) {
+            let token = value.to_str().ok().and_then(bearer).ok_or_else(unauthenticated)?;
+            let found = control.store().api_token(&sha256(token.as_bytes()), control.clock().now()).await?;
+            return Ok((found.ok_or_else(unauthenticated)?, None));
+        }
+        let person = session::signed_in(control, &self.headers).await?.ok_or_else(unauthenticated)?;
+        if !self.method.is_safe() {
+            let field = self.headers.get("x-csrf-token").and_then(|value| value.to_str().ok());
+            csrf::check(control, &self.headers, &person, field)?;
+        }
+        Ok((person.principal, Some(person.session.hash)))
+    }
+
+    /// The length of a page: the parameter `limit`, 100 unless given.
+    ///
+    /// # Errors
+    /// 400 `invalid_request`.
+    pub(in crate::control) fn limit(&self) -> Reply<u32> {
+        let Some(text) = self.parameter("limit") else { return Ok(100) };
+        let limit = text.parse().ok().filter(|limit| (1..=1000).contains(limit));
+        limit.ok_or_else(|| invalid("`limit` is a number from 1 to 1000."))
     }
 
     /// A parameter of the query, if given.
@@ -120,20 +151,6 @@ impl Asked {
             Some("0") => Ok(false),
             Some(other) => Err(invalid(format!("`wait` is 0 or 1, not {other:?}."))),
         }
-    }
-
-    async fn principal(&self, control: &Control) -> Reply<Principal> {
-        if let Some(value) = self.headers.get(AUTHORIZATION) {
-            let token = value.to_str().ok().and_then(bearer).ok_or_else(unauthenticated)?;
-            let found = control.store().api_token(&sha256(token.as_bytes()), control.clock().now()).await?;
-            return found.ok_or_else(unauthenticated);
-        }
-        let person = session::signed_in(control, &self.headers).await?.ok_or_else(unauthenticated)?;
-        if !self.method.is_safe() {
-            let field = self.headers.get("x-csrf-token").and_then(|value| value.to_str().ok());
-            csrf::check(control, &self.headers, &person, field)?;
-        }
-        Ok(person.principal)
     }
 }
 

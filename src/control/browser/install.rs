@@ -103,5 +103,5 @@ pub(super) fn decided(person: &SignedIn, application: &Application, authorized: 
 fn done(person: &SignedIn, title: &str, sentence: String) -> Response {
     let console = ("/console".to_owned(), "Go to the console".to_owned());
     let onward = person.principal.is_administrator().then_some(console);
-    respond(&Done { visitor: Some(person.visitor()), title: title.to_owned(), sentence, onward })
+    respond(&Done { visitor: Some(person.visitor()), title: title.to_owned(), sentence, onward, also: None })
 }

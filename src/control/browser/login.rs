@@ -18,15 +18,15 @@ use super::super::directory::is_text;
 use super::super::form::Parameters;
 use super::super::issuer::Issuer;
 use super::super::oauth::request;
-use super::super::page::sign_in::{Done, SignIn};
+use super::super::page::sign_in::{Done, Elsewhere, SignIn};
 use super::super::page::stop::Stopped;
 use super::super::page::{FormTarget, Label, respond};
 use super::super::security::step;
-use super::super::{Control, Problem};
-use super::session::{Cookie, cookie, open, set_cookie, signed_in};
+use super::super::{Control, Problem, federation};
+use super::session::{Cookie, Opening, cookie, open, set_cookie, signed_in};
 use super::{LOGIN, Shown, csrf};
 use crate::model::account::Principal;
-use crate::store::AuditEvent;
+use crate::store::{AuditEvent, Factor};
 use crate::token::password::PasswordError;
 use crate::token::random::{Secret, sha256};
 
@@ -38,7 +38,9 @@ pub(super) async fn show(
 ) -> Result<Response, Shown> {
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
     let onward = own_path(control.issuer(), parameters.one("continue").ok().flatten());
-    form(&control, &headers, onward, "", false).await
+    let one = |name: &str| parameters.one(name).ok().flatten();
+    let elsewhere = control.elsewhere(one("account"), &onward, one("fresh").is_some()).await?;
+    form(&control, &headers, onward, "", false, elsewhere).await
 }
 
 /// Checks login and password.
@@ -50,7 +52,10 @@ pub(super) async fn answer(State(control): State<Arc<Control>>, request: Request
         return Ok(respond(&Stopped::throttled(seconds)));
     }
     match verified(&control, login, password, way.address).await? {
-        None => form(&control, &way.headers, way.onward, login, true).await,
+        None => {
+            let elsewhere = ways(&control, login, &way.onward, one("fresh").is_some()).await?;
+            form(&control, &way.headers, way.onward, login, true, elsewhere).await
+        }
         Some((principal, proof)) => {
             control.throttle().succeeded(login, way.address);
             step::after_password(&control, way, principal, proof).await
@@ -83,18 +88,33 @@ pub(in crate::control) async fn sent(
     Ok((Way { headers, form_cookie, onward, address }, form))
 }
 
+/// The other ways in for somebody whose password was not right: their account's own, if it has one.
+async fn ways(control: &Control, login: &str, onward: &str, fresh: bool) -> Result<Elsewhere, Shown> {
+    if let Some((_, account)) = login.rsplit_once('@') {
+        let own = control.elsewhere(Some(account), onward, fresh).await?;
+        if !own.none {
+            return Ok(own);
+        }
+    }
+    Ok(control.elsewhere(None, onward, fresh).await?)
+}
+
 /// Ends the session.
 pub(super) async fn leave(
     State(control): State<Arc<Control>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Shown> {
+    let mut page = Done::signed_out();
     if let Some(person) = signed_in(&control, &headers).await? {
         let form = Parameters::from_body(&headers, &body).unwrap_or_default();
         csrf::check(&control, &headers, &person, form.one(csrf::FIELD).ok().flatten())?;
         control.store().close_session(&person.session.hash).await?;
+        if let Some(vouched) = &person.session.vouched {
+            page.also = federation::farewell(&control, vouched).await;
+        }
     }
-    let mut response = respond(&Done::signed_out());
+    let mut response = respond(&page);
     response.headers_mut().append(SET_COOKIE, set_cookie(&control, Cookie::Session, None)?);
     Ok(response)
 }
@@ -106,6 +126,7 @@ pub(in crate::control) async fn form(
     onward: String,
     login: &str,
     failed: bool,
+    elsewhere: Elsewhere,
 ) -> Result<Response, Shown> {
     let known = cookie(headers, Cookie::LoginForm.name(control));
     let (form_cookie, fresh) = match known {
@@ -123,6 +144,7 @@ pub(in crate::control) async fn form(
         passkeys: control.passkeys().is_some(),
         application,
         form_target,
+        elsewhere,
     });
     if fresh {
         let line = set_cookie(control, Cookie::LoginForm, Some(&form_cookie))?;
@@ -224,7 +246,14 @@ pub(in crate::control) async fn opened(
     if let Some(before) = cookie(&way.headers, Cookie::Session.name(control)) {
         control.store().close_session(&before.hash()).await?;
     }
-    Ok([open(control, principal).await?, set_cookie(control, Cookie::LoginForm, None)?])
+    let factors = by.split(" and ").map(|one| match one {
+        "passkey" => Factor::Passkey,
+        "code" => Factor::Totp,
+        "recovery code" => Factor::RecoveryCode,
+        _ => Factor::Password,
+    });
+    let opening = Opening::new(factors.collect(), &way.headers, way.address);
+    Ok([open(control, principal, opening).await?, set_cookie(control, Cookie::LoginForm, None)?])
 }
 
 /// `text` if it is a path of ours, the console otherwise: nobody is sent to a stranger from our login page.

@@ -1,13 +1,16 @@
 //! Browser sessions: one cookie of 256 random bits, of which the store keeps the hash.
 
-use axum::http::header::COOKIE;
+use std::net::IpAddr;
+
+use axum::http::header::{COOKIE, SET_COOKIE, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Redirect, Response};
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::{Control, Problem, page};
 use super::csrf;
 use crate::model::account::Principal;
-use crate::store::{BrowserSession, StoreError};
+use crate::store::{BrowserSession, Factor, StoreError, Vouched};
 use crate::token::random::Secret;
 
 /// A person who is logged in at the browser that sent a request.
@@ -48,30 +51,86 @@ impl SignedIn {
 pub async fn signed_in(control: &Control, headers: &HeaderMap) -> Result<Option<SignedIn>, StoreError> {
     let Some(cookie) = cookie(headers, Cookie::Session.name(control)) else { return Ok(None) };
     let found = control.store().session(&cookie.hash(), control.clock().now()).await?;
-    Ok(found.map(|(session, principal)| SignedIn { cookie, session, principal }))
+    let Some((session, principal)) = found else { return Ok(None) };
+    if let Some(vouched) = &session.vouched
+        && !control.still_vouched(vouched, &principal.key.account).await?
+    {
+        return Ok(None);
+    }
+    Ok(Some(SignedIn { cookie, session, principal }))
+}
+
+/// How somebody came in: what a session keeps beside who it is.
+pub(crate) struct Opening {
+    /// How they proved who they are, in order.
+    pub(crate) factors: Vec<Factor>,
+    /// When, where that was elsewhere; just now unless said.
+    pub(crate) authenticated_at: Option<Timestamp>,
+    /// The provider that vouches for them, if one does.
+    pub(crate) vouched: Option<Vouched>,
+    address: Option<IpAddr>,
+    user_agent: String,
+}
+
+impl Opening {
+    /// By these means, with a browser that sent these headers from this address.
+    pub(crate) fn new(factors: Vec<Factor>, headers: &HeaderMap, address: Option<IpAddr>) -> Self {
+        let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let user_agent = user_agent.chars().take(LONGEST_USER_AGENT).collect();
+        Self { factors, authenticated_at: None, vouched: None, address, user_agent }
+    }
 }
 
 /// Opens a session; the answer carries the header that sets its cookie.
-pub(super) async fn open(control: &Control, principal: &Principal) -> Result<HeaderValue, Problem> {
+pub(crate) async fn open(
+    control: &Control,
+    principal: &Principal,
+    opening: Opening,
+) -> Result<HeaderValue, Problem> {
     let cookie = Secret::random().map_err(|why| Problem::internal("a session cookie", &why))?;
     let now = control.clock().now();
     let session = BrowserSession {
         hash: cookie.hash(),
         principal: principal.key.clone(),
-        authenticated_at: now,
+        authenticated_at: opening.authenticated_at.unwrap_or(now),
+        opened_at: now,
         expires_at: later(now, control.settings().session_seconds),
+        factors: opening.factors,
+        address: opening.address.map(|address| address.to_canonical().to_string()).unwrap_or_default(),
+        user_agent: opening.user_agent,
+        vouched: opening.vouched,
     };
     control.store().open_session(&session).await?;
     set_cookie(control, Cookie::Session, Some(&cookie))
 }
 
-/// Our two cookies.
+/// Logs in: a new session in the place of whatever was there before, so that a planted cookie is worth nothing.
+pub(crate) async fn enter(
+    control: &Control,
+    headers: &HeaderMap,
+    principal: &Principal,
+    opening: Opening,
+    onward: &str,
+) -> Result<Response, Problem> {
+    if let Some(before) = cookie(headers, Cookie::Session.name(control)) {
+        control.store().close_session(&before.hash()).await?;
+    }
+    let session = open(control, principal, opening).await?;
+    let mut response = Redirect::to(onward).into_response();
+    response.headers_mut().append(SET_COOKIE, session);
+    response.headers_mut().append(SET_COOKIE, set_cookie(control, Cookie::LoginForm, None)?);
+    Ok(response)
+}
+
+/// Our cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::control) enum Cookie {
     /// Of somebody who is logged in.
     Session,
     /// Of a browser at the login form, only to know the form again.
     LoginForm,
+    /// Of a browser that was sent to a provider, only to know it again when it comes back.
+    Provider,
 }
 
 impl Cookie {
@@ -83,6 +142,8 @@ impl Cookie {
             (Self::Session, false) => "consentry_session",
             (Self::LoginForm, true) => "__Host-consentry-login",
             (Self::LoginForm, false) => "consentry_login",
+            (Self::Provider, true) => "__Host-consentry-provider",
+            (Self::Provider, false) => "consentry_provider",
         }
     }
 }
@@ -118,6 +179,9 @@ pub(in crate::control) fn cookie(headers: &HeaderMap, name: &str) -> Option<Secr
 pub(crate) fn later(at: Timestamp, seconds: i64) -> Timestamp {
     at.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
+
+/// In characters. What says more than that says nothing more.
+const LONGEST_USER_AGENT: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::examples;
 use crate::control::page::consent::{Asker, Choice, Consent, Mark, Personal};
-use crate::control::page::sign_in::{Done, SignIn};
+use crate::control::page::sign_in::{Done, Elsewhere, SignIn, Way};
 use crate::control::page::stop::Stopped;
 use crate::control::page::{FormTarget, Label, Page, Risk, ScopeLine, Visitor, style};
 
@@ -219,6 +219,13 @@ fn sign_in(failed: bool) -> SignIn {
         failed,
         application: (!failed).then(|| "Report Hub".into()),
         form_target: None,
+        elsewhere: Elsewhere {
+            ways: vec![Way { label: "Acme <staff>".into(), address: "/login/provider/acme-id".to_owned() }],
+            asks: true,
+            account: Label::default(),
+            none: false,
+            fresh: false,
+        },
     }
 }
 

@@ -84,8 +84,13 @@ fn must_log_in(control: &Control, request: &AuthorizeRequest, person: &SignedIn)
 
 fn to_login(control: &Control, request: &AuthorizeRequest) -> Response {
     let back = format!("{}{}", control.issuer().path(), request.after_login());
-    let query = form_urlencoded::Serializer::new(String::new()).append_pair("continue", &back).finish();
-    Redirect::to(&format!("{}{LOGIN}?{query}", control.issuer().path())).into_response()
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("continue", &back);
+    // A password is asked for in any case. A provider is told, for it may know the person from before.
+    if request.prompt.login || request.max_age == Some(0) {
+        query.append_pair("fresh", "1");
+    }
+    Redirect::to(&format!("{}{LOGIN}?{}", control.issuer().path(), query.finish())).into_response()
 }
 
 /// Takes a request of somebody who is logged in to its end: a code, a question, or a page that says why not.

@@ -187,6 +187,10 @@ impl AuthorizeRequest {
         if self.offline {
             query.append_pair("access_type", "offline");
         }
+        // A log-in at a provider can be old: it is looked at again. None is younger than nothing at all.
+        if let Some(age) = self.max_age.filter(|age| *age > 0) {
+            query.append_pair("max_age", &age.to_string());
+        }
         let words = [(self.prompt.consent, "consent"), (self.prompt.admin_consent, "admin_consent")];
         let prompt: Vec<_> = words.into_iter().filter_map(|(set, word)| set.then_some(word)).collect();
         if !prompt.is_empty() {

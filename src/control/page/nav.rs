@@ -78,6 +78,11 @@ pub const PEOPLE: &str = "/console/people";
 /// The path of what somebody signs in with.
 pub const SECURITY: &str = "/me/security";
 
+/// The path of the list of everybody's sessions.
+pub const SESSIONS: &str = "/console/sessions";
+/// The path of the list of one's own sessions.
+pub const MY_SESSIONS: &str = "/me/sessions";
+
 /// Every page of the navigation, in its order.
 const PAGES: &[(&str, &str, For)] = &[
     ("Applications", APPLICATIONS, For::Administrators),
@@ -86,6 +91,8 @@ const PAGES: &[(&str, &str, For)] = &[
     ("Application policy", POLICY, For::Administrators),
     ("People", PEOPLE, For::Administrators),
     ("Your security", SECURITY, For::Everybody),
+    ("Sessions", SESSIONS, For::Administrators),
+    ("Your sessions", MY_SESSIONS, For::Everybody),
 ];
 
 #[cfg(test)]

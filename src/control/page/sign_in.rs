@@ -27,6 +27,31 @@ pub struct SignIn {
     pub application: Option<Label>,
     /// Where that application will be returned to.
     pub form_target: Option<FormTarget>,
+    /// The other ways in.
+    pub elsewhere: Elsewhere,
+}
+
+/// What there is besides a password: organizations' own providers.
+#[derive(Default)]
+pub struct Elsewhere {
+    /// Those that are offered.
+    pub ways: Vec<Way>,
+    /// Whether there are more, for those who name their account.
+    pub asks: bool,
+    /// The account that was named.
+    pub account: Label,
+    /// Whether the account that was named has none.
+    pub none: bool,
+    /// Whether whoever comes must prove who they are anew.
+    pub fresh: bool,
+}
+
+/// One provider to log in at.
+pub struct Way {
+    /// What people know it as.
+    pub label: Label,
+    /// The link that leads there, by an address of ours.
+    pub address: String,
 }
 
 impl Page for SignIn {
@@ -51,6 +76,8 @@ pub struct Done {
     pub sentence: String,
     /// Where to go on: an address of ours and its name.
     pub onward: Option<(String, String)>,
+    /// What else could be done, elsewhere: an address and its name.
+    pub also: Option<(String, String)>,
 }
 
 impl Done {
@@ -64,6 +91,7 @@ impl Done {
                        On a shared computer, close this window as well."
                 .to_owned(),
             onward: Some(("/console".to_owned(), "Sign in again".to_owned())),
+            also: None,
         }
     }
 }

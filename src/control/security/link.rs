@@ -100,6 +100,7 @@ pub(super) async fn set(State(control): State<Arc<Control>>, request: Request) -
         title: "Your password is set".to_owned(),
         sentence: format!("Sign in as {} with it. The link does not work any more.", Label::new(&whom.login)),
         onward: Some(("/me/security".to_owned(), "Sign in".to_owned())),
+        also: None,
     }))
 }
 

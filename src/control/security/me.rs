@@ -84,6 +84,7 @@ pub(super) async fn change_password(
         title: "Your password is changed".to_owned(),
         sentence: "You are signed out everywhere else. Applications go on as before.".to_owned(),
         onward: Some(("/me/security".to_owned(), "Back".to_owned())),
+        also: None,
     }))
 }
 

@@ -42,6 +42,7 @@ async fn every_route_is_refused_without_a_token_with_a_wrong_one_and_to_ordinary
         }
         let path = path.replace("{client_id}", "report-hub").replace("{login}", "alice@acme");
         let path = path.replace("{secret_id}", "s").replace("{id}", "d");
+        let path = path.replace("{session_id}", "s").replace("{identity_id}", "i");
         for method in operations.as_object().unwrap().keys() {
             let method = method.to_uppercase();
             let ask = || Request::builder().method(method.as_str()).uri(&path);
@@ -52,6 +53,10 @@ async fn every_route_is_refused_without_a_token_with_a_wrong_one_and_to_ordinary
             let wrong = ask().header("authorization", "Bearer wrong").body(Body::empty()).unwrap();
             world.send(wrong).await.expect_problem(401, "unauthenticated");
             let path = path.strip_prefix("/api/v1").unwrap();
+            // What is one's own is everybody's.
+            if path.starts_with("/me/") {
+                continue;
+            }
             world.api("alice@acme", &method, path, None).await.expect_problem(403, "forbidden");
             world.api("deploy@acme", &method, path, None).await.expect_problem(403, "forbidden");
             tried += 1;

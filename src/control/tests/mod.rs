@@ -3,8 +3,8 @@
 mod admin;
 mod authorize;
 mod console;
-mod requests;
 mod directory;
+mod requests;
 mod security;
 
 use std::sync::Arc;
@@ -87,6 +87,7 @@ impl World {
             sealer: Sealer::new(&[7; 32]).unwrap(),
             clock,
             settings: Settings::default(),
+            providers: Vec::new(),
         };
         let world = Self { control: Control::start(setup).await.unwrap(), _folder: folder };
         world.populate().await;
@@ -163,12 +164,8 @@ impl World {
     pub(crate) async fn session(&self, login: &str) -> (String, String) {
         let cookie = Secret::random().unwrap();
         let now = self.control.clock().now();
-        let session = BrowserSession {
-            hash: cookie.hash(),
-            principal: self.principal(login).await.key,
-            authenticated_at: now,
-            expires_at: now + jiff::SignedDuration::from_hours(1),
-        };
+        let ends = now + jiff::SignedDuration::from_hours(1);
+        let session = BrowserSession::new(cookie.hash(), self.principal(login).await.key, now, ends);
         self.control.store().open_session(&session).await.unwrap();
         let header = format!("consentry_session={}", cookie.expose());
         let headers = HeaderMap::from_iter([(axum::http::header::COOKIE, header.parse().unwrap())]);

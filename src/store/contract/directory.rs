@@ -47,8 +47,7 @@ pub(super) async fn only_enabled_administrators_are_listed_the_root_first(world:
 }
 
 fn session(byte: u8) -> BrowserSession {
-    let (authenticated_at, expires_at) = (at(0), at(100));
-    BrowserSession { hash: [byte; 32], principal: user("u-alice"), authenticated_at, expires_at }
+    BrowserSession::new([byte; 32], user("u-alice"), at(0), at(100))
 }
 
 pub(super) async fn a_session_is_answered_for_an_enabled_principal(world: &World) {

@@ -4,6 +4,7 @@
 //! [`World`], and add a line to `every_backend`.
 
 mod directory;
+mod federation;
 mod grants;
 mod listing;
 mod people;
@@ -62,6 +63,16 @@ every_backend! {
         a_new_signing_key_retires_its_predecessor_only,
         a_sidecars_key_is_prolonged_by_itself_and_by_nobody_else,
         a_sidecar_has_only_so_many_live_keys_and_another_has_its_own,
+    }
+    federation {
+        somebody_who_arrives_is_made_once_and_found_again_by_their_subject,
+        who_has_the_name_of_somebody_else_is_not_let_in,
+        claims_change_groups_and_rights_and_sidecars_are_told,
+        who_is_no_member_is_disabled_and_comes_back_as_a_member,
+        whom_an_administrator_has_disabled_stays_out,
+        a_link_is_made_once_by_an_administrator_and_taken_away_with_its_sessions,
+        sessions_are_listed_by_pages_and_ended_by_whose_they_are,
+        a_provider_takes_back_its_own_sessions_only,
     }
     people {
         people_are_found_in_pages_by_what_is_looked_for,
