@@ -235,6 +235,7 @@ fn signs(purpose: KeyPurpose) -> Purpose {
         KeyPurpose::IdToken => Purpose::IdToken,
         KeyPurpose::IdTokenEc => Purpose::IdTokenEc,
         KeyPurpose::Record => Purpose::Record,
+        KeyPurpose::Audit => Purpose::Audit,
     }
 }
 

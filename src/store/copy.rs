@@ -163,7 +163,7 @@ async fn follow(reading: &mut dyn Session, writing: &mut dyn Session) -> Result<
 const AT_ONCE: usize = 200;
 
 /// Every table with its key, each after those that it refers to.
-const TABLES: [(&str, &[&str]); 23] = [
+const TABLES: [(&str, &[&str]); 26] = [
     ("accounts", &["id"]),
     ("principals", &["account", "kind", "id"]),
     ("memberships", &["account", "kind", "id", "group_name"]),
@@ -186,5 +186,8 @@ const TABLES: [(&str, &[&str]); 23] = [
     ("sidecar_leases", &["instance"]),
     ("decisions", &["place"]),
     ("audit", &["place"]),
+    ("audit_nodes", &["node"]),
+    ("audit_checkpoints", &["node", "number"]),
+    ("audit_cuts", &["node", "first"]),
     ("change_log", &["seq"]),
 ];

@@ -8,6 +8,7 @@
 //! `contract` pass over it.
 
 mod applications;
+mod audit;
 mod backend;
 mod copy;
 mod directory;
@@ -34,6 +35,9 @@ use zeroize::Zeroizing;
 
 use self::backend::Backend;
 pub use applications::{Applications, Secret};
+pub use audit::{
+    Audit, AuditFilter, Audited, Checkpoint, Cut, Head, KeptDecision, NewRecord, Page, Run, Unchained, Whom,
+};
 pub use copy::{Copied, copy};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
 pub use feed::{Change, Epoch, Feed, Subject};
@@ -48,6 +52,7 @@ pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Toke
 #[async_trait]
 pub trait Store:
     Applications
+    + Audit
     + Directory
     + Feed
     + Grants

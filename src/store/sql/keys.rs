@@ -19,6 +19,12 @@ impl Keys for Tables {
         rows.iter().map(signing_key).collect()
     }
 
+    async fn audit_keys(&self) -> Result<Vec<(SealedKey, Option<Timestamp>)>, StoreError> {
+        let query = sql("SELECT * FROM signing_keys WHERE purpose = 'audit' ORDER BY active_from, kid");
+        let rows = self.rows(query).await?;
+        rows.iter().map(|row| Ok((signing_key(row)?, row.time_any("withdrawn_at")?))).collect()
+    }
+
     async fn add_signing_key(
         &self,
         key: &SealedKey,
