@@ -61,6 +61,9 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     sidecar::withdraw(ready_file.as_deref())?;
     let mut end = signals::End::new()?;
     let store = store::open_with(&settings.store, settings.store_password_file.as_deref()).await?;
+    if let Some(node) = &settings.node {
+        store.name_node(node);
+    }
     let (policies, _watcher) = policies::in_force(settings.policies.as_deref())?;
     let bound = bind(settings.listen).await?;
     let operators = bind_operators(settings.admin).await?;
@@ -114,6 +117,7 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     if let Some(publishing) = publishing {
         publishing.abort();
     }
+    control.close_audit().await;
     store.close().await;
     Ok(())
 }

@@ -8,6 +8,7 @@
 
 pub mod admin;
 mod arrival;
+pub mod audit;
 pub mod browser;
 pub mod console;
 mod form;
@@ -46,6 +47,7 @@ use crate::token::issue::Subjects;
 use crate::token::password::Passwords;
 use crate::token::seal::Sealer;
 use arrival::Arrival;
+use audit::Refusals;
 use browser::throttle::Throttle;
 pub use browser::throttle::ThrottleSettings;
 use issuer::Issuer;
@@ -125,6 +127,7 @@ pub struct Control {
     passwords: Passwords,
     throttle: Throttle,
     publisher: OnceLock<Arc<Publisher>>,
+    refusals: Refusals,
 }
 
 impl Control {
@@ -136,6 +139,7 @@ impl Control {
         let Setup { issuer, resources, store, policies, source, sealer, clock, settings } = setup;
         let issuer = Issuer::new(&issuer)?;
         let resources = Resources::new(&issuer, &resources);
+        store.adopt(clock.now()).await?;
         signing::make_missing(&store, &sealer, clock.now()).await?;
         let ring = ArcSwap::from_pointee(Ring::load(&store, &sealer, clock.now()).await?);
         let subjects = Subjects::new(&*sealer.derive("subjects")?);
@@ -155,6 +159,7 @@ impl Control {
             passwords,
             throttle,
             publisher: OnceLock::new(),
+            refusals: Refusals::new(),
         }))
     }
 
@@ -184,6 +189,7 @@ impl Control {
             .merge(oauth::routes())
             .merge(browser::routes())
             .merge(admin::routes())
+            .merge(audit::routes())
             .merge(console::routes())
             .route(page::style::address(), get(page::style::get));
         let under_issuer = if self.issuer.path().is_empty() {
@@ -196,6 +202,7 @@ impl Control {
             .merge(oauth::inserted_metadata(self.issuer.path()))
             .fallback(async || Problem::not_found())
             .method_not_allowed_fallback(async || Problem::wrong_method())
+            .layer(from_fn_with_state(Arc::clone(self), audit::watch))
             .layer(DefaultBodyLimit::max(self.settings.body_limit))
             .layer(from_fn_with_state(
                 Arrival { limit: self.settings.body_limit, within: WHOLE_BODY },

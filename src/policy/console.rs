@@ -32,6 +32,8 @@ pub enum ConsoleAction {
     List,
     /// Register and change the account's own applications.
     Publish,
+    /// Read the account's audit.
+    Audit,
 }
 
 impl ConsoleAction {
@@ -47,6 +49,7 @@ impl ConsoleAction {
             Self::Revoke => "console:Revoke",
             Self::List => "console:List",
             Self::Publish => "console:Publish",
+            Self::Audit => "console:Audit",
         }
     }
 }

@@ -93,6 +93,13 @@ pub async fn open_with(place: &str, password_file: Option<&Path>) -> Result<Shar
     Ok(Arc::new(sql::Tables::over(backend, sql::Limits::default())))
 }
 
+/// The same with room for so few decision records and refusals of each account.
+#[cfg(test)]
+pub(crate) async fn open_keeping(place: &str, kept: u64) -> Shared {
+    let limits = sql::Limits { decisions_kept: kept, refusals_kept: kept };
+    Arc::new(sql::Tables::over(backend(place, None).await.unwrap(), limits))
+}
+
 async fn backend(place: &str, password_file: Option<&Path>) -> Result<Arc<dyn Backend>, StoreError> {
     match place.split_once(':') {
         Some(("postgres" | "postgresql", _)) => {

@@ -41,6 +41,7 @@ pub(super) struct World {
     stop: CancellationToken,
     followers: Vec<JoinHandle<()>>,
     tending: JoinHandle<()>,
+    role: Arc<Control>,
     store: store::Shared,
     _policies: Option<Watcher>,
     _claim: data::Claim,
@@ -91,7 +92,8 @@ impl World {
             clock: common.clock.clone(),
             walkthrough: Walkthrough::new(&ready),
         };
-        let (tended, publisher) = (Arc::clone(&control), publisher(&common, &control).await?);
+        let (tended, role) = (Arc::clone(&control), Arc::clone(&control));
+        let publisher = publisher(&common, &control).await?;
         let control = sockets.control.serve(TowerToHyperService::new(with_peer(control.router())));
         let upstream = sockets.upstream.serve(TowerToHyperService::new(upstream::router(upstream_settings)));
         let (stop, mut followers, mut sidecars) = (CancellationToken::new(), Vec::new(), Vec::new());
@@ -121,6 +123,7 @@ impl World {
             stop,
             followers,
             tending,
+            role,
             store,
             _policies,
             _claim,
@@ -151,6 +154,7 @@ impl World {
             let _ = follower.await;
         }
         tokio::join!(self.control.drain(SHORT), self.upstream.drain(SHORT), self.admin.drain(SHORT));
+        self.role.close_audit().await;
         self.store.close().await;
     }
 }

@@ -56,6 +56,8 @@ pub(super) async fn get() -> impl IntoResponse {
         decisions::list,
         decisions::show,
         sidecars::list,
+        crate::control::audit::api::list,
+        crate::control::audit::api::show,
         get,
     ),
     components(schemas(ProblemDetails)),
@@ -67,6 +69,7 @@ pub(super) async fn get() -> impl IntoResponse {
         (name = "official applications", description = "What can be provisioned."),
         (name = "publisher", description = "What this account has registered for others."),
         (name = "decisions", description = "What applications have called, and why it was allowed or not."),
+        (name = "audit", description = "What was done and what was refused, as it was recorded."),
         (name = "sidecars", description = "Where decisions are made, and how fresh what they rest on is."),
         (name = "description", description = "This document."),
     )
@@ -93,7 +96,7 @@ struct ProblemDetails {
 }
 
 /// The refusals that every operation may answer with.
-pub(super) struct Refusals;
+pub(in crate::control) struct Refusals;
 
 impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {

@@ -73,7 +73,7 @@ pub(in crate::control) fn not_installed(client_id: &str) -> Problem {
 }
 
 /// A request's head, as far as it counts here.
-pub(super) struct Asked {
+pub(in crate::control) struct Asked {
     headers: HeaderMap,
     method: Method,
     query: Vec<(String, String)>,
@@ -84,17 +84,17 @@ impl Asked {
     ///
     /// # Errors
     /// 401 `unauthenticated`, 403 `forbidden`, 403 for a console session without its CSRF header, the store's.
-    pub(super) async fn may(&self, control: &Control, action: ConsoleAction) -> Reply<Administrator> {
+    pub(in crate::control) async fn may(&self, control: &Control, action: ConsoleAction) -> Reply<Administrator> {
         Administrator::check(control, self.principal(control).await?, action)
     }
 
     /// A parameter of the query, if given.
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+    pub(in crate::control) fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Refuses parameters other than these.
-    pub(super) fn only(&self, known: &[&str]) -> Reply<()> {
+    pub(in crate::control) fn only(&self, known: &[&str]) -> Reply<()> {
         match self.query.iter().find(|(key, _)| !known.contains(&key.as_str())) {
             None => Ok(()),
             Some((key, _)) => Err(invalid(format!("There is no parameter {key:?} here."))
@@ -103,13 +103,13 @@ impl Asked {
     }
 
     /// Whether the answer may be of this media type: it is named, without parameters.
-    pub(super) fn takes(&self, kind: &str) -> bool {
+    pub(in crate::control) fn takes(&self, kind: &str) -> bool {
         let named = self.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         named.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(kind))
     }
 
     /// Whether the answer is to wait until the change is true everywhere: `wait`, 1 unless given.
-    pub(super) fn waits(&self) -> Reply<bool> {
+    pub(in crate::control) fn waits(&self) -> Reply<bool> {
         self.only(&["wait"])?;
         match self.parameter("wait") {
             None | Some("1") => Ok(true),

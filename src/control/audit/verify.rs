@@ -144,8 +144,9 @@ impl<'k> Verifier<'k> {
     /// # Errors
     /// [`Broken`].
     pub fn record(&mut self, record: &AuditRecord, spot: u64) -> Result<(), Broken> {
+        let at = self.spot;
         let broken = |what, why: String| {
-            let whose = format!("record {} of {} ({} {spot})", record.number, record.node, self.spot);
+            let whose = format!("record {} of {} ({at} {spot})", record.number, record.node);
             Err(Broken { whose, what, why })
         };
         if record.computed() != record.hash {
@@ -321,7 +322,7 @@ fn wrong_call(said: &CallsKept, found: &[(u64, String)], link: &str) -> Broken {
 ///
 /// # Errors
 /// [`Broken`].
-pub fn columns(kept: &KeptDecision) -> Result<(), Broken> {
+pub(super) fn columns(kept: &KeptDecision) -> Result<(), Broken> {
     let fits = serde_json::from_str::<Decision>(&kept.text).is_ok_and(|decision| {
         decision.id.as_str() == kept.id
             && decision.account.as_deref() == kept.account.as_deref()

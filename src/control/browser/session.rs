@@ -51,6 +51,11 @@ pub async fn signed_in(control: &Control, headers: &HeaderMap) -> Result<Option<
     Ok(found.map(|(session, principal)| SignedIn { cookie, session, principal }))
 }
 
+/// The hash of the session's cookie that these headers carry, whether there is such a session or not.
+pub(in crate::control) fn cookie_hash(control: &Control, headers: &HeaderMap) -> Option<[u8; 32]> {
+    cookie(headers, Cookie::Session.name(control)).map(|cookie| cookie.hash())
+}
+
 /// Opens a session; the answer carries the header that sets its cookie.
 pub(super) async fn open(control: &Control, principal: &Principal) -> Result<HeaderValue, Problem> {
     let cookie = Secret::random().map_err(|why| Problem::internal("a session cookie", &why))?;

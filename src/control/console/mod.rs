@@ -39,14 +39,14 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
 }
 
 /// An administrator at the console.
-struct Visit {
-    person: SignedIn,
-    by: Administrator,
-    account: Label,
+pub(in crate::control) struct Visit {
+    pub(in crate::control) person: SignedIn,
+    pub(in crate::control) by: Administrator,
+    pub(in crate::control) account: Label,
 }
 
 /// Why a page of the console is not shown.
-enum Turned {
+pub(in crate::control) enum Turned {
     /// Nobody is logged in: to the login form, and back here afterwards.
     ToLogin(String),
     /// Not for this person.
@@ -57,7 +57,7 @@ enum Turned {
 
 impl Visit {
     /// Who is at the browser, if policy lets them do `action`. `back` is where a login leads to.
-    async fn of(
+    pub(in crate::control) async fn of(
         control: &Control,
         headers: &HeaderMap,
         action: ConsoleAction,

@@ -21,6 +21,8 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use url::{Host, Url};
 
+use super::audit::Because;
+
 /// A page: a template, the status it goes out with, and where its forms may lead.
 pub trait Page: Template {
     /// The status of the answer.
@@ -43,6 +45,11 @@ pub trait Page: Template {
         nav::links(visitor, self.here())
     }
 
+    /// Which refusal it is, if it is one, for the audit.
+    fn code(&self) -> Option<&'static str> {
+        None
+    }
+
     /// After how many seconds it is worth coming back (RFC 9110 section 10.2.3).
     fn retry_after(&self) -> Option<u32> {
         None
@@ -63,6 +70,9 @@ pub fn respond(page: &impl Page) -> Response {
     headers.insert(header::CONTENT_SECURITY_POLICY, content_security_policy(page.form_target()));
     if let Some(seconds) = page.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(code) = page.code() {
+        response.extensions_mut().insert(Because(code));
     }
     response
 }

@@ -70,10 +70,14 @@ pub const APPLICATIONS: &str = "/console";
 /// The path of the list of official applications.
 pub const OFFICIAL: &str = "/console/official";
 
+/// The path of the audit.
+pub const AUDIT: &str = "/console/audit";
+
 /// Every page of the navigation, in its order.
 const PAGES: &[(&str, &str, For)] = &[
     ("Applications", APPLICATIONS, For::Administrators),
     ("Official applications", OFFICIAL, For::Administrators),
+    ("Audit", AUDIT, For::Administrators),
 ];
 
 #[cfg(test)]

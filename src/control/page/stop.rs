@@ -27,6 +27,10 @@ pub struct NeedsAdministrator {
 }
 
 impl Page for NeedsAdministrator {
+    fn code(&self) -> Option<&'static str> {
+        Some("not_installed")
+    }
+
     fn status(&self) -> StatusCode {
         StatusCode::FORBIDDEN
     }
@@ -166,6 +170,10 @@ impl Stopped {
 }
 
 impl Page for Stopped {
+    fn code(&self) -> Option<&'static str> {
+        Some(self.code)
+    }
+
     fn status(&self) -> StatusCode {
         self.status
     }

@@ -77,7 +77,7 @@ impl AuditKind {
     pub fn of(event: &str) -> Self {
         match event {
             CALLS => Self::Calls,
-            "login.failed" | "login.throttled" => Self::Refusal,
+            "login.failed" => Self::Refusal,
             other if other.starts_with("refused.") => Self::Refusal,
             _ => Self::Event,
         }

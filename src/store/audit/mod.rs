@@ -40,6 +40,21 @@ pub struct NewRecord {
     pub detail: String,
 }
 
+impl NewRecord {
+    /// What concerns the whole installation, done by its operator or by itself.
+    #[must_use]
+    pub fn of_nobody(event: &str, subject: &str, detail: &serde_json::Value, at: Timestamp) -> Self {
+        Self {
+            at,
+            account: None,
+            actor: "consentry".to_owned(),
+            event: event.to_owned(),
+            subject: subject.to_owned(),
+            detail: detail.to_string(),
+        }
+    }
+}
+
 impl From<&AuditEvent> for NewRecord {
     fn from(event: &AuditEvent) -> Self {
         Self {

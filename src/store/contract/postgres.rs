@@ -90,7 +90,7 @@ async fn a_database_of_a_newer_schema_or_another_program_is_refused_and_left_alo
     open(&newer.url()).await.unwrap().close().await;
     newer.tell("UPDATE consentry_schema SET version = 7").unwrap();
     let text = refusal(&newer).await;
-    assert!(text.contains("newer consentry (its schema is 7, this one knows 1)"), "{text}");
+    assert!(text.contains("newer consentry (its schema is 7, this one knows 2)"), "{text}");
     foreign.tell("CREATE TABLE theirs (x int)").unwrap();
     let text = refusal(&foreign).await;
     assert!(text.contains("another program"), "{text}");

@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::Tables;
 use super::link::Asks;
 use crate::store::backend::{Row, sql};
-use crate::store::{KeyPurpose, Keys, SealedKey, SidecarKey, StoreError, Subject};
+use crate::store::{KeyPurpose, Keys, NewRecord, SealedKey, SidecarKey, StoreError, Subject};
 
 #[async_trait]
 impl Keys for Tables {
@@ -59,6 +60,8 @@ impl Keys for Tables {
             if added == 0 {
                 return Err(StoreError::Exists(format!("the signing key {}", key.kid)));
             }
+            let detail = json!({ "purpose": key.purpose.as_str(), "active_from": key.active_from });
+            writing.chain(&[NewRecord::of_nobody("key.add", &key.kid, &detail, now)]).await?;
             writing.log(&Subject::Keys, now).await?;
             Ok(())
         }
@@ -76,6 +79,7 @@ impl Keys for Tables {
             if withdrawn == 0 {
                 return Err(StoreError::Missing(format!("key {kid} in use")));
             }
+            writing.chain(&[NewRecord::of_nobody("key.withdraw", kid, &json!({}), now)]).await?;
             writing.log(&Subject::Keys, now).await?;
             Ok(())
         }
@@ -116,6 +120,9 @@ impl Keys for Tables {
                 )));
             }
             if is_new {
+                let detail = json!({ "key": key.kid });
+                let record = NewRecord::of_nobody("sidecar.key", key.sidecar.as_str(), &detail, now);
+                writing.chain(&[record]).await?;
                 writing.log(&Subject::Keys, now).await?;
             }
             Ok(())
