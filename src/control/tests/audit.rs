@@ -225,7 +225,9 @@ mod sentences {
               SELECT 9000, node, 9000, kind, at, account, actor, event, subject, detail, prev, hash FROM audit WHERE {install}"), "changed", "9000 of one"),
             (format!("INSERT INTO audit (place, kind, at, account, actor, event, subject, detail) \
               SELECT 9000, kind, at, account, actor, event, subject, detail FROM audit WHERE {install}"), "inserted", "outside of every chain"),
-            ("DELETE FROM audit WHERE node = 'two'; UPDATE audit SET node = 'two' WHERE node = 'one' AND number < 4".to_owned(), "changed", "of two"),
+            ("INSERT INTO audit (place, node, number, kind, at, account, actor, event, subject, detail, prev, hash) \
+              SELECT 9000 + number, 'three', number, kind, at, account, actor, event, subject, detail, prev, hash FROM audit \
+              WHERE node = 'one' AND number < 4".to_owned(), "changed", "record 1 of three"),
             ("DELETE FROM decisions WHERE place = (SELECT max(place) - 3 FROM decisions)".to_owned(), "missing", "decision record 2 of 3"),
             ("UPDATE decisions SET record = replace(record, 'forwarded', 'refused') \
               WHERE place = (SELECT max(place) FROM decisions)".to_owned(), "changed", "-000000000005"),
@@ -315,13 +317,14 @@ mod sentences {
         assert!(one.removed >= 4 && one.newest == one.records + one.removed, "{report:?}");
         assert_eq!(report.decisions, 2);
         // Again, so that the new cuts take in the ones before.
-        let cuts = scene.store().cuts().await.unwrap().len();
         for number in 10..=13 {
             scene.call_some(number, 1).await;
         }
         scene.world.control.cut_audit().await.unwrap();
         let report = scene.verified().await.unwrap();
-        assert!(report.chains[0].removed > one.removed && scene.store().cuts().await.unwrap().len() <= cuts);
+        assert!(report.chains[0].removed > one.removed, "{report:?}");
+        let cuts = scene.store().cuts().await.unwrap();
+        assert!(cuts.windows(2).all(|two| two[0].run.last + 1 < two[1].run.first), "{cuts:?}");
         let events = scene.store().audit(&account(ACME), 100).await.unwrap();
         assert!(events.iter().any(|event| event.event == "grant.install"), "events stay");
         scene.home.open_up().await;
@@ -351,7 +354,7 @@ mod sentences {
         assert_eq!((report.chains.len(), report.decisions), (2, 5));
         let filter = AuditFilter { account: Some(account(ACME)), ..AuditFilter::default() };
         let part = scene.exported(Scope::Part(Box::new(filter))).await;
-        assert!(matches!(verify(&part), Ok(Exported::Part(records)) if records > 3), "{:?}", verify(&part));
+        assert!(matches!(verify(&part), Ok(Exported::Part(3))), "{:?}", verify(&part));
         for text in [&whole, &part] {
             let lines: Vec<&str> = text.lines().collect();
             for at in 0..lines.len() {
