@@ -22,7 +22,9 @@ mod scopes;
 mod whole_account;
 
 // What holds whatever happens.
+mod admin_api;
 mod bad_input;
+mod changes;
 mod coverage;
 mod crash_loop;
 mod drain;

@@ -6,7 +6,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use serde::Serialize;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
 use super::{applications, assignments, consents, decisions, official, publisher, secrets, sidecars, state};
@@ -61,7 +61,7 @@ pub(super) async fn get() -> impl IntoResponse {
         get,
     ),
     components(schemas(ProblemDetails)),
-    modifiers(&Security),
+    modifiers(&Security, &Texts),
     security(("token" = []), ("session" = [], "csrf" = [])),
     tags(
         (name = "applications", description = "What is installed."),
@@ -132,6 +132,27 @@ impl Modify for Security {
         components.add_security_scheme("token", SecurityScheme::Http(bearer));
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         components.add_security_scheme("csrf", SecurityScheme::ApiKey(ApiKey::Header(csrf)));
+    }
+}
+
+/// What stands in a path is text, where its function does not say more.
+struct Texts;
+
+impl Modify for Texts {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let operations = api.paths.paths.values_mut().flat_map(|path| {
+            [&mut path.get, &mut path.put, &mut path.post, &mut path.delete, &mut path.patch]
+                .into_iter()
+                .flatten()
+        });
+        for parameter in operations.filter_map(|operation| operation.parameters.as_mut()).flatten() {
+            if let RefOr::T(parameter) = parameter
+                && parameter.schema.is_none()
+            {
+                let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).build();
+                parameter.schema = Some(RefOr::T(text.into()));
+            }
+        }
     }
 }
 

@@ -58,6 +58,7 @@ every_backend! {
         a_signing_key_is_published_until_it_is_withdrawn,
         a_new_signing_key_retires_its_predecessor_only,
         a_sidecars_key_is_prolonged_by_itself_and_by_nobody_else,
+        a_sidecar_has_only_so_many_live_keys_and_another_has_its_own,
     }
     grants {
         an_administrator_installs_with_the_required_scopes,
