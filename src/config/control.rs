@@ -96,7 +96,11 @@ impl Control {
         let complain = |why: String| Err(ConfigError::whole(path, why));
         self.check_store(path)?;
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        if self.node.as_ref().is_some_and(|node| node.is_empty() || node.len() > 64 || !node.chars().all(plain)) {
+        if self
+            .node
+            .as_ref()
+            .is_some_and(|node| node.is_empty() || node.len() > 64 || !node.chars().all(plain))
+        {
             return complain("node is a name of 1 to 64 characters of A-Z a-z 0-9 . - _".to_owned());
         }
         if !(2..=30).contains(&self.lease_seconds) {

@@ -23,8 +23,7 @@ pub enum KeyPurpose {
 
 impl KeyPurpose {
     /// Every purpose.
-    pub const ALL: [Self; 5] =
-        [Self::AccessToken, Self::IdToken, Self::IdTokenEc, Self::Record, Self::Audit];
+    pub const ALL: [Self; 5] = [Self::AccessToken, Self::IdToken, Self::IdTokenEc, Self::Record, Self::Audit];
 
     /// The word used in the store.
     #[must_use]

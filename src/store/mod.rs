@@ -24,7 +24,7 @@ mod sqlite;
 mod tokens;
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::sync::mpsc;
 
-use super::place::{Place, Which};
+use super::which::Which;
+use crate::cli::operator::place::Place;
 use crate::cli::{Failure, print};
 use crate::control::audit::{Scope, export, signer};
 use crate::model::time::Clock;
@@ -32,7 +33,7 @@ impl Export {
         if self.decisions && self.which.is_part() {
             return Err(Failure::Usage("decision records are exported with the whole audit only".to_owned()));
         }
-        let sealer = self.place.sealer()?;
+        let sealer = self.place.known_sealer()?;
         let store = self.place.store().await?;
         let now = Clock::system().now();
         let scope = if self.which.is_part() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 
-use super::place::Place;
+use crate::cli::operator::place::Place;
 use crate::cli::{Failure, print};
 use crate::control::audit::{AuditKeys, NoKeys};
 
@@ -24,7 +24,7 @@ pub(in crate::cli) struct Checkpoints {
 
 impl Key {
     pub(super) async fn go(self) -> Result<(), Failure> {
-        let sealer = self.place.sealer()?;
+        let sealer = self.place.known_sealer()?;
         let store = self.place.store().await?;
         let keys = AuditKeys::of_store(&store, &sealer).await;
         store.close().await;

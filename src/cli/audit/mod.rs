@@ -2,9 +2,9 @@
 
 mod export;
 mod keys;
-mod place;
 mod tail;
 mod verify;
+mod which;
 
 use std::process::ExitCode;
 

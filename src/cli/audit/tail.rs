@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Format;
-use super::place::{Place, Which};
+use super::which::Which;
 use crate::cli::app::plain;
+use crate::cli::operator::place::Place;
 use crate::cli::{Failure, print};
 use crate::control::audit::sentence;
 use crate::store::{AuditFilter, Audited, Page, Shared};

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Format;
-use super::place::Place;
+use crate::cli::operator::place::Place;
 use crate::cli::{Failure, print};
 use crate::control::audit::{
     AuditKeys, Broken, ChainReport, Exported, Report, Unverified, verify_export, verify_store,
@@ -41,7 +41,12 @@ pub(in crate::cli) struct Verify {
 impl Verify {
     pub(super) async fn go(self) -> Result<(), Failure> {
         let known = match &self.checkpoint {
-            Some(file) => text(file)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+            Some(file) => text(file)?
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+                .map(str::to_owned)
+                .collect(),
             None => Vec::new(),
         };
         let pinned = self.key.as_deref().map(text).transpose()?;
@@ -63,7 +68,7 @@ impl Verify {
     }
 
     async fn stored(&self, pinned: Option<AuditKeys>, known: &[String]) -> Result<(), Failure> {
-        let sealer = if pinned.is_some() { None } else { Some(self.place.sealer()?) };
+        let sealer = if pinned.is_some() { None } else { Some(self.place.known_sealer()?) };
         let store = self.place.store().await?;
         let keys = match (pinned, sealer) {
             (Some(keys), _) => Ok(keys),
@@ -94,7 +99,9 @@ impl Verify {
 
     fn part(&self, records: u64) -> Result<(), Failure> {
         match self.format {
-            Format::Json => print::data(&format!("{:#}\n", json!({ "good": true, "part": true, "records": records }))),
+            Format::Json => {
+                print::data(&format!("{:#}\n", json!({ "good": true, "part": true, "records": records })))
+            }
             Format::Human => print::data(&format!(
                 "Good: {records} records, as the control plane gave them. It is a part of the audit, so that they cannot \
                  show what else there is.\n"
@@ -113,7 +120,9 @@ impl Verify {
 fn told(report: &Report) -> String {
     let mut text = String::new();
     for ChainReport { node, records, removed, newest, signed_to } in &report.chains {
-        text.push_str(&format!("{node}: {records} records to number {newest}, each bound to the one before it"));
+        text.push_str(&format!(
+            "{node}: {records} records to number {newest}, each bound to the one before it"
+        ));
         if *removed > 0 {
             text.push_str(&format!(", and {removed} removed for their age, with a signature in their place"));
         }
@@ -126,7 +135,16 @@ fn told(report: &Report) -> String {
         }
     }
     if report.unchained > 0 {
-        text.push_str(&format!("{} records from before there were chains, as they were counted.\n", report.unchained));
+        text.push_str(&format!(
+            "{} records from before there were chains, as they were counted.\n",
+            report.unchained
+        ));
+    }
+    if report.withdrawn > 0 {
+        text.push_str(&format!(
+            "{} statements were signed by a key that was withdrawn since: what they alone say is not certain.\n",
+            report.withdrawn
+        ));
     }
     format!(
         "{text}Good: {} checkpoints, and {} decision records as they were vouched for.\n",

@@ -106,7 +106,8 @@ pub(super) async fn names<'r>(
         ("before" = Option<u64>, Query, description = "Only older than this record."),
         ("limit" = Option<u32>, Query, description = "At most so many, 1 to 1000; 100 unless given."),
         ("format" = Option<String>, Query, description = "`json` or `ndjson`.")),
-    responses((status = 200, description = "A page of records.", body = AuditRecords), Refusals))]
+    responses((status = 200, description = "A page of records, or all of them as lines.",
+        content((AuditRecords = "application/json"), (Object = "application/x-ndjson"))), Refusals))]
 pub(in crate::control) async fn list(State(control): State<Arc<Control>>, asked: Asked) -> Reply<Response> {
     let by = asked.may(&control, ConsoleAction::Audit).await?;
     let mut known = FILTERS.to_vec();
@@ -172,8 +173,10 @@ pub(super) async fn page(
 ) -> Result<(Vec<Audited>, Option<u64>), StoreError> {
     let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
     // One more than is shown tells whether there is another page.
-    let mut found =
-        control.store().audit_records(&AuditFilter { limit: filter.limit.saturating_add(1).min(1000), ..filter }).await?;
+    let mut found = control
+        .store()
+        .audit_records(&AuditFilter { limit: filter.limit.saturating_add(1).min(1000), ..filter })
+        .await?;
     let more = found.len() > limit || (limit >= 1000 && found.len() >= 1000);
     found.truncate(limit);
     let next = found.last().map(|last| last.place).filter(|_| more);
@@ -216,7 +219,7 @@ pub(super) async fn filter<'a>(
 
 /// A principal by login. One of another account is as unknown as one of none.
 async fn whom(control: &Control, account: &AccountId, login: &str) -> Reply<Whom> {
-    if login.len() > 256 {
+    if login.len() > 256 || login.chars().any(char::is_control) {
         return Err(invalid("`principal` is a login, as in alice@acme."));
     }
     let found = control.store().credential(login).await?.map(|found| found.principal);

@@ -55,8 +55,14 @@ struct Reading<'k> {
     head: Option<Head>,
     records: u64,
     /// A link whose decision records are coming.
-    link: Option<(AuditRecord, u64, Vec<(u64, String)>)>,
+    link: Option<Link>,
     ended: bool,
+}
+
+struct Link {
+    record: AuditRecord,
+    spot: u64,
+    found: Vec<(u64, String)>,
 }
 
 #[derive(Clone, Copy)]
@@ -87,10 +93,10 @@ impl<'k> Reading<'k> {
         }
         self.hashing.text(line);
         if let (Some(text), Some(place)) = (probe.decision, probe.place) {
-            let Some((_, _, found)) = &mut self.link else {
+            let Some(link) = &mut self.link else {
                 return Err(self.broken("moved", "no record before it vouches for decision records"));
             };
-            found.push((place, text));
+            link.found.push((place, text));
             return Ok(());
         }
         self.end_link()?;
@@ -105,7 +111,9 @@ impl<'k> Reading<'k> {
         let whole = match probe.scope.as_deref() {
             Some("whole") => true,
             Some("part") => false,
-            Some(_) | None => return Err(self.broken("missing", "an export begins with a line that says what it is of")),
+            Some(_) | None => {
+                return Err(self.broken("missing", "an export begins with a line that says what it is of"));
+            }
         };
         if probe.consentry_audit != Some(1) {
             return Err(self.broken("changed", "this version reads exports of version 1"));
@@ -122,7 +130,7 @@ impl<'k> Reading<'k> {
         if head.whole {
             self.verifier.record(&record, self.spot)?;
             if head.decisions && record.kind == AuditKind::Calls {
-                self.link = Some((record, self.spot, Vec::new()));
+                self.link = Some(Link { record, spot: self.spot, found: Vec::new() });
             }
         } else if record.number > 0 && record.computed() != record.hash {
             return Err(self.broken("changed", "what stands in it does not have the hash that stands in it"));
@@ -131,14 +139,17 @@ impl<'k> Reading<'k> {
     }
 
     fn end_link(&mut self) -> Result<(), Broken> {
-        let Some((record, spot, found)) = self.link.take() else { return Ok(()) };
+        let Some(Link { record, spot, found }) = self.link.take() else { return Ok(()) };
         self.verifier.calls(&record, &found, spot)
     }
 
     /// The last line: these are the lines that were given.
     fn signed(&mut self, token: &str) -> Result<(), Broken> {
         self.end_link()?;
-        let mark = self.keys.read(token).map_err(|why| self.broken("forged", why))?;
+        let (mark, trusted) = self.keys.read(token).map_err(|why| self.broken("forged", why))?;
+        if !trusted {
+            return Err(self.broken("forged", "the key that signed it was withdrawn"));
+        }
         let Mark::Export { lines, digest, .. } = mark else {
             return Err(self.broken("forged", "what is signed is no end of an export"));
         };

@@ -145,19 +145,21 @@ impl AuditKeys {
         format!("{{\"keys\":[{}]}}", keys.join(","))
     }
 
-    /// What a token states.
+    /// What a token states, and whether its key is still trusted: what a withdrawn one has signed, somebody else may
+    /// have signed as well.
     ///
     /// # Errors
     /// Why it states nothing, in a sentence.
-    pub fn read(&self, token: &str) -> Result<Mark, String> {
+    pub fn read(&self, token: &str) -> Result<(Mark, bool), String> {
         if token.len() > LONGEST {
             return Err("it is too long".to_owned());
         }
-        if verify_audit(&self.withdrawn, token).is_ok() {
-            return Err("its key was withdrawn, so that anybody may have signed it".to_owned());
-        }
-        let claims = verify_audit(&self.set, token).map_err(|refused| refused.to_string())?;
-        serde_json::from_slice(&claims).map_err(|error| format!("what it states cannot be read ({error})"))
+        let (claims, trusted) = match verify_audit(&self.withdrawn, token) {
+            Ok(claims) => (claims, false),
+            Err(_) => (verify_audit(&self.set, token).map_err(|refused| refused.to_string())?, true),
+        };
+        let mark = serde_json::from_slice(&claims);
+        Ok((mark.map_err(|error| format!("what it states cannot be read ({error})"))?, trusted))
     }
 }
 

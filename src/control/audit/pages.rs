@@ -86,7 +86,8 @@ pub(super) async fn event(
     let record = &found.record;
     let application: Option<ApplicationId> = application_of(record).and_then(|id| id.parse().ok());
     let detail: Value = serde_json::from_str(record.detail.get()).unwrap_or_default();
-    let revision = detail.get("revision").and_then(Value::as_u64).filter(|_| record.event.starts_with("grant."));
+    let revision =
+        detail.get("revision").and_then(Value::as_u64).filter(|_| record.event.starts_with("grant."));
     let (calls, installed) = match &application {
         Some(id) => {
             let key = GrantKey { account: visit.by.account().clone(), application: id.clone() };
@@ -99,9 +100,7 @@ pub(super) async fn event(
         }
         None => (Vec::new(), false),
     };
-    let called = |id: &ApplicationId| {
-        Label::new(names.get(id.as_str()).map_or(id.as_str(), String::as_str))
-    };
+    let called = |id: &ApplicationId| Label::new(names.get(id.as_str()).map_or(id.as_str(), String::as_str));
     Ok(respond(&AuditEvent {
         visitor: Some(visit.person.visitor()),
         account: visit.account,
@@ -129,7 +128,8 @@ pub(super) async fn call(
     let account = visit.by.account().clone();
     let unknown = || {
         let detail = "This account has no decision record with that id.";
-        Problem::new(StatusCode::NOT_FOUND, "not_found", detail).next("Records are written shortly after the call.")
+        Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
+            .next("Records are written shortly after the call.")
     };
     let id: DecisionId = id.parse().map_err(|_| unknown())?;
     let decision = control.store().decision(&account, &id).await?.ok_or_else(unknown)?;

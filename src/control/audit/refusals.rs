@@ -233,7 +233,13 @@ impl Asked {
         })
     }
 
-    fn refused(&self, control: &Control, code: &str, status: StatusCode, form: Option<&Parameters>) -> Refused {
+    fn refused(
+        &self,
+        control: &Control,
+        code: &str,
+        status: StatusCode,
+        form: Option<&Parameters>,
+    ) -> Refused {
         Refused {
             at: control.clock.now(),
             event: format!("refused.{code}"),
@@ -251,9 +257,7 @@ impl Asked {
         let parts = self.route.rsplit('/').zip(self.path.rsplit('/'));
         let in_path = parts.into_iter().find(|(name, _)| *name == "{client_id}").map(|(_, id)| id.to_owned());
         let query = Parameters::parse(self.query.as_bytes());
-        let named = |parameters: &Parameters| {
-            parameters.one("client_id").ok().flatten().map(str::to_owned)
-        };
+        let named = |parameters: &Parameters| parameters.one("client_id").ok().flatten().map(str::to_owned);
         let named = in_path.or_else(|| named(&query)).or_else(|| form.and_then(named));
         named.or_else(|| oauth::claimed_client(&self.headers))?.parse().ok()
     }

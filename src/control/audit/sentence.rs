@@ -112,7 +112,9 @@ impl Told<'_> {
         let (who, times) = (&self.record.actor, self.times());
         let what = match code {
             "form_not_yours" => "A form that was not sent from our page in this session was refused",
-            "already_answered" => "An answer to a page that was answered before, too old or somebody else's was refused",
+            "already_answered" => {
+                "An answer to a page that was answered before, too old or somebody else's was refused"
+            }
             "invalid_form" => "A form with a wrong field was refused",
             "wrong_password" => "Signing in with a wrong login or password was refused",
             "throttled" => "Signing in was refused, since it had failed too often",

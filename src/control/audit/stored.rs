@@ -120,7 +120,10 @@ async fn unchained(
 ) -> Result<Option<Unchained>, Unverified> {
     let found = store.unchained().await?;
     let (said, whose) = match &adopted {
-        Some((said, place)) => ((said.records, Some(said.digest)), format!("the {} records of before (place {place})", said.records)),
+        Some((said, place)) => (
+            (said.records, Some(said.digest)),
+            format!("the {} records of before (place {place})", said.records),
+        ),
         None => ((0, None), "a record outside of every chain".to_owned()),
     };
     if found.records > said.0 {

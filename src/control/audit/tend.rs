@@ -94,8 +94,7 @@ impl Control {
         if !moved && (others.is_empty() || !long_ago) {
             return Ok(());
         }
-        let seen =
-            |head: &&Head| Seen { node: head.node.clone(), number: head.number, hash: head.hash };
+        let seen = |head: &&Head| Seen { node: head.node.clone(), number: head.number, hash: head.hash };
         let mark = Mark::Checkpoint {
             node: own.node.clone(),
             number: own.number,
@@ -123,7 +122,11 @@ impl Control {
         if cut.into_iter().any(|run| run.node == node && (run.first..=run.last).contains(&number)) {
             return Ok(());
         }
-        tracing::error!(node, number, "a record of the audit that was signed is gone; run `consentry audit verify`");
+        tracing::error!(
+            node,
+            number,
+            "a record of the audit that was signed is gone; run `consentry audit verify`"
+        );
         let detail = json!({ "node": node, "number": number, "signed": hash });
         let broken = NewRecord {
             at: self.clock.now(),
@@ -144,8 +147,10 @@ impl Control {
         let now = self.clock.now();
         let runs = self.store.surplus().await?;
         for some in runs.chunks(CUTS_AT_ONCE) {
-            let cuts: Result<Vec<Cut>, KeyError> =
-                some.iter().map(|run| Ok(Cut { token: self.signed(&cut(run, now))?, run: run.clone() })).collect();
+            let cuts: Result<Vec<Cut>, KeyError> = some
+                .iter()
+                .map(|run| Ok(Cut { token: self.signed(&cut(run, now))?, run: run.clone() }))
+                .collect();
             self.store.cut(&cuts?).await?;
         }
         Ok(())

@@ -38,6 +38,8 @@ pub struct Report {
     pub unchained: u64,
     /// Checkpoints whose signatures are good.
     pub checkpoints: u64,
+    /// What a key has signed that was withdrawn since: its checkpoints count for nothing, its cuts rest on its word.
+    pub withdrawn: u64,
 }
 
 /// What was verified of one chain.
@@ -96,12 +98,16 @@ impl<'k> Verifier<'k> {
     pub fn checkpoint(&mut self, token: &str, filed: Option<(&str, u64)>, spot: u64) -> Result<(), Broken> {
         let whose = || format!("the checkpoint {}", self.filed(filed, spot));
         let forged = |why: &str| Broken { whose: whose(), what: "forged", why: why.to_owned() };
-        let mark = self.keys.read(token).map_err(|why| forged(&why))?;
+        let (mark, trusted) = self.keys.read(token).map_err(|why| forged(&why))?;
         let Mark::Checkpoint { node, number, hash, at, others } = mark else {
             return Err(forged("what is signed is no checkpoint"));
         };
         if filed.is_some_and(|filed| filed != (node.as_str(), number)) {
             return Err(forged(&format!("what is signed is one of record {number} of {node}")));
+        }
+        if !trusted {
+            self.report.withdrawn += 1;
+            return Ok(());
         }
         let by = node.clone();
         let others = others.into_iter().map(|other| (other.node, other.number, other.hash));
@@ -128,13 +134,14 @@ impl<'k> Verifier<'k> {
     pub fn cut(&mut self, token: &str, filed: Option<(&str, u64)>, spot: u64) -> Result<(), Broken> {
         let whose = || format!("the cut {}", self.filed(filed, spot));
         let forged = |why: &str| Broken { whose: whose(), what: "forged", why: why.to_owned() };
-        let mark = self.keys.read(token).map_err(|why| forged(&why))?;
+        let (mark, trusted) = self.keys.read(token).map_err(|why| forged(&why))?;
         let Mark::Cut { node, first, last, before, after, .. } = mark else {
             return Err(forged("what is signed is no cut"));
         };
         if filed.is_some_and(|filed| filed != (node.as_str(), first)) || last < first {
             return Err(forged(&format!("what is signed is one of {first} to {last} of {node}")));
         }
+        self.report.withdrawn += u64::from(!trusted);
         self.cuts.insert((node, first), CutOut { last, before, after });
         Ok(())
     }
@@ -150,7 +157,10 @@ impl<'k> Verifier<'k> {
             Err(Broken { whose, what, why })
         };
         if record.computed() != record.hash {
-            return broken("changed", "what stands in it does not have the hash that stands in it".to_owned());
+            return broken(
+                "changed",
+                "what stands in it does not have the hash that stands in it".to_owned(),
+            );
         }
         if self.walk.as_ref().is_none_or(|walk| walk.node != record.node) {
             self.end_chain()?;
@@ -167,8 +177,16 @@ impl<'k> Verifier<'k> {
             return broken("inserted", format!("number {} is taken: {next} comes next", record.number));
         }
         if record.number > next {
-            let why = format!("{next} comes next, and no cut says why {} is not there", numbers(next, record.number - 1));
-            let whose = format!("{} of {} (before {} {spot})", numbers(next, record.number - 1), record.node, self.spot);
+            let why = format!(
+                "{next} comes next, and no cut says why {} is not there",
+                numbers(next, record.number - 1)
+            );
+            let whose = format!(
+                "{} of {} (before {} {spot})",
+                numbers(next, record.number - 1),
+                record.node,
+                self.spot
+            );
             return Err(Broken { whose, what: "missing", why });
         }
         if record.prev != self.hash {
@@ -212,7 +230,8 @@ impl<'k> Verifier<'k> {
         self.end_chain()?;
         if let Some(((node, number), witness)) = self.seen.into_iter().next() {
             let whose = format!("the chain of {node}");
-            let why = format!("{} has seen its record {number} at {}, and none is there", witness.by, witness.at);
+            let why =
+                format!("{} has seen its record {number} at {}, and none is there", witness.by, witness.at);
             return Err(Broken { whose, what: "missing", why });
         }
         if let Some(((node, first), cut)) = self.cuts.into_iter().next() {

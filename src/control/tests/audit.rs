@@ -16,12 +16,10 @@ use crate::control::audit::{
 };
 use crate::model::audit::AuditRecord;
 use crate::model::decision::Decision;
+use crate::store::contract::fixture;
 use crate::store::{self, AuditFilter, NewRecord, Shared};
 use crate::token::keys::Purpose;
 use crate::token::seal::Sealer;
-
-#[path = "../../../tests/support/postgres.rs"]
-mod fixture;
 
 const ADMIN: &str = "admin@acme";
 
@@ -68,7 +66,8 @@ impl Home {
             Self::File(..) => "",
             Self::Database(_) => " ON audit",
         };
-        self.tell(&format!("DROP TRIGGER audit_is_not_changed{on}; DROP TRIGGER audit_events_stay{on}")).await;
+        self.tell(&format!("DROP TRIGGER audit_is_not_changed{on}; DROP TRIGGER audit_events_stay{on}"))
+            .await;
         for table in TABLES {
             self.tell(&format!("CREATE TABLE {table}_as_it_was AS SELECT * FROM {table}")).await;
         }
@@ -76,7 +75,8 @@ impl Home {
 
     async fn restore(&self) {
         for table in TABLES {
-            self.tell(&format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM {table}_as_it_was")).await;
+            self.tell(&format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM {table}_as_it_was"))
+                .await;
         }
     }
 }
@@ -164,7 +164,7 @@ fn seen(event: &str) -> NewRecord {
 }
 
 fn call(number: u32) -> Decision {
-    let outcome = if number % 2 == 0 { "denied" } else { "forwarded" };
+    let outcome = if number.is_multiple_of(2) { "denied" } else { "forwarded" };
     serde_json::from_value(json!({
         "id": format!("01900000-0000-7000-8000-{number:012}"), "at": "2026-11-22T03:24:00Z", "sidecar": "edge",
         "outcome": outcome, "code": "ok", "status": 200, "method": "GET", "path": "/oss/b", "account": ACME,
@@ -192,6 +192,7 @@ macro_rules! over_both {
 over_both! {
     what_was_tampered_with_is_found_and_named,
     what_was_signed_cannot_be_forged,
+    a_whole_chain_that_is_written_anew_is_not_what_was_signed,
     what_goes_for_its_age_is_not_missed_and_nothing_else_may_go,
     an_export_is_verified_by_its_lines_and_the_public_key_alone,
     what_was_cut_off_with_its_checkpoints_is_found_by_one_that_was_kept,
@@ -267,12 +268,25 @@ mod sentences {
             "UPDATE audit_checkpoints SET node = 'three' WHERE node = 'two'".to_owned(),
             "INSERT INTO audit_cuts (node, first, last, before, after, token) \
              SELECT node, 1, 2, prev, hash, 'no token' FROM audit WHERE node = 'one' AND number = 2; \
-             DELETE FROM audit WHERE node = 'one' AND number < 3".to_owned(),
+             DELETE FROM audit WHERE node = 'one' AND number < 3"
+                .to_owned(),
         ] {
             let broken = scene.tampered(&statements).await;
             assert_eq!(broken.what, "forged", "{broken}");
         }
-        // A whole chain written anew is not what was signed.
+        // A key of one's own in the store is nobody's.
+        let stranger = forged.public().to_json();
+        scene
+            .home
+            .tell(&format!("UPDATE signing_keys SET public_jwk = '{stranger}' WHERE purpose = 'audit'"))
+            .await;
+        let keys = AuditKeys::of_store(scene.store(), &Sealer::new(&[7; 32]).unwrap()).await;
+        assert!(keys.err().unwrap().to_string().contains("was not made with the operator's secret"));
+    }
+
+    pub(super) async fn a_whole_chain_that_is_written_anew_is_not_what_was_signed(home: Home) {
+        let scene = Scene::set(home, 1000).await;
+        scene.home.open_up().await;
         let mut records: Vec<AuditRecord> = Vec::new();
         for audited in scene.store().chain("one", 0, 1000).await.unwrap() {
             let mut record = audited.record;
@@ -291,16 +305,12 @@ mod sentences {
             let AuditRecord { actor, number, prev, hash, .. } = record;
             format!(
                 "UPDATE audit SET actor = '{actor}', prev = {}, hash = {} WHERE node = 'one' AND number = {number};",
-                hex(prev), hex(hash)
+                hex(prev),
+                hex(hash)
             )
         };
         let broken = scene.tampered(&records.iter().map(rewrite).collect::<String>()).await;
         assert!(broken.what == "changed" && broken.why.contains("has seen another record"), "{broken}");
-        // A key of one's own in the store is nobody's.
-        let stranger = forged.public().to_json();
-        scene.home.tell(&format!("UPDATE signing_keys SET public_jwk = '{stranger}' WHERE purpose = 'audit'")).await;
-        let keys = AuditKeys::of_store(scene.store(), &Sealer::new(&[7; 32]).unwrap()).await;
-        assert!(keys.err().unwrap().to_string().contains("was not made with the operator's secret"));
     }
 
     pub(super) async fn what_goes_for_its_age_is_not_missed_and_nothing_else_may_go(home: Home) {
@@ -379,11 +389,20 @@ mod sentences {
 
     pub(super) async fn what_was_cut_off_with_its_checkpoints_is_found_by_one_that_was_kept(home: Home) {
         let scene = Scene::set(home, 1000).await;
-        let kept: Vec<String> =
-            scene.store().checkpoints().await.unwrap().into_iter().map(|checkpoint| checkpoint.token).collect();
+        let kept: Vec<String> = scene
+            .store()
+            .checkpoints()
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|checkpoint| checkpoint.token)
+            .collect();
         scene.verified_knowing(&kept).await.unwrap();
         scene.home.open_up().await;
-        scene.home.tell("DELETE FROM audit WHERE event = 'grant.suspend'; DELETE FROM audit_checkpoints").await;
+        scene
+            .home
+            .tell("DELETE FROM audit WHERE event = 'grant.suspend'; DELETE FROM audit_checkpoints")
+            .await;
         scene.verified().await.unwrap();
         let broken = scene.verified_knowing(&kept).await.unwrap_err();
         assert_eq!(broken.what, "cut-off", "{broken}");
@@ -399,11 +418,21 @@ fn stranger() -> String {
 /// Every operation of the API that changes something, with a body that it takes, and the event that it leaves.
 const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("POST", "/official-applications/mcp-server/provision", "", "grant.install"),
-    ("PUT", "/applications/mcp-server/assignments", r#"{"mode":"assigned","users":["alice@acme"]}"#, "grant.assign"),
+    (
+        "PUT",
+        "/applications/mcp-server/assignments",
+        r#"{"mode":"assigned","users":["alice@acme"]}"#,
+        "grant.assign",
+    ),
     ("POST", "/applications/mcp-server/suspend", "", "grant.suspend"),
     ("POST", "/applications/mcp-server/resume", "", "grant.resume"),
     ("DELETE", "/applications/mcp-server", "", "grant.revoke"),
-    ("POST", "/publisher/applications", r#"{"name":"tool","type":"WebApp","redirect_uris":["https://t.example/cb"],"required_scopes":["openid"]}"#, "application.register"),
+    (
+        "POST",
+        "/publisher/applications",
+        r#"{"name":"tool","type":"WebApp","redirect_uris":["https://t.example/cb"],"required_scopes":["openid"]}"#,
+        "application.register",
+    ),
 ];
 
 #[tokio::test]
@@ -416,8 +445,7 @@ async fn every_change_by_the_admin_api_leaves_its_event_and_no_secret() {
     };
     for (method, path, body, event) in CHANGES {
         let body = (!body.is_empty()).then(|| serde_json::from_str(body).unwrap());
-        let path = if *method == "POST" && path.ends_with("provision") { (*path).to_owned() } else { (*path).to_owned() };
-        let answer = world.api(ADMIN, method, &path, body).await;
+        let answer = world.api(ADMIN, method, path, body).await;
         assert!(answer.status.is_success(), "{method} {path}: {}", answer.text);
         let recorded = newest().await;
         assert_eq!(recorded["record"]["event"], *event, "{method} {path}: {recorded}");
@@ -436,13 +464,28 @@ async fn every_change_by_the_admin_api_leaves_its_event_and_no_secret() {
     world.api(ADMIN, "DELETE", &path, None).await.expect(204);
     assert_eq!(newest().await["record"]["event"], "application.secret.delete");
 
-    // Secrets in the wrong fields, and in the right ones that are refused.
+    misplace(&world, &mut secrets, &id).await;
+    let all = all_lines(&world).await;
+    assert!(all.contains("refused.form_not_yours") && all.contains("refused.unauthenticated"), "{all}");
+    for secret in secrets.iter().map(String::as_str).chain(["-secret-", "hunter"]) {
+        assert!(!all.contains(secret), "{secret} is in the audit:\n{all}");
+    }
+}
+
+/// Sends secrets in the wrong fields, and in the right ones that are refused.
+async fn misplace(world: &World, secrets: &mut Vec<String>, id: &str) {
     let (cookie, csrf) = world.session(ADMIN).await;
     secrets.extend([cookie.split_once('=').unwrap().1.to_owned(), csrf]);
     let basic = base64_of(&format!("{id}:{}", secrets[1]));
     for (path, form) in [
         ("/v1/token", format!("grant_type=refresh_token&refresh_token=rt-secret-1&client_id={}", secrets[1])),
-        ("/v1/token", format!("grant_type=authorization_code&code=code-secret-2&client_id={id}&client_secret={}", secrets[1])),
+        (
+            "/v1/token",
+            format!(
+                "grant_type=authorization_code&code=code-secret-2&client_id={id}&client_secret={}",
+                secrets[1]
+            ),
+        ),
         ("/login", "login=hunter2-secret&password=hunter3-secret&csrf=csrf-secret-4".to_owned()),
         ("/oauth2/v1/consent", "csrf=csrf-secret-4&transaction=tx-secret-5&decision=authorize".to_owned()),
     ] {
@@ -452,14 +495,11 @@ async fn every_change_by_the_admin_api_leaves_its_event_and_no_secret() {
     }
     let ask = Request::post("/v1/revoke").header("authorization", format!("Basic {basic}"));
     world.send(ask.body(Body::empty()).unwrap()).await;
-    let ask = Request::get("/api/v1/applications?x=query-secret-6").header("authorization", "Bearer bearer-secret-7");
+    let ask = Request::get("/api/v1/applications?x=query-secret-6")
+        .header("authorization", "Bearer bearer-secret-7");
     world.send(ask.body(Body::empty()).unwrap()).await.expect(401);
     world.control.record_refusals().await.unwrap();
-    let all = all_lines(&world).await;
-    assert!(all.contains("refused.form_not_yours") && all.contains("refused.unauthenticated"), "{all}");
-    for secret in secrets.iter().map(String::as_str).chain(["-secret-", "hunter", &basic]) {
-        assert!(!all.contains(secret), "{secret} is in the audit:\n{all}");
-    }
+    secrets.push(basic);
 }
 
 fn base64_of(text: &str) -> String {
@@ -487,9 +527,12 @@ async fn a_refusal_is_recorded_with_who_is_proven_to_have_asked_and_alike_ones_a
     let record = &acme["records"][0]["record"];
     assert_eq!((&record["event"], &record["actor"]), (&json!("refused.forbidden"), &json!("alice@acme")));
     assert_eq!(record["subject"], format!("{ACME}/report-hub"));
-    assert_eq!(record["detail"], json!({
-        "address": null, "method": "POST", "route": "/api/v1/applications/{client_id}/suspend", "status": 403, "times": 5,
-    }));
+    assert_eq!(
+        record["detail"],
+        json!({
+            "address": null, "method": "POST", "route": "/api/v1/applications/{client_id}/suspend", "status": 403, "times": 5,
+        })
+    );
     let sentence = acme["records"][0]["sentence"].as_str().unwrap();
     assert!(sentence.contains("5 times") && sentence.contains("Report <Hub>"), "{sentence}");
     let all = all_lines(&world).await;
@@ -522,7 +565,10 @@ async fn hostile_names_are_no_more_than_text_in_record_export_and_page() {
     };
     world.control.store().note(&[record]).await.unwrap();
     let ask = Request::get("/api/v1/audit").header("authorization", "Bearer token-of-admin@acme");
-    let lines = world.send(ask.header("accept", "application/x-ndjson").body(Body::empty()).unwrap()).await.expect(200);
+    let lines = world
+        .send(ask.header("accept", "application/x-ndjson").body(Body::empty()).unwrap())
+        .await
+        .expect(200);
     assert_eq!(lines.headers["content-type"], "application/x-ndjson");
     assert!(lines.text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{}", lines.text);
     let odd = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
@@ -531,11 +577,15 @@ async fn hostile_names_are_no_more_than_text_in_record_export_and_page() {
     let list = Request::get("/console/audit").header("cookie", &cookie).body(Body::empty()).unwrap();
     let page = world.send(list).await.expect(200).text;
     let link = page.split("href=\"/console/audit/").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    let event = Request::get(format!("/console/audit/{link}")).header("cookie", &cookie).body(Body::empty()).unwrap();
+    let event =
+        Request::get(format!("/console/audit/{link}")).header("cookie", &cookie).body(Body::empty()).unwrap();
     let event = world.send(event).await.expect(200).text;
     for html in [&page, &event] {
         assert!(html.contains("&#60;script") || html.contains("&lt;script"), "{html}");
-        assert!(!html.contains("<script") && !html.contains('\u{202e}') && !html.contains('\u{1b}'), "{html}");
+        assert!(
+            !html.contains("<script") && !html.contains('\u{202e}') && !html.contains('\u{1b}'),
+            "{html}"
+        );
     }
 }
 
@@ -560,8 +610,13 @@ async fn the_audit_is_paged_and_filtered_and_an_account_never_sees_anothers() {
     let first = world.api(ADMIN, "GET", "/audit?event=grant.&limit=2", None).await.json();
     let next = format!("event=grant.&limit=2&before={}", first["next"]);
     assert_eq!(events(&next).await, ["grant.install"]);
-    for wrong in ["limit=0", "before=x", "since=yesterday", "event=a%20b", "page=2", "format=xml", "application=a%2Fb"] {
-        world.api(ADMIN, "GET", &format!("/audit?{wrong}"), None).await.expect_problem(400, "invalid_request");
+    for wrong in
+        ["limit=0", "before=x", "since=yesterday", "event=a%20b", "page=2", "format=xml", "application=a%2Fb"]
+    {
+        world
+            .api(ADMIN, "GET", &format!("/audit?{wrong}"), None)
+            .await
+            .expect_problem(400, "invalid_request");
     }
     let id = first["records"][0]["id"].to_string();
     world.api(ADMIN, "GET", &format!("/audit/{id}"), None).await.expect(200);

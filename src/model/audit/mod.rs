@@ -260,7 +260,13 @@ mod tests {
         let hash = Hash([0xa7; 32]);
         assert_eq!(hash.to_string().parse(), Ok(hash));
         let text = hash.to_string();
-        for wrong in ["", &text[1..], &format!("{text}0"), &text.to_uppercase(), &format!("{}zz", &text[2..])] {
+        for wrong in [
+            "",
+            text.get(1..).unwrap(),
+            &format!("{text}0"),
+            &text.to_uppercase(),
+            &format!("{}zz", text.get(2..).unwrap()),
+        ] {
             assert_eq!(wrong.parse::<Hash>(), Err(NotAHash), "{wrong}");
         }
     }
@@ -269,7 +275,10 @@ mod tests {
     fn of_decision_records_each_and_their_order_count() {
         let all = CallsKept::of([(4, "{a}"), (5, "{b}")]).unwrap();
         assert_eq!((all.count, all.from, all.to), (2, 4, 5));
-        assert_eq!(all.leaves().collect::<Vec<_>>(), [leaf(&decision_hash("{a}")), leaf(&decision_hash("{b}"))]);
+        assert_eq!(
+            all.leaves().collect::<Vec<_>>(),
+            [leaf(&decision_hash("{a}")), leaf(&decision_hash("{b}"))]
+        );
         assert_ne!(CallsKept::of([(4, "{b}"), (5, "{a}")]).unwrap().digest, all.digest);
         assert_eq!(CallsKept::of([]), None);
     }

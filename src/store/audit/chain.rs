@@ -103,9 +103,11 @@ fn bound(query: Query, record: &AuditRecord) -> Query {
 
 const AT_ONCE: usize = 200;
 
-const INSERT: &str = "INSERT INTO audit (node, number, kind, at, account, actor, event, subject, principal, detail,
+const INSERT: &str =
+    "INSERT INTO audit (node, number, kind, at, account, actor, event, subject, principal, detail,
     calls_from, calls_to, prev, hash) VALUES";
 
-const INSERT_ONE: &str = "INSERT INTO audit (node, number, kind, at, account, actor, event, subject, principal,
+const INSERT_ONE: &str =
+    "INSERT INTO audit (node, number, kind, at, account, actor, event, subject, principal,
     detail, calls_from, calls_to, prev, hash)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";

@@ -27,7 +27,10 @@ pub(super) async fn surplus(tables: &Tables) -> Result<Vec<Run>, StoreError> {
     }
     let mut runs: Vec<Run> = Vec::new();
     for (_, link) in links {
-        match runs.last_mut().filter(|run| run.node == link.node && run.last.checked_add(1) == Some(link.first)) {
+        match runs
+            .last_mut()
+            .filter(|run| run.node == link.node && run.last.checked_add(1) == Some(link.first))
+        {
             Some(run) => (run.last, run.after) = (link.last, link.after),
             None => runs.push(link),
         }
@@ -54,7 +57,8 @@ pub(super) async fn carry_out(tables: &Tables, cuts: &[Cut]) -> Result<(), Store
 async fn one(writing: &mut Writing, cut: &Cut) -> Result<(), StoreError> {
     let Run { node, first, last, before, after } = &cut.run;
     let within = |query: Query| query.bind(node.as_str()).bind(whole(*first)).bind(whole(*last));
-    let stays = sql("SELECT 1 FROM audit WHERE node = $1 AND number BETWEEN $2 AND $3 AND kind = 'event' LIMIT 1");
+    let stays =
+        sql("SELECT 1 FROM audit WHERE node = $1 AND number BETWEEN $2 AND $3 AND kind = 'event' LIMIT 1");
     let newest = sql("SELECT max(number) AS number FROM audit WHERE node = $1").bind(node.as_str());
     let newest = writing.row(newest).await?.map_or(Ok(None), |row| row.get::<Option<i64>>("number"))?;
     if writing.row(within(stays)).await?.is_some() || newest.is_none_or(|newest| newest <= whole(*last)) {
@@ -79,8 +83,12 @@ async fn one(writing: &mut Writing, cut: &Cut) -> Result<(), StoreError> {
 async fn of_calls(tables: &Tables, account: Option<&AccountId>) -> Result<Vec<Row>, StoreError> {
     // Two texts, because PostgreSQL finds nothing by an index with IS NOT DISTINCT FROM.
     let oldest = match account {
-        Some(_) => sql("SELECT place FROM decisions WHERE account = $2 ORDER BY place DESC LIMIT 1 OFFSET $1"),
-        None => sql("SELECT place FROM decisions WHERE account IS NULL ORDER BY place DESC LIMIT 1 OFFSET $1"),
+        Some(_) => {
+            sql("SELECT place FROM decisions WHERE account = $2 ORDER BY place DESC LIMIT 1 OFFSET $1")
+        }
+        None => {
+            sql("SELECT place FROM decisions WHERE account IS NULL ORDER BY place DESC LIMIT 1 OFFSET $1")
+        }
     };
     let oldest = with(oldest.bind(whole(tables.limits.decisions_kept)), account);
     let Some(oldest) = tables.row(oldest).await? else { return Ok(Vec::new()) };
@@ -154,7 +162,8 @@ async fn join(tables: &Tables, joined: &mut Run) -> Result<(), StoreError> {
 fn joined(runs: Vec<Run>) -> Vec<Run> {
     let mut all: Vec<Run> = Vec::new();
     for run in runs {
-        match all.last_mut().filter(|last| last.node == run.node && last.last.saturating_add(1) >= run.first) {
+        match all.last_mut().filter(|last| last.node == run.node && last.last.saturating_add(1) >= run.first)
+        {
             Some(last) => (last.last, last.after) = (run.last, run.after),
             None => all.push(run),
         }

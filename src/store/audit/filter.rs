@@ -81,7 +81,8 @@ impl Conditions {
         let mut any = format!("actor = {login} OR subject = {login} OR principal = {login}");
         if let Some(key) = &whom.key {
             let key = self.value(key.as_str());
-            any = format!("{any} OR principal = {key} OR subject = {key} OR subject = account || '/' || {key}");
+            any =
+                format!("{any} OR principal = {key} OR subject = {key} OR subject = account || '/' || {key}");
         }
         self.and(format!("({any})"));
     }

@@ -240,8 +240,12 @@ pub trait Audit {
     /// one holds an event.
     async fn cut(&self, cuts: &[Cut]) -> Result<(), StoreError>;
     /// The decision records from one place to another, both included, in order, at most `limit`.
-    async fn decisions_between(&self, from: u64, to: u64, limit: u32)
-    -> Result<Vec<KeptDecision>, StoreError>;
+    async fn decisions_between(
+        &self,
+        from: u64,
+        to: u64,
+        limit: u32,
+    ) -> Result<Vec<KeptDecision>, StoreError>;
     /// How many decision records there are after a place.
     async fn count_decisions(&self, after: u64) -> Result<u64, StoreError>;
     /// The first decision record after a place that no record vouches for.

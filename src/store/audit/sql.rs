@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::filter::asked;
-use super::{Audit, AuditFilter, Audited, Checkpoint, Cut, Head, KeptDecision, NewRecord, Run, Unchained, cut};
+use super::{
+    Audit, AuditFilter, Audited, Checkpoint, Cut, Head, KeptDecision, NewRecord, Run, Unchained, cut,
+};
 use crate::model::audit::{ADOPTED, AuditKind, AuditRecord, Hash, Hashing, detail};
 use crate::model::id::AccountId;
 use crate::store::StoreError;
@@ -60,7 +62,9 @@ impl Audit for Tables {
     }
 
     async fn audit_nodes(&self) -> Result<Vec<String>, StoreError> {
-        let nodes = sql("SELECT node FROM audit_nodes UNION SELECT node FROM audit WHERE node IS NOT NULL ORDER BY node");
+        let nodes = sql(
+            "SELECT node FROM audit_nodes UNION SELECT node FROM audit WHERE node IS NOT NULL ORDER BY node",
+        );
         self.rows(nodes).await?.iter().map(|row| row.get("node")).collect()
     }
 
@@ -194,7 +198,8 @@ pub(super) fn run(row: &Row) -> Result<Run, StoreError> {
 async fn unchained(asks: &mut impl Asks) -> Result<Unchained, StoreError> {
     let (mut hashing, mut records, mut after) = (Hashing::new(b"consentry audit before chains 1"), 0, 0);
     loop {
-        let next = sql("SELECT * FROM audit WHERE (number IS NULL OR number < 1 OR node IS NULL) AND place > $1
+        let next =
+            sql("SELECT * FROM audit WHERE (number IS NULL OR number < 1 OR node IS NULL) AND place > $1
                         ORDER BY place LIMIT 500");
         let rows = asks.rows(next.bind(whole(after))).await?;
         for row in &rows {

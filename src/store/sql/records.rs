@@ -79,9 +79,10 @@ impl Records for Tables {
     }
 
     async fn audit(&self, account: &AccountId, limit: u32) -> Result<Vec<AuditEvent>, StoreError> {
-        let query = sql("SELECT * FROM audit WHERE account = $1 AND kind <> 'calls' ORDER BY place DESC LIMIT $2")
-            .bind(account.as_str())
-            .bind(limit);
+        let query =
+            sql("SELECT * FROM audit WHERE account = $1 AND kind <> 'calls' ORDER BY place DESC LIMIT $2")
+                .bind(account.as_str())
+                .bind(limit);
         let rows = self.rows(query).await?;
         rows.iter()
             .map(|row| {

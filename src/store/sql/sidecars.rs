@@ -12,7 +12,8 @@ use super::link::{Asks, Writing};
 use crate::model::id::SidecarId;
 use crate::store::backend::{Row, sql};
 use crate::store::{
-    Acknowledged, Enrolled, Instance, Invitation, NewRecord, Presumed, SidecarStatus, Sidecars, StoreError, Subject,
+    Acknowledged, Enrolled, Instance, Invitation, NewRecord, Presumed, SidecarStatus, Sidecars, StoreError,
+    Subject,
 };
 
 #[async_trait]

@@ -1,79 +1,13 @@
-//! Which store is meant, and which of its records.
-
-use std::path::{Path, PathBuf};
+//! Which records are meant.
 
 use clap::Args;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::cli::{Failure, sealing};
-use crate::config::control as settings;
+use crate::cli::Failure;
 use crate::model::id::{AccountId, ApplicationId};
-use crate::store::{self, AuditFilter, Shared, Whom};
-use crate::token::seal::Sealer;
-
-/// Where the store is.
-#[derive(Debug, Args)]
-pub(super) struct Place {
-    /// The control plane's settings file
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The data folder of `consentry dev` instead
-    #[arg(long, value_name = "DIR", env = "CONSENTRY_DATA", conflicts_with = "config")]
-    data: Option<PathBuf>,
-}
-
-impl Place {
-    /// Opens the store.
-    ///
-    /// # Errors
-    /// It is not there, or does not answer.
-    pub(super) async fn store(&self) -> Result<Shared, Failure> {
-        if let Some(settings) = self.settings()? {
-            let store = store::open_with(&settings.store, settings.store_password_file.as_deref()).await?;
-            if let Some(node) = &settings.node {
-                store.name_node(node);
-            }
-            return Ok(store);
-        }
-        let file = self.data().join("consentry.db");
-        if !file.is_file() {
-            return Err(Failure::Usage(format!(
-                "there is no store in {}; give the control plane's settings with --config, or the data folder of \
-                 `consentry dev` with --data",
-                self.data().display()
-            )));
-        }
-        Ok(store::open(&format!("sqlite:{}", file.display())).await?)
-    }
-
-    /// The operator's secret, which must be there already.
-    ///
-    /// # Errors
-    /// It is not there.
-    pub(super) fn sealer(&self) -> Result<Sealer, Failure> {
-        let file = match self.settings()? {
-            Some(settings) => settings.key_file.unwrap_or_else(|| PathBuf::from("consentry.key")),
-            None => self.data().join("key"),
-        };
-        if !file.is_file() && std::env::var_os("CONSENTRY_KEY").is_none() {
-            return Err(Failure::Unreachable(format!(
-                "the operator's secret is not in {}; give it in CONSENTRY_KEY, or verify with --key",
-                file.display()
-            )));
-        }
-        sealing::sealer(&file)
-    }
-
-    fn settings(&self) -> Result<Option<settings::Control>, Failure> {
-        Ok(self.config.as_deref().map(settings::Control::read).transpose()?)
-    }
-
-    fn data(&self) -> &Path {
-        self.data.as_deref().unwrap_or(Path::new(".consentry"))
-    }
-}
+use crate::store::{AuditFilter, Shared, Whom};
 
 /// Which records.
 #[derive(Debug, Args)]
