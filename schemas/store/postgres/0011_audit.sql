@@ -6,14 +6,13 @@ ALTER TABLE audit
     ALTER COLUMN account DROP NOT NULL, -- nobody's when it concerns the whole installation, or nobody has proven who asks
     ADD COLUMN node       TEXT COLLATE "C", -- whose chain
     ADD COLUMN number     BIGINT,           -- the place in it, from 1
-    ADD COLUMN kind       TEXT COLLATE "C" CHECK (kind IN ('event', 'refusal', 'calls')),
+    ADD COLUMN kind       TEXT COLLATE "C" NOT NULL DEFAULT 'event' CHECK (kind IN ('event', 'refusal', 'calls')),
     ADD COLUMN principal  TEXT COLLATE "C", -- whom it is about, as the detail says; to be found by
     ADD COLUMN calls_from BIGINT,           -- the decision records that it vouches for, by place, as the detail says
     ADD COLUMN calls_to   BIGINT,
     ADD COLUMN prev       BYTEA,
     ADD COLUMN hash       BYTEA;
-UPDATE audit SET kind = CASE event WHEN 'login.failed' THEN 'refusal' ELSE 'event' END;
-ALTER TABLE audit ALTER COLUMN kind SET NOT NULL;
+UPDATE audit SET kind = 'refusal' WHERE event = 'login.failed';
 
 CREATE INDEX audit_by_subject ON audit (account, subject, place DESC);
 CREATE UNIQUE INDEX audit_by_chain ON audit (node, number);

@@ -5,7 +5,7 @@ CREATE TABLE audit_2 (
     place      INTEGER PRIMARY KEY AUTOINCREMENT,
     node       TEXT,    -- whose chain
     number     INTEGER, -- the place in it, from 1
-    kind       TEXT NOT NULL CHECK (kind IN ('event', 'refusal', 'calls')),
+    kind       TEXT NOT NULL DEFAULT 'event' CHECK (kind IN ('event', 'refusal', 'calls')),
     at         INTEGER NOT NULL,
     account    TEXT,    -- nobody's when it concerns the whole installation, or nobody has proven who asks
     actor      TEXT NOT NULL,

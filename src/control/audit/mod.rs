@@ -36,7 +36,7 @@ use super::admin::finish;
 pub use export::{Scope, Unended, export, signer};
 pub use exported::{Exported, verify as verify_export};
 pub use marks::{AuditKeys, Mark, NoKeys, Seen};
-pub(in crate::control) use refusals::{Because, Refusals, watch};
+pub(in crate::control) use refusals::{Because, Refusals, watch, watch_heads};
 pub use sentence::sentence;
 pub use stored::{Unverified, verify as verify_store};
 pub use tend::Unsigned;

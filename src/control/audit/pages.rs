@@ -143,6 +143,7 @@ pub(super) async fn call(
         }
     }
     let names = names(&control, event.iter().map(|one: &Audited| &one.record)).await?;
+    let live = installed.as_ref().is_some_and(|installed| installed.grant.state.as_str() != "revoked");
     let explained = explain(&decision, installed.as_ref(), &control.policies());
     let because = explained.because.iter().map(|one| (Label::new(&one.id), Label::long(&one.says)));
     Ok(respond(&AuditCall {
@@ -154,6 +155,7 @@ pub(super) async fn call(
         next: Label::long(&explained.next),
         changed_since: explained.changed_since,
         application: application.map(String::from),
+        installed: live,
         sidecar: Label::new(&decision.sidecar),
         revision: decision.grant_revision,
         event: event.map(|event| row(&event, &names)),
@@ -202,7 +204,13 @@ fn row(audited: &Audited, names: &Names) -> AuditRow {
 fn members(detail: &Value) -> Vec<(Label, Label)> {
     let Some(members) = detail.as_object() else { return Vec::new() };
     let shown = members.iter().filter(|(name, value)| !value.is_null() && *name != "leaves");
-    shown.map(|(name, value)| (Label::new(&name.replace('_', " ")), Label::long(&words(value)))).collect()
+    shown.map(|(name, value)| (Label::new(&heading(name)), Label::long(&words(value)))).collect()
+}
+
+fn heading(name: &str) -> String {
+    let mut letters = name.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).map(|c| if c == '_' { ' ' } else { c }).collect()
 }
 
 fn words(value: &Value) -> String {

@@ -120,9 +120,16 @@ impl Control {
                 None => alike.push((next, 1)),
             }
         }
-        for (refused, times) in alike {
-            let record = self.refusal(refused, times).await?;
-            waiting.kept.push(record);
+        let mut alike = alike.into_iter();
+        while let Some((refused, times)) = alike.next() {
+            match self.refusal(refused, times).await {
+                Ok(record) => waiting.kept.push(record),
+                Err(error) => {
+                    let rest: u64 = alike.map(|(_, times)| times).sum();
+                    self.refusals.lost.fetch_add(rest.saturating_add(times), Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
         }
         let lost = self.refusals.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
@@ -190,7 +197,7 @@ impl Refused {
     }
 }
 
-/// Lets every request pass, and tells what was refused.
+/// Lets every request pass, and tells what was refused. Bodies must be in memory by then.
 pub(in crate::control) async fn watch(
     State(control): State<Arc<Control>>,
     request: Request,
@@ -198,9 +205,22 @@ pub(in crate::control) async fn watch(
 ) -> Response {
     let Some(asked) = Asked::of(&request) else { return next.run(request).await };
     let (request, form) = with_form(request).await;
-    let response = next.run(request).await;
+    tell(&control, &asked, form.as_ref(), next.run(request).await)
+}
+
+/// The same where bodies have not arrived yet and are not to be waited for: the internal API's.
+pub(in crate::control) async fn watch_heads(
+    State(control): State<Arc<Control>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(asked) = Asked::of(&request) else { return next.run(request).await };
+    tell(&control, &asked, None, next.run(request).await)
+}
+
+fn tell(control: &Control, asked: &Asked, form: Option<&Parameters>, response: Response) -> Response {
     if let Some((code, status)) = refused(&response) {
-        control.refusals.tell(asked.refused(&control, code, status, form.as_ref()));
+        control.refusals.tell(asked.refused(control, code, status, form));
     }
     response
 }

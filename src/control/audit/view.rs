@@ -126,6 +126,8 @@ pub struct AuditCall {
     pub changed_since: bool,
     /// The application's id, if it is known.
     pub application: Option<String>,
+    /// Whether it is installed, so that there is a page of it.
+    pub installed: bool,
     /// The sidecar that took it.
     pub sidecar: Label,
     /// The revision of the grant that it was decided by.

@@ -51,7 +51,7 @@ impl Control {
             .layer(DefaultBodyLimit::max(MOST_ASKED))
             .layer(from_fn_with_state(Arrival { limit: MOST_ASKED, within: WHOLE_BODY }, arrival::whole))
             .merge(asked)
-            .layer(from_fn_with_state(Arc::clone(self), audit::watch))
+            .layer(from_fn_with_state(Arc::clone(self), audit::watch_heads))
             .layer(CatchPanicLayer::custom(on_panic))
             .with_state(Arc::clone(self))
     }

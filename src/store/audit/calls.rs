@@ -19,7 +19,8 @@ pub(in crate::store) async fn vouch(
     kept.sort_unstable_by_key(|(place, _, _)| *place);
     let same_account =
         |one: &(u64, &Decision, String), next: &(u64, &Decision, String)| one.1.account == next.1.account;
-    let links: Vec<NewRecord> = kept.chunk_by(same_account).filter_map(link).collect();
+    let runs = kept.chunk_by(same_account).flat_map(|run| run.chunks(MOST));
+    let links: Vec<NewRecord> = runs.filter_map(link).collect();
     writing.chain(&links).await
 }
 
@@ -44,3 +45,6 @@ fn link(kept: &[(u64, &Decision, String)]) -> Option<NewRecord> {
         detail: detail.to_string(),
     })
 }
+
+/// A link for more of them would be too long.
+const MOST: usize = 1000;
