@@ -15,7 +15,9 @@ mod directory;
 mod feed;
 mod grants;
 mod keys;
+mod listing;
 mod postgres;
+mod provisioning;
 mod records;
 mod sessions;
 mod sidecars;
@@ -36,13 +38,18 @@ use zeroize::Zeroizing;
 use self::backend::Backend;
 pub use applications::{Applications, Secret};
 pub use audit::{
-    Audit, AuditFilter, Audited, Checkpoint, Cut, Head, KeptDecision, NewRecord, Page, Run, Unchained, Whom,
+    Audit, AuditFilter, Audited, Checkpoint, Cut, Head, KeptDecision, NewRecord, Run, Span, Unchained, Whom,
 };
 pub use copy::{Copied, copy};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
+pub use listing::{
+    Agreed, Assignee, AssigneeCounts, AssigneeKind, InstalledPage, Listed, Listing, Offered, Order, Page,
+    PageOf, Place, PlaceKey,
+};
+pub use provisioning::{Assignees, AssignmentChange, Provisioning};
 pub use records::{AuditEvent, DecisionFilter, Records};
 pub use sessions::{BrowserSession, PendingConsent, Sessions};
 pub use sidecars::{Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars};
@@ -57,6 +64,8 @@ pub trait Store:
     + Feed
     + Grants
     + Keys
+    + Listing
+    + Provisioning
     + Records
     + Sessions
     + Sidecars

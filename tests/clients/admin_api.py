@@ -2,6 +2,7 @@
 names. The test says where the description is, by which token to ask, and which ids are there; each line is JSON."""
 
 import json
+import os
 import pathlib
 import sys
 import tempfile
@@ -27,6 +28,8 @@ def lines(_context, response):
 def main():
     facts = json.loads(sys.stdin.readline())
     with tempfile.TemporaryDirectory() as folder:
+        # What it remembers of this run goes with it.
+        os.chdir(folder)
         settings = pathlib.Path(folder) / "schemathesis.toml"
         known = "".join(f"{name} = {json.dumps(values)}\n" for name, values in facts["known"].items())
         settings.write_text(f"[parameters]\n{known}")

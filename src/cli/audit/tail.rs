@@ -11,7 +11,7 @@ use crate::cli::app::plain;
 use crate::cli::operator::place::Place;
 use crate::cli::{Failure, print};
 use crate::control::audit::sentence;
-use crate::store::{AuditFilter, Audited, Page, Shared};
+use crate::store::{AuditFilter, Audited, Shared, Span};
 
 /// Show the newest records, and those that come.
 #[derive(Debug, Args)]
@@ -53,7 +53,7 @@ impl Tail {
         }
         let mut end = crate::cli::signals::End::new()?;
         loop {
-            let next = AuditFilter { page: Page::After(after), ..filter.clone() };
+            let next = AuditFilter { page: Span::After(after), ..filter.clone() };
             let found = store.audit_records(&next).await?;
             self.print(store, &mut names, &found).await?;
             match found.last() {

@@ -44,6 +44,8 @@ pub(super) async fn get() -> impl IntoResponse {
         state::resume,
         assignments::show,
         assignments::replace,
+        assignments::patch,
+        assignments::list,
         consents::list,
         consents::withdraw,
         official::list,
@@ -87,7 +89,7 @@ struct ProblemDetails {
     /// The status.
     status: u16,
     /// Stable: `unauthenticated`, `forbidden`, `not_found`, `not_installed`, `conflict`, `exists`,
-    /// `invalid_request`, `scope_not_offered`, `store_unavailable`, …
+    /// `invalid_request`, `scope_not_offered`, `scope_beyond`, `store_unavailable`, …
     code: String,
     /// What happened, in a sentence.
     detail: String,
@@ -157,7 +159,7 @@ impl Modify for Texts {
 }
 
 const REFUSALS: [(&str, &str); 9] = [
-    ("400", "Something in the request does not fit: `invalid_request`, `scope_not_offered`."),
+    ("400", "Something in the request does not fit: `invalid_request`, `scope_not_offered`, `scope_beyond`."),
     ("401", "No valid token and no session: `unauthenticated`."),
     ("403", "Not for who asks: `forbidden`, `not_an_administrator`, `form_not_yours`."),
     ("404", "Not there, or not this account's: `not_installed`, `not_found`."),

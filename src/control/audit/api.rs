@@ -29,7 +29,7 @@ use crate::control::{Control, Problem, Reply};
 use crate::model::audit::AuditRecord;
 use crate::model::id::AccountId;
 use crate::policy::ConsoleAction;
-use crate::store::{AuditFilter, Audited, Page, StoreError, Whom};
+use crate::store::{AuditFilter, Audited, Span, StoreError, Whom};
 use crate::token::keys::Purpose;
 
 /// A page of records, newest first.
@@ -210,7 +210,7 @@ pub(super) async fn filter<'a>(
         filter.revision = Some(text.parse().map_err(|_| invalid("`revision` is a number."))?);
     }
     if let Some(text) = get("before") {
-        filter.page = Page::Before(text.parse().map_err(|_| invalid("`before` is a record's id."))?);
+        filter.page = Span::Before(text.parse().map_err(|_| invalid("`before` is a record's id."))?);
     }
     filter.since = get("since").map(|text| time("since", text, false)).transpose()?;
     filter.until = get("until").map(|text| time("until", text, true)).transpose()?;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::Sender;
 use super::marks::Mark;
 use crate::model::audit::{AuditKind, AuditRecord, CallsKept, Hashing, harmless};
 use crate::model::id::AccountId;
-use crate::store::{AuditFilter, Audited, Page, Shared, StoreError};
+use crate::store::{AuditFilter, Audited, Shared, Span, StoreError};
 use crate::token::keys::{KeyError, Signer};
 
 /// What is to be exported.
@@ -136,11 +136,11 @@ async fn calls(store: &Shared, record: &AuditRecord, out: &mut Out) -> Result<()
 }
 
 async fn part(store: &Shared, filter: &AuditFilter, out: &mut Out) -> Result<(), Unended> {
-    let mut filter = AuditFilter { page: Page::After(0), limit: 500, ..filter.clone() };
+    let mut filter = AuditFilter { page: Span::After(0), limit: 500, ..filter.clone() };
     loop {
         let page = store.audit_records(&filter).await?;
         let Some(last) = page.last() else { return Ok(()) };
-        filter.page = Page::After(last.place);
+        filter.page = Span::After(last.place);
         for Audited { record, .. } in &page {
             out.line(record.line()).await?;
         }

@@ -10,8 +10,7 @@ use url::form_urlencoded;
 
 use super::api::{self, FILTERS, Names, names};
 use super::sentence::{application_of, sentence};
-use super::view::{AskedFor, AuditCall, AuditEvent, AuditList, AuditRow};
-use crate::control::console::view::CallRow;
+use super::view::{AskedFor, AuditCall, AuditEvent, AuditList, AuditRow, CallLine};
 use crate::control::console::{Turned, Visit};
 use crate::control::form::Parameters;
 use crate::control::page::nav::AUDIT;
@@ -110,7 +109,7 @@ pub(super) async fn event(
         installed,
         detail: members(&detail),
         revision,
-        calls: calls.iter().map(CallRow::from).collect(),
+        calls: calls.iter().map(CallLine::from).collect(),
         node: Label::new(&record.node),
         number: record.number,
         hash: record.hash.to_string(),
@@ -149,7 +148,7 @@ pub(super) async fn call(
     Ok(respond(&AuditCall {
         visitor: Some(visit.person.visitor()),
         account: visit.account,
-        call: CallRow::from(&decision),
+        call: CallLine::from(&decision),
         headline: Label::long(&explained.headline),
         because: because.collect(),
         next: Label::long(&explained.next),

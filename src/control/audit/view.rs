@@ -3,9 +3,9 @@
 use askama::Template;
 use jiff::Timestamp;
 
-use crate::control::console::view::CallRow;
 use crate::control::page::nav::{self, Here};
 use crate::control::page::{Label, Page, Visitor};
+use crate::model::decision::Decision;
 
 /// The records of an account.
 #[derive(Template)]
@@ -89,7 +89,7 @@ pub struct AuditEvent {
     /// The revision of the grant that it made.
     pub revision: Option<u64>,
     /// The latest calls that were decided by that revision.
-    pub calls: Vec<CallRow>,
+    pub calls: Vec<CallLine>,
     /// The node that recorded it.
     pub node: Label,
     /// Its number in the chain; 0 from before there were chains.
@@ -115,7 +115,7 @@ pub struct AuditCall {
     /// The account's alias.
     pub account: Label,
     /// The call.
-    pub call: CallRow,
+    pub call: CallLine,
     /// What happened, in a sentence.
     pub headline: Label,
     /// The grounds, most telling first: a policy's id or a word, and what it says.
@@ -139,5 +139,42 @@ pub struct AuditCall {
 impl Page for AuditCall {
     fn here(&self) -> Here {
         Here::At(nav::AUDIT)
+    }
+}
+
+/// One call, from its decision record.
+pub struct CallLine {
+    /// The record's id.
+    pub id: String,
+    /// When.
+    pub at: Timestamp,
+    /// `forwarded`, `answered`, `denied`, `refused` or `failed`.
+    pub outcome: &'static str,
+    /// Why it was not forwarded; empty when it was.
+    pub reason: Label,
+    /// For whom.
+    pub principal: Label,
+    /// What was to be done; the method when that was not understood.
+    pub action: Label,
+    /// To what.
+    pub resource: Label,
+}
+
+impl From<&Decision> for CallLine {
+    fn from(decision: &Decision) -> Self {
+        let code = if decision.code == "ok" { "" } else { &*decision.code };
+        let reason = match decision.missing.as_slice() {
+            [] => code.to_owned(),
+            missing => format!("{code}: needs {}", missing.join(" or ")),
+        };
+        Self {
+            id: decision.id.to_string(),
+            at: decision.at,
+            outcome: decision.outcome.as_str(),
+            reason: Label::new(&reason),
+            principal: Label::new(decision.principal.as_deref().unwrap_or("unknown")),
+            action: Label::new(decision.action.as_deref().unwrap_or(&decision.method)),
+            resource: Label::long(decision.resource.as_ref().unwrap_or(&decision.path)),
+        }
     }
 }

@@ -1,14 +1,14 @@
 //! A filter as a question: what is not asked for does not stand in it, so that a database need not guess its way.
 
 use super::sql::whole;
-use super::{AuditFilter, Page, Whom};
+use super::{AuditFilter, Span, Whom};
 use crate::store::backend::{Query, Value, built};
 
 /// The question for the records that fit.
 pub(super) fn asked(filter: &AuditFilter) -> Query {
     let (compare, order, from) = match filter.page {
-        Page::Before(before) => ("<", "place DESC", before),
-        Page::After(after) => (">", "place", after),
+        Span::Before(before) => ("<", "place DESC", before),
+        Span::After(after) => (">", "place", after),
     };
     let mut conditions = Conditions::default();
     let from = conditions.value(whole(from));

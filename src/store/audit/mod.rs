@@ -97,7 +97,7 @@ pub struct AuditFilter {
     /// Whether what vouches for decision records is wanted as well.
     pub calls: bool,
     /// From where, and in which direction.
-    pub page: Page,
+    pub page: Span,
     /// At most so many, up to 1000.
     pub limit: u32,
 }
@@ -113,14 +113,14 @@ pub struct Whom {
 
 /// Which part of the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Page {
+pub enum Span {
     /// The newest first, older than this place.
     Before(u64),
     /// The oldest first, newer than this place.
     After(u64),
 }
 
-impl Default for Page {
+impl Default for Span {
     fn default() -> Self {
         Self::Before(u64::MAX)
     }

@@ -5,6 +5,7 @@
 
 mod directory;
 mod grants;
+mod listing;
 mod postgres;
 mod records;
 mod sidecars;
@@ -81,6 +82,15 @@ every_backend! {
         taking_rights_and_disabling_are_in_the_log,
         a_follower_is_woken_after_the_commit,
         a_member_of_another_account_is_not_assigned,
+    }
+    listing {
+        the_pages_of_a_list_hold_each_application_once_in_every_order,
+        a_list_is_searched_to_the_letter_and_by_state,
+        official_applications_are_listed_with_what_they_are_to_the_account,
+        single_assignments_come_and_go_and_twice_is_once,
+        nobody_of_another_account_is_assigned_alone,
+        nothing_is_installed_beyond_what_was_allowed,
+        personal_consents_are_listed_by_login,
     }
     tokens {
         a_code_is_redeemed_once_by_one_of_many,

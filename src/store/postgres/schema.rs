@@ -54,6 +54,7 @@ pub(super) async fn bring_up_to_date(connection: &mut PgConnection, place: &str)
 const SCHEMA: &[&str] = &[
     include_str!("../../../schemas/store/postgres/0001_first.sql"),
     include_str!("../../../schemas/store/postgres/0011_audit.sql"),
+    include_str!("../../../schemas/store/postgres/0015_console.sql"),
 ];
 
 const MARK: &str = "CREATE TABLE consentry_schema (version BIGINT NOT NULL);

@@ -5,9 +5,9 @@
 //! isolates two changes from each other. Statements keep to the SQL that both databases read the same.
 
 mod applications;
-mod directory;
+pub(super) mod directory;
 mod feed;
-mod grants;
+pub(super) mod grants;
 mod keys;
 pub(in crate::store) mod link;
 mod records;

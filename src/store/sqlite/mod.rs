@@ -215,6 +215,7 @@ const SCHEMA: &[&str] = &[
     include_str!("../../../schemas/store/sqlite/0001_first.sql"),
     include_str!("../../../schemas/store/sqlite/0002_sidecars.sql"),
     include_str!("../../../schemas/store/sqlite/0011_audit.sql"),
+    include_str!("../../../schemas/store/sqlite/0015_console.sql"),
 ];
 
 /// What marks a file as ours: "CNSY".
