@@ -133,6 +133,25 @@ fn step(script: &mut Script) -> Value {
     heard
 }
 
+#[tokio::test]
+async fn the_audit_leads_from_an_event_to_its_calls_and_back() {
+    let sizes = [
+        ("audit-wide", json!({ "javascript": true, "width": 1280 })),
+        ("audit-narrow", json!({ "javascript": true, "width": 320, "dark": true })),
+        ("audit-plain", json!({ "javascript": false, "width": 640 })),
+    ];
+    let world = World::start().await;
+    let tokens = world.install("report-hub", "admin@acme", &[]).await;
+    world.read_object(&tokens.access).await.expect(200);
+    world.call("PUT", "/oss/reports/q1.csv").bearer(&tokens.access).body("x").send().await.expect(403);
+    for (name, mut facts) in sizes {
+        facts["story"] = "audit".into();
+        facts["name"] = name.into();
+        let done = run(&world, facts);
+        assert_eq!(done["pages"].as_array().unwrap().len(), 4, "{done}");
+    }
+}
+
 /// Refused as a user, asked as an administrator, authorized, looked at in the console, deleted, asked again,
 /// rejected.
 async fn journey(name: &str, mut facts: Value) {

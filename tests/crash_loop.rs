@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::faults::report::keep;
 use crate::faults::stage::{Cast, Stage};
+use crate::support::world::run;
 use crate::support::{Application, Call, Person, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,6 +166,26 @@ impl Crashes {
         let seq = self.stage.query(seq).await;
         let [count, span, behind] = seq[0].split(' ').collect::<Vec<_>>()[..] else { panic!("{seq:?}") };
         assert_eq!((count, behind), (span, "0"), "the change log has no gap");
+        self.verify();
+    }
+
+    /// The audit's chains are whole: each record is the one that was written, after the one that it was written after.
+    fn verify(&self) {
+        let settings = self.stage.controls[0].settings();
+        let verified =
+            run(&["audit", "verify", "--format", "json", "--config", &settings.display().to_string()]);
+        let told = String::from_utf8_lossy(&verified.stdout).into_owned()
+            + &String::from_utf8_lossy(&verified.stderr);
+        assert!(verified.status.success(), "{told}");
+        let told: Value = serde_json::from_slice(&verified.stdout).unwrap();
+        let nodes = told["report"]["chains"].as_array().unwrap().iter();
+        let nodes: Vec<_> = nodes.map(|chain| chain["node"].as_str().unwrap().to_owned()).collect();
+        for number in 0..self.stage.controls.len().min(self.kills) {
+            assert!(
+                nodes.contains(&format!("control-{number}")),
+                "each node has a chain of its own: {nodes:?}"
+            );
+        }
     }
 
     /// Of each grant: revision, state, entries in the change log.

@@ -25,6 +25,7 @@ mod whole_account;
 
 // What holds whatever happens.
 mod admin_api;
+mod audit;
 mod bad_input;
 mod changes;
 mod coverage;

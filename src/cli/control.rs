@@ -60,7 +60,7 @@ async fn migrate(settings: settings::Control) -> Result<(), Failure> {
 async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Result<(), Failure> {
     sidecar::withdraw(ready_file.as_deref())?;
     let mut end = signals::End::new()?;
-    let store = store::open_with(&settings.store, settings.store_password_file.as_deref()).await?;
+    let store = open(&settings).await?;
     let (policies, _watcher) = policies::in_force(settings.policies.as_deref())?;
     let bound = bind(settings.listen).await?;
     let operators = bind_operators(settings.admin).await?;
@@ -115,8 +115,18 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     if let Some(publishing) = publishing {
         publishing.abort();
     }
+    control.close_audit().await;
     store.close().await;
     Ok(())
+}
+
+/// The store, to whose audit this node adds by its name.
+async fn open(settings: &settings::Control) -> Result<store::Shared, Failure> {
+    let store = store::open_with(&settings.store, settings.store_password_file.as_deref()).await?;
+    if let Some(node) = &settings.node {
+        store.name_node(node);
+    }
+    Ok(store)
 }
 
 /// Says where it is to be reached.

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod app;
+mod audit;
 pub mod check;
 pub mod control;
 pub mod dev;
@@ -49,6 +50,9 @@ enum Command {
     Policy(policy::Policy),
     /// List, show, register, provision, assign, suspend, resume and revoke applications
     App(app::App),
+    /// Follow, verify and export the audit
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// List and rotate the issuer's signing keys
     Keys(keys::Keys),
     /// Invite, list and revoke the sidecars of a control plane
@@ -102,6 +106,7 @@ impl Command {
             Self::Health(health) => health.run().map(|()| ExitCode::SUCCESS),
             Self::Policy(policy) => policy.run(),
             Self::App(app) => app.run(),
+            Self::Audit(audit) => audit.run(),
             Self::Keys(keys) => keys.run().map(|()| ExitCode::SUCCESS),
             Self::Sidecars(sidecars) => sidecars.run().map(|()| ExitCode::SUCCESS),
             Self::Directory(directory) => directory.run().map(|()| ExitCode::SUCCESS),

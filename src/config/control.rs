@@ -20,6 +20,9 @@ pub struct Control {
     pub listen: SocketAddr,
     /// Its issuer URL (RFC 8414 §2): `https`, or `http` on loopback; no trailing slash.
     pub issuer: Url,
+    /// The name of this node among those that share the store, by which it adds to the audit; the machine's unless set.
+    #[serde(default)]
+    pub node: Option<String>,
     /// The store: `sqlite:PATH`, or `postgres://user@host/database` without a password.
     pub store: String,
     /// The file that holds PostgreSQL's password; `CONSENTRY_STORE_PASSWORD` in the environment goes before it.
@@ -96,6 +99,14 @@ impl Control {
     fn check(&self, path: &Path) -> Result<(), ConfigError> {
         let complain = |why: String| Err(ConfigError::whole(path, why));
         self.check_store(path)?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if self
+            .node
+            .as_ref()
+            .is_some_and(|node| node.is_empty() || node.len() > 64 || !node.chars().all(plain))
+        {
+            return complain("node is a name of 1 to 64 characters of A-Z a-z 0-9 . - _".to_owned());
+        }
         if !(2..=30).contains(&self.lease_seconds) {
             return complain(format!("lease_seconds is {}, but 2 to 30 are allowed", self.lease_seconds));
         }

@@ -8,6 +8,7 @@
 
 pub mod admin;
 mod arrival;
+pub mod audit;
 pub mod browser;
 pub mod console;
 pub mod directory;
@@ -57,6 +58,7 @@ use crate::token::issue::Subjects;
 use crate::token::password::Passwords;
 use crate::token::seal::Sealer;
 use arrival::Arrival;
+use audit::Refusals;
 use browser::throttle::Throttle;
 pub use browser::throttle::ThrottleSettings;
 use federation::Federation;
@@ -143,6 +145,7 @@ pub struct Control {
     /// How often attempts to log in at a provider may begin.
     starts: Throttle,
     publisher: OnceLock<Arc<Publisher>>,
+    refusals: Refusals,
 }
 
 impl Control {
@@ -154,6 +157,7 @@ impl Control {
         let Setup { issuer, resources, store, policies, source, sealer, clock, settings, providers } = setup;
         let issuer = Issuer::new(&issuer)?;
         let resources = Resources::new(&issuer, &resources);
+        store.adopt(clock.now()).await?;
         signing::make_missing(&store, &sealer, clock.now()).await?;
         let ring = ArcSwap::from_pointee(Ring::load(&store, &sealer, clock.now()).await?);
         let subjects = Subjects::new(&*sealer.derive("subjects")?);
@@ -178,6 +182,7 @@ impl Control {
             federation,
             starts,
             publisher: OnceLock::new(),
+            refusals: Refusals::new(),
         }))
     }
 
@@ -207,6 +212,7 @@ impl Control {
             .merge(oauth::routes())
             .merge(browser::routes())
             .merge(admin::routes())
+            .merge(audit::routes())
             .merge(console::routes())
             .merge(federation::routes())
             .merge(sessions::routes())
@@ -227,6 +233,7 @@ impl Control {
             .merge(oauth::inserted_metadata(self.issuer.path()))
             .fallback(async || Problem::not_found())
             .method_not_allowed_fallback(async || Problem::wrong_method())
+            .layer(from_fn_with_state(Arc::clone(self), audit::watch))
             .layer(DefaultBodyLimit::max(self.settings.body_limit))
             .layer(from_fn_with_state(
                 Arrival { limit: self.settings.body_limit, within: WHOLE_BODY },

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::audit::Because;
 use crate::store::{InstallRefused, StoreError};
 
 /// A refusal by the control plane, as a value. `detail` and `next` are read by people; programs go by `code`.
@@ -161,8 +162,9 @@ impl From<InstallRefused> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = self.status;
+        let (status, code) = (self.status, self.code);
         let mut response = (status, Json(self)).into_response();
+        response.extensions_mut().insert(Because(code));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

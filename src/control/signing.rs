@@ -113,9 +113,13 @@ impl Control {
         Ok(())
     }
 
-    /// What has to be done now and then: reads the keys again when another node has changed them, and has the store
-    /// forget what is over. Never ends: run it as a task of its own and drop it at shutdown.
+    /// What has to be done now and then: reads the keys again when another node has changed them, has the store forget
+    /// what is over, and keeps the audit. Never ends: run it as a task of its own and drop it at shutdown.
     pub async fn tend(&self) {
+        tokio::join!(self.tend_keys(), self.tend_audit());
+    }
+
+    async fn tend_keys(&self) {
         let mut woken = self.store.woken();
         let (mut seen, mut policies) = (Seq::default(), self.policies.subscribe());
         let mut noted = None;
@@ -243,6 +247,7 @@ fn signs(purpose: KeyPurpose) -> Purpose {
         KeyPurpose::IdToken => Purpose::IdToken,
         KeyPurpose::IdTokenEc => Purpose::IdTokenEc,
         KeyPurpose::Record => Purpose::Record,
+        KeyPurpose::Audit => Purpose::Audit,
     }
 }
 

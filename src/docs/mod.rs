@@ -29,6 +29,9 @@ pub mod adding_an_endpoint {}
 #[doc = include_str!("adding_a_store.md")]
 pub mod adding_a_store {}
 
+#[doc = include_str!("audit.md")]
+pub mod audit {}
+
 #[doc = include_str!("deploying.md")]
 pub mod deploying {}
 

@@ -112,7 +112,7 @@ impl Origin for StoreOrigin {
     }
 
     async fn keys(&self) -> Result<String, OriginError> {
-        self.published(|purpose| purpose != KeyPurpose::Record).await
+        self.published(|purpose| purpose != KeyPurpose::Record && purpose != KeyPurpose::Audit).await
     }
 
     async fn record_keys(&self) -> Result<String, OriginError> {

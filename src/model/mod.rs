@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod application;
+pub mod audit;
 pub mod call;
 pub mod caller;
 pub mod change;

@@ -40,6 +40,8 @@ pub enum ConsoleAction {
     SetPolicy,
     /// See and change the account's people, groups and roles, and what they log in with.
     ManagePeople,
+    /// Read the account's audit.
+    Audit,
 }
 
 impl ConsoleAction {
@@ -59,6 +61,7 @@ impl ConsoleAction {
             Self::Deny => "console:Deny",
             Self::SetPolicy => "console:SetPolicy",
             Self::ManagePeople => "console:ManagePeople",
+            Self::Audit => "console:Audit",
         }
     }
 }

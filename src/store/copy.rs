@@ -163,7 +163,7 @@ async fn follow(reading: &mut dyn Session, writing: &mut dyn Session) -> Result<
 const AT_ONCE: usize = 200;
 
 /// Every table with its key, each after those that it refers to.
-const TABLES: [(&str, &[&str]); 34] = [
+const TABLES: [(&str, &[&str]); 37] = [
     ("accounts", &["id"]),
     ("principals", &["account", "kind", "id"]),
     ("memberships", &["account", "kind", "id", "group_name"]),
@@ -197,5 +197,8 @@ const TABLES: [(&str, &[&str]); 34] = [
     ("sidecar_leases", &["instance"]),
     ("decisions", &["place"]),
     ("audit", &["place"]),
+    ("audit_nodes", &["node"]),
+    ("audit_checkpoints", &["node", "number"]),
+    ("audit_cuts", &["node", "first"]),
     ("change_log", &["seq"]),
 ];

@@ -17,11 +17,13 @@ pub enum KeyPurpose {
     IdTokenEc,
     /// Grants' records in Redis, Ed25519.
     Record,
+    /// The audit's checkpoints, Ed25519.
+    Audit,
 }
 
 impl KeyPurpose {
     /// Every purpose.
-    pub const ALL: [Self; 4] = [Self::AccessToken, Self::IdToken, Self::IdTokenEc, Self::Record];
+    pub const ALL: [Self; 5] = [Self::AccessToken, Self::IdToken, Self::IdTokenEc, Self::Record, Self::Audit];
 
     /// The word used in the store.
     #[must_use]
@@ -31,6 +33,7 @@ impl KeyPurpose {
             Self::IdToken => "id-token",
             Self::IdTokenEc => "id-token-ec",
             Self::Record => "record",
+            Self::Audit => "audit",
         }
     }
 }
@@ -72,6 +75,9 @@ pub struct SidecarKey {
 pub trait Keys {
     /// Every key that is still published or about to be.
     async fn signing_keys(&self, now: Timestamp) -> Result<Vec<SealedKey>, StoreError>;
+    /// Every key that the audit was ever signed with, the oldest first, whether it is published or not: what it signed
+    /// is to be verified for ever. With each: since when it is withdrawn.
+    async fn audit_keys(&self) -> Result<Vec<(SealedKey, Option<Timestamp>)>, StoreError>;
     /// Adds a key and, in the same transaction, retires the one of the same purpose that signs now: it signs
     /// until the new one's `active_from`, and stays published until `published_until`. Writes the change log.
     async fn add_signing_key(

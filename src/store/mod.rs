@@ -8,6 +8,7 @@
 //! `contract` pass over it.
 
 mod applications;
+mod audit;
 mod backend;
 mod copy;
 mod directory;
@@ -30,7 +31,7 @@ mod tenant;
 mod tokens;
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,6 +42,9 @@ use zeroize::Zeroizing;
 
 use self::backend::Backend;
 pub use applications::{Applications, Secret};
+pub use audit::{
+    Audit, AuditFilter, Audited, Checkpoint, Cut, Head, KeptDecision, NewRecord, Run, Span, Unchained, Whom,
+};
 pub use copy::{Copied, copy};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
 pub use factors::{Factors, KeptPasskey, KeptTotp, SecondFactors};
@@ -72,6 +76,7 @@ pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Toke
 pub trait Store:
     Applications
     + ApprovalRequests
+    + Audit
     + Directory
     + Federation
     + Factors
@@ -116,6 +121,13 @@ pub async fn open(place: &str) -> Result<Shared, StoreError> {
 pub async fn open_with(place: &str, password_file: Option<&Path>) -> Result<Shared, StoreError> {
     let backend = backend(place, password_file).await?;
     Ok(Arc::new(sql::Tables::over(backend, sql::Limits::default())))
+}
+
+/// The same with room for so few decision records and refusals of each account.
+#[cfg(test)]
+pub(crate) async fn open_keeping(place: &str, kept: u64) -> Shared {
+    let limits = sql::Limits { decisions_kept: kept, refusals_kept: kept };
+    Arc::new(sql::Tables::over(backend(place, None).await.unwrap(), limits))
 }
 
 async fn backend(place: &str, password_file: Option<&Path>) -> Result<Arc<dyn Backend>, StoreError> {

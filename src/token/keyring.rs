@@ -82,7 +82,7 @@ impl Keyring {
 
     /// The key set at `/v1/keys` (RFC 7517 §5): the issuer's keys, and those of the sidecars. Of `sidecars` only
     /// keys for assumed identities are published: a sidecar can never add a key that signs access tokens. Those of
-    /// grants' records are not for the world.
+    /// grants' records and of the audit are not for the world.
     #[must_use]
     pub fn jwks(&self, sidecars: &[PublicJwk], now: Timestamp) -> String {
         key_set_json(self.all(sidecars, now))
@@ -102,7 +102,7 @@ impl Keyring {
 
     fn all<'k>(&'k self, sidecars: &'k [PublicJwk], now: Timestamp) -> impl Iterator<Item = &'k PublicJwk> {
         self.published(now)
-            .filter(|key| key.purpose() != Purpose::Record)
+            .filter(|key| key.purpose().is_for_the_world())
             .chain(sidecars.iter().filter(|key| key.purpose() == Purpose::Assertion))
     }
 }

@@ -33,12 +33,21 @@ pub enum Purpose {
     Record,
     /// A sidecar's proof of who it is to the control plane's internal API, Ed25519. Never published.
     Sidecar,
+    /// The audit's checkpoints, cut marks and exports, Ed25519. Only who verifies the audit needs its public half.
+    Audit,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 6] =
-        [Self::AccessToken, Self::IdToken, Self::IdTokenEc, Self::Assertion, Self::Record, Self::Sidecar];
+    pub const ALL: [Self; 7] = [
+        Self::AccessToken,
+        Self::IdToken,
+        Self::IdTokenEc,
+        Self::Assertion,
+        Self::Record,
+        Self::Sidecar,
+        Self::Audit,
+    ];
 
     /// The word in the store and in `consentry_purpose`.
     #[must_use]
@@ -50,6 +59,7 @@ impl Purpose {
             Self::Assertion => "assertion",
             Self::Record => "record",
             Self::Sidecar => "sidecar",
+            Self::Audit => "audit",
         }
     }
 
@@ -57,9 +67,20 @@ impl Purpose {
     #[must_use]
     pub fn algorithm(self) -> Algorithm {
         match self {
-            Self::AccessToken | Self::Assertion | Self::Record | Self::Sidecar => Algorithm::EdDsa,
+            Self::AccessToken | Self::Assertion | Self::Record | Self::Sidecar | Self::Audit => {
+                Algorithm::EdDsa
+            }
             Self::IdToken => Algorithm::Rs256,
             Self::IdTokenEc => Algorithm::Es256,
+        }
+    }
+
+    /// Whether its keys stand among those that everybody verifies tokens with.
+    #[must_use]
+    pub fn is_for_the_world(self) -> bool {
+        match self {
+            Self::AccessToken | Self::IdToken | Self::IdTokenEc | Self::Assertion => true,
+            Self::Record | Self::Sidecar | Self::Audit => false,
         }
     }
 
@@ -72,6 +93,7 @@ impl Purpose {
             Self::Assertion => "identity+jwt",
             Self::Record => "record+jws",
             Self::Sidecar => "sidecar+jwt",
+            Self::Audit => "audit+jws",
         }
     }
 }
@@ -128,7 +150,7 @@ pub enum KeyError {
     #[error("there is no key that signs for {0} now; add one")]
     NoKey(Purpose),
     /// A word that names no purpose.
-    #[error("a key's purpose is access-token, id-token, id-token-ec, assertion, record or sidecar")]
+    #[error("a key's purpose is access-token, id-token, id-token-ec, assertion, record, sidecar or audit")]
     NoPurpose,
     /// The signature was not made.
     #[error("signing for {0} failed")]

@@ -236,6 +236,27 @@ const stories = {
     return { pages };
   },
 
+  /** From the audit to the event, to a call that it decided, and back. */
+  async audit() {
+    const admin = await person('admin');
+    const { page } = admin;
+    await page.goto(`${facts.console}/audit`);
+    await logIn(admin);
+    await look('audit', admin);
+    await page.fill('[name=principal]', admin.login);
+    await page.selectOption('[name=event]', 'grant.');
+    await Promise.all([page.waitForNavigation(), page.press('[name=principal]', 'Enter')]);
+    await look('audit-chosen', admin);
+    await page.locator('tbody th a').first().click();
+    await look('audit-event', admin);
+    const event = page.url();
+    await page.locator('a[href*="/console/audit/calls/"]').first().click();
+    await look('audit-call', admin);
+    await page.locator(`#event ~ p a[href*="/console/audit/"]`).first().click();
+    assert.equal(page.url(), event, 'a call leads back to the event behind it');
+    return { pages };
+  },
+
   async keyboard() {
     const admin = await person('admin');
     const { page } = admin;

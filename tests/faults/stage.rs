@@ -132,8 +132,8 @@ impl Stage {
         let to_redis = self.redis.as_ref().map_or("127.0.0.1:1".to_owned(), Server::address);
         let to_redis = Proxy::start(&to_redis).await;
         let settings = format!(
-            "listen = \"127.0.0.1:0\"\nissuer = \"{}\"\nstore = \"{store}\"\nkey_file = \"{}\"\n\
-             lease_seconds = {LEASE}\n[internal]\nlisten = \"127.0.0.1:0\"\n{}",
+            "node = \"control-{number}\"\nlisten = \"127.0.0.1:0\"\nissuer = \"{}\"\nstore = \"{store}\"\n\
+             key_file = \"{}\"\nlease_seconds = {LEASE}\n[internal]\nlisten = \"127.0.0.1:0\"\n{}",
             self.front.url(),
             data.join("key").display(),
             self.redis_settings(&to_redis),

@@ -41,7 +41,7 @@ pub(super) struct World {
     stop: CancellationToken,
     followers: Vec<JoinHandle<()>>,
     tending: JoinHandle<()>,
-    store: store::Shared,
+    role: Arc<Control>,
     _policies: Option<Watcher>,
     _claim: data::Claim,
 }
@@ -79,20 +79,19 @@ impl World {
             shared,
             clock,
         };
-        let control = start_control(&common, sockets.first_sidecar()?, dev).await?;
-        let seeded = seed::seed(&common.store, control.passwords(), &dev.data, &common.clock)
+        let role = start_control(&common, sockets.first_sidecar()?, dev).await?;
+        let seeded = seed::seed(&common.store, role.passwords(), &dev.data, &common.clock)
             .await
             .map_err(|error| Failure::Unreachable(error.to_string()))?;
-        let remark = seeded.remark.clone();
-        let ready = sockets.ready(&common.issuer, seeded);
+        let (remark, ready) = (seeded.remark.clone(), sockets.ready(&common.issuer, seeded));
         let upstream_settings = upstream::Settings {
             issuer: common.issuer.clone(),
             audience: "cloud".to_owned(),
             clock: common.clock.clone(),
             walkthrough: Walkthrough::new(&ready),
         };
-        let (tended, publisher) = (Arc::clone(&control), publisher(&common, &control).await?);
-        let control = sockets.control.serve(TowerToHyperService::new(with_peer(control.router())));
+        let publisher = publisher(&common, &role).await?;
+        let control = sockets.control.serve(TowerToHyperService::new(with_peer(role.router())));
         let upstream = sockets.upstream.serve(TowerToHyperService::new(upstream::router(upstream_settings)));
         let (stop, mut followers, mut sidecars) = (CancellationToken::new(), Vec::new(), Vec::new());
         let mut tasks = JoinSet::new();
@@ -105,12 +104,13 @@ impl World {
         }
         let first = sidecars.first().map(|sidecar| Arc::clone(sidecar.status()));
         let admin = admin::serve(sockets.admin, first.ok_or_else(no_sidecar)?);
+        let tended = Arc::clone(&role);
         tasks.spawn(async move { tended.tend().await });
         if let Some(publisher) = publisher {
             tasks.spawn(publisher.run());
         }
         let tending = tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
-        let (store, _policies, _claim) = (common.store, watcher, claim);
+        let (_policies, _claim) = (watcher, claim);
         Ok(Self {
             ready,
             remark,
@@ -121,7 +121,7 @@ impl World {
             stop,
             followers,
             tending,
-            store,
+            role,
             _policies,
             _claim,
         })
@@ -151,7 +151,8 @@ impl World {
             let _ = follower.await;
         }
         tokio::join!(self.control.drain(SHORT), self.upstream.drain(SHORT), self.admin.drain(SHORT));
-        self.store.close().await;
+        self.role.close_audit().await;
+        self.role.store().close().await;
     }
 }
 

@@ -28,7 +28,11 @@ impl Place {
     pub(in crate::cli) async fn store(&self) -> Result<Shared, Failure> {
         if let Some(config) = &self.config {
             let settings = settings::Control::read(config)?;
-            return Ok(store::open_with(&settings.store, settings.store_password_file.as_deref()).await?);
+            let store = store::open_with(&settings.store, settings.store_password_file.as_deref()).await?;
+            if let Some(node) = &settings.node {
+                store.name_node(node);
+            }
+            return Ok(store);
         }
         let file = self.folder().join("consentry.db");
         if !file.is_file() {
@@ -50,6 +54,24 @@ impl Place {
             Some(config) => sealing::sealer(&settings::Control::read(config)?.key_place()),
             None => sealing::sealer(&self.folder().join("key")),
         }
+    }
+
+    /// The same, which must be there already.
+    ///
+    /// # Errors
+    /// As [`Place::sealer`], and when it is not there.
+    pub(in crate::cli) fn known_sealer(&self) -> Result<Sealer, Failure> {
+        let file = match &self.config {
+            Some(config) => settings::Control::read(config)?.key_place(),
+            None => self.folder().join("key"),
+        };
+        if !file.is_file() && std::env::var_os("CONSENTRY_KEY").is_none() {
+            return Err(Failure::Unreachable(format!(
+                "the operator's secret is not in {}; give it in CONSENTRY_KEY",
+                file.display()
+            )));
+        }
+        self.sealer()
     }
 
     fn folder(&self) -> &Path {

@@ -73,7 +73,7 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
 }
 
 /// Nothing of the API is to be cached unless it says so, and every 401 names the way in (RFC 9110 section 15.5.2).
-async fn finish(mut response: Response) -> Response {
+pub(in crate::control) async fn finish(mut response: Response) -> Response {
     let status = response.status();
     let headers = response.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

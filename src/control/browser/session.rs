@@ -81,6 +81,11 @@ impl Opening {
     }
 }
 
+/// The hash of the session's cookie that these headers carry, whether there is such a session or not.
+pub(in crate::control) fn cookie_hash(control: &Control, headers: &HeaderMap) -> Option<[u8; 32]> {
+    cookie(headers, Cookie::Session.name(control)).map(|cookie| cookie.hash())
+}
+
 /// Opens a session; the answer carries the header that sets its cookie.
 pub(crate) async fn open(
     control: &Control,

@@ -26,7 +26,12 @@ pub(super) async fn get(
     // From the store, and not as this node last read them: another may have made a new one.
     let (mut jwks, mut record_keys) = (Vec::new(), Vec::new());
     for key in control.store().signing_keys(now).await? {
-        let set = if key.purpose == KeyPurpose::Record { &mut record_keys } else { &mut jwks };
+        let set = match key.purpose {
+            KeyPurpose::AccessToken | KeyPurpose::IdToken | KeyPurpose::IdTokenEc => &mut jwks,
+            KeyPurpose::Record => &mut record_keys,
+            // No sidecar has to verify the audit.
+            KeyPurpose::Audit => continue,
+        };
         set.push(value(&key.public_jwk)?);
     }
     for key in own(&control, &proven.sidecar).await? {

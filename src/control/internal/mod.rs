@@ -28,7 +28,7 @@ use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::arrival::{self, Arrival};
-use super::{Control, Problem, Reply, on_panic};
+use super::{Control, Problem, Reply, audit, on_panic};
 use crate::grants::follow::messages::{REVOKED, UNKNOWN, UNPROVEN};
 use crate::store::Enrolled;
 use crate::token::jwk::PublicJwk;
@@ -51,6 +51,7 @@ impl Control {
             .layer(DefaultBodyLimit::max(MOST_ASKED))
             .layer(from_fn_with_state(Arrival { limit: MOST_ASKED, within: WHOLE_BODY }, arrival::whole))
             .merge(asked)
+            .layer(from_fn_with_state(Arc::clone(self), audit::watch_heads))
             .layer(CatchPanicLayer::custom(on_panic))
             .with_state(Arc::clone(self))
     }

@@ -58,6 +58,11 @@ pub(super) async fn authenticate(
     Ok(Client { application })
 }
 
+/// Which client a request says that it is from by Basic, proven or not.
+pub(in crate::control) fn claimed(headers: &HeaderMap) -> Option<String> {
+    basic(headers.get(AUTHORIZATION)?.to_str().ok()?).map(|(id, _)| id)
+}
+
 fn presented(headers: &HeaderMap, form: &Parameters) -> Result<Presented, OAuthError> {
     let form_id = form.one("client_id")?;
     let form_secret = form.one("client_secret")?;

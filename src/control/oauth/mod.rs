@@ -23,9 +23,12 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 
+use super::audit::Because;
 use super::form::{NotAForm, Repeated};
 use super::{Control, Problem};
 use crate::store::StoreError;
+
+pub(in crate::control) use client::claimed as claimed_client;
 
 pub(super) fn routes() -> Router<Arc<Control>> {
     Router::new()
@@ -162,6 +165,7 @@ impl IntoResponse for OAuthError {
         let description = request::printable(&self.description);
         let body = Body { error: self.code.as_str(), error_description: &description };
         let mut response = unstored(&body);
+        response.extensions_mut().insert(Because(self.code.as_str()));
         *response.status_mut() = self.code.status();
         if self.basic {
             let challenge = HeaderValue::from_static("Basic realm=\"consentry\", charset=\"UTF-8\"");

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
+use super::super::audit::Because;
 use super::super::form::{Parameters, Repeated};
 use super::super::issuer::Issuer;
 use super::super::resources::{NotAResource, Resources};
@@ -222,7 +223,10 @@ pub(crate) fn fail(
     fault: &RedirectFault,
 ) -> Response {
     let description = printable(&fault.description);
-    send_back(issuer, redirect_uri, state, &[("error", fault.error), ("error_description", &description)])
+    let pairs = [("error", fault.error), ("error_description", &*description)];
+    let mut response = send_back(issuer, redirect_uri, state, &pairs);
+    response.extensions_mut().insert(Because(fault.error));
+    response
 }
 
 /// Every answer names its issuer (RFC 9207), so that a client of several cannot be led to mix them up.

@@ -23,6 +23,8 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use url::{Host, Url};
 
+use super::audit::Because;
+
 /// A page: a template, the status it goes out with, and where its forms may lead.
 pub trait Page: Template {
     /// The status of the answer.
@@ -48,6 +50,11 @@ pub trait Page: Template {
     /// The links at its head.
     fn links(&self, visitor: &Visitor) -> Vec<nav::Link> {
         nav::links(visitor, self.here())
+    }
+
+    /// Which refusal it is, if it is one, for the audit.
+    fn code(&self) -> Option<&'static str> {
+        None
     }
 
     /// After how many seconds it is worth coming back (RFC 9110 section 10.2.3).
@@ -91,6 +98,9 @@ fn with_headers(page: &impl Page, body: impl IntoResponse) -> Response {
         .insert(header::CONTENT_SECURITY_POLICY, content_security_policy(page.form_target(), page.script()));
     if let Some(seconds) = page.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(code) = page.code() {
+        response.extensions_mut().insert(Because(code));
     }
     response
 }

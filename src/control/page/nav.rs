@@ -83,6 +83,9 @@ pub const SESSIONS: &str = "/console/sessions";
 /// The path of the list of one's own sessions.
 pub const MY_SESSIONS: &str = "/me/sessions";
 
+/// The path of the audit.
+pub const AUDIT: &str = "/console/audit";
+
 /// Every page of the navigation, in its order.
 const PAGES: &[(&str, &str, For)] = &[
     ("Applications", APPLICATIONS, For::Administrators),
@@ -93,6 +96,7 @@ const PAGES: &[(&str, &str, For)] = &[
     ("Your security", SECURITY, For::Everybody),
     ("Sessions", SESSIONS, For::Administrators),
     ("Your sessions", MY_SESSIONS, For::Everybody),
+    ("Audit", AUDIT, For::Administrators),
 ];
 
 #[cfg(test)]

@@ -55,6 +55,10 @@ pub struct Way {
 }
 
 impl Page for SignIn {
+    fn code(&self) -> Option<&'static str> {
+        self.failed.then_some("wrong_password")
+    }
+
     fn status(&self) -> StatusCode {
         if self.failed { StatusCode::FORBIDDEN } else { StatusCode::OK }
     }

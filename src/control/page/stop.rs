@@ -32,6 +32,10 @@ pub struct NeedsAdministrator {
 }
 
 impl Page for NeedsAdministrator {
+    fn code(&self) -> Option<&'static str> {
+        Some("not_installed")
+    }
+
     fn status(&self) -> StatusCode {
         if self.asking.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::FORBIDDEN }
     }
@@ -264,6 +268,10 @@ impl Stopped {
 }
 
 impl Page for Stopped {
+    fn code(&self) -> Option<&'static str> {
+        Some(self.code)
+    }
+
     fn status(&self) -> StatusCode {
         self.status
     }

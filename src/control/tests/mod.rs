@@ -1,6 +1,7 @@
 //! The control plane in memory of one test: a fresh store with two accounts, and requests straight into its router.
 
 mod admin;
+mod audit;
 mod authorize;
 mod console;
 mod directory;
@@ -34,7 +35,7 @@ pub(crate) const GLOBEX: &str = "1000000000000002";
 
 pub(crate) struct World {
     pub(crate) control: Arc<Control>,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 /// A whole answer.
@@ -75,21 +76,14 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let store =
             store::open(&format!("sqlite:{}", folder.path().join("store.db").display())).await.unwrap();
-        let clock = Clock::set(1_800_000_000);
-        let lease = Duration::from_secs(5);
-        let source = Source::new(Arc::clone(&store), lease, clock.clone(), false).await.unwrap();
-        let setup = Setup {
-            issuer: issuer.parse().unwrap(),
-            resources: Vec::new(),
-            store,
-            policies: Current::fixed(Policies::embedded().unwrap()),
-            source,
-            sealer: Sealer::new(&[7; 32]).unwrap(),
-            clock,
-            settings: Settings::default(),
-            providers: Vec::new(),
-        };
-        let world = Self { control: Control::start(setup).await.unwrap(), _folder: folder };
+        let world = Self { control: control(issuer, store).await, _folder: Some(folder) };
+        world.populate().await;
+        world
+    }
+
+    /// The same over a store of the test's own.
+    pub(crate) async fn over(store: store::Shared) -> Self {
+        let world = Self { control: control("http://127.0.0.1:8081", store).await, _folder: None };
         world.populate().await;
         world
     }
@@ -172,6 +166,24 @@ impl World {
         let csrf = signed_in(&self.control, &headers).await.unwrap().unwrap().csrf();
         (header, csrf)
     }
+}
+
+/// A control plane over this store.
+pub(crate) async fn control(issuer: &str, store: store::Shared) -> Arc<Control> {
+    let clock = Clock::set(1_800_000_000);
+    let source = Source::new(Arc::clone(&store), Duration::from_secs(5), clock.clone(), false).await.unwrap();
+    let setup = Setup {
+        issuer: issuer.parse().unwrap(),
+        resources: Vec::new(),
+        store,
+        policies: Current::fixed(Policies::embedded().unwrap()),
+        source,
+        sealer: Sealer::new(&[7; 32]).unwrap(),
+        clock,
+        settings: Settings::default(),
+        providers: Vec::new(),
+    };
+    Control::start(setup).await.unwrap()
 }
 
 pub(crate) fn account(id: &str) -> AccountId {

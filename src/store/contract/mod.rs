@@ -28,7 +28,7 @@ use crate::model::id::{AccountId, ApplicationId, FamilyId, GrantKey, Revision, S
 use crate::model::scope::ScopeSet;
 
 #[path = "../../../tests/support/postgres.rs"]
-pub(super) mod fixture;
+pub(crate) mod fixture;
 
 macro_rules! every_backend {
     ($($subject:ident { $($sentence:ident),* $(,)? })*) => {

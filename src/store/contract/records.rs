@@ -148,7 +148,9 @@ pub(super) async fn the_log_has_no_gap_whoever_writes_it(world: &World) {
             // Its place in the log is given back.
             assert!(is_missing(store.withdraw_key("k9", at(11)).await));
         }
-        store.note_policies(&format!("p{task}"), at(12)).await.unwrap().unwrap()
+        // Of another name than the one before, whichever handle wrote that.
+        let name = format!("p{task}-{:p}", Arc::as_ptr(&store));
+        store.note_policies(&name, at(12)).await.unwrap().unwrap()
     };
     let (here, there) = tokio::join!(at_once(16, &world.store, act), at_once(16, &other, act));
     let mut seqs: Vec<u64> = here.iter().chain(&there).map(|seq| seq.0).collect();

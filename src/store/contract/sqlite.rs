@@ -12,7 +12,7 @@ use crate::model::decision::Outcome;
 use crate::store::backend::Backend;
 use crate::store::sql::{Limits, Tables};
 use crate::store::sqlite::Sqlite;
-use crate::store::{DecisionFilter, Directory, PATIENCE, Records};
+use crate::store::{Audit, Cut, DecisionFilter, Directory, PATIENCE, Records};
 
 async fn refusal(path: &Path) -> (StoreError, String) {
     let error = Sqlite::open(path, Duration::ZERO).await.err().unwrap();
@@ -67,10 +67,10 @@ async fn a_file_of_a_newer_schema_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
     made(&path).await;
-    raw(&path, "PRAGMA user_version = 7").await.close().await.unwrap();
+    raw(&path, "PRAGMA user_version = 7000").await.close().await.unwrap();
     let (error, text) = refusal(&path).await;
     assert!(matches!(error, StoreError::Unavailable(_)));
-    assert!(text.contains("newer consentry (its schema is 7, this one knows 2)"), "{text}");
+    assert!(text.contains("newer consentry (its schema is 7000, this one knows"), "{text}");
     assert!(text.contains(path.to_str().unwrap()), "{text}");
 }
 
@@ -203,11 +203,14 @@ async fn a_transaction_that_sqlite_ended_by_itself_does_not_spoil_the_next() {
 #[tokio::test]
 async fn only_the_newest_decisions_are_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let limits = Limits { decisions_kept: 3, trimmed_every: 1 };
+    let limits = Limits { decisions_kept: 3, ..Limits::default() };
     let (_, store) = both(&folder.path().join("store.db"), limits).await;
     for number in 1..=5 {
         store.keep_decisions(&[decision(number, "report-hub", Outcome::Denied)]).await.unwrap();
     }
+    let cuts = store.surplus().await.unwrap().into_iter().map(|run| Cut { run, token: "signed".to_owned() });
+    store.cut(&cuts.collect::<Vec<_>>()).await.unwrap();
+    assert!(store.surplus().await.unwrap().is_empty());
     let all = DecisionFilter { limit: 10, ..DecisionFilter::default() };
     let found = store.decisions(&account(ACME), &all).await.unwrap();
     assert_eq!(found.iter().map(|decision| decision.at).collect::<Vec<_>>(), [at(5), at(4), at(3)]);

@@ -2,13 +2,14 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::json;
 use tokio::sync::watch;
 
 use super::Tables;
 use super::link::Asks;
 use crate::model::id::Seq;
 use crate::store::backend::{Row, sql};
-use crate::store::{Change, Epoch, Feed, StoreError, Subject};
+use crate::store::{Change, Epoch, Feed, NewRecord, StoreError, Subject};
 
 #[async_trait]
 impl Feed for Tables {
@@ -41,6 +42,8 @@ impl Feed for Tables {
             if writing.run(note).await? == 0 {
                 return Ok(None);
             }
+            let detail = json!({ "version": version });
+            writing.chain(&[NewRecord::of_nobody("policies.change", "", &detail, now)]).await?;
             let seq = writing.log(&Subject::Policies, now).await?;
             Ok(Some(seq))
         }

@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::Tables;
 use super::link::Asks;
 use crate::store::backend::{Row, sql};
-use crate::store::{KeyPurpose, Keys, SealedKey, SidecarKey, StoreError, Subject};
+use crate::store::{KeyPurpose, Keys, NewRecord, SealedKey, SidecarKey, StoreError, Subject};
 
 #[async_trait]
 impl Keys for Tables {
@@ -17,6 +18,12 @@ impl Keys for Tables {
         .bind(now.as_microsecond());
         let rows = self.rows(query).await?;
         rows.iter().map(signing_key).collect()
+    }
+
+    async fn audit_keys(&self) -> Result<Vec<(SealedKey, Option<Timestamp>)>, StoreError> {
+        let query = sql("SELECT * FROM signing_keys WHERE purpose = 'audit' ORDER BY active_from, kid");
+        let rows = self.rows(query).await?;
+        rows.iter().map(|row| Ok((signing_key(row)?, row.time_any("withdrawn_at")?))).collect()
     }
 
     async fn add_signing_key(
@@ -53,6 +60,8 @@ impl Keys for Tables {
             if added == 0 {
                 return Err(StoreError::Exists(format!("the signing key {}", key.kid)));
             }
+            let detail = json!({ "purpose": key.purpose.as_str(), "active_from": key.active_from });
+            writing.chain(&[NewRecord::of_nobody("key.add", &key.kid, &detail, now)]).await?;
             writing.log(&Subject::Keys, now).await?;
             Ok(())
         }
@@ -70,6 +79,7 @@ impl Keys for Tables {
             if withdrawn == 0 {
                 return Err(StoreError::Missing(format!("key {kid} in use")));
             }
+            writing.chain(&[NewRecord::of_nobody("key.withdraw", kid, &json!({}), now)]).await?;
             writing.log(&Subject::Keys, now).await?;
             Ok(())
         }
@@ -124,6 +134,9 @@ impl Keys for Tables {
                 )));
             }
             if is_new {
+                let detail = json!({ "key": key.kid });
+                let record = NewRecord::of_nobody("sidecar.key", key.sidecar.as_str(), &detail, now);
+                writing.chain(&[record]).await?;
                 writing.log(&Subject::Keys, now).await?;
             }
             Ok(())

@@ -5,6 +5,7 @@
 //! share one commit, each within a savepoint of its own: the disk is waited for once for all of them. Whatever
 //! [`Writing::end`] answers, a refusal too, rests on what is durable by then.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
-use crate::model::id::Seq;
+use crate::model::audit::AuditKind;
+use crate::model::id::{AccountId, Seq};
+use crate::store::audit::{NewRecord, Tip};
 use crate::store::backend::{Backend, Query, Row, Session, sql};
 use crate::store::{AuditEvent, StoreError, Subject};
 
@@ -54,17 +57,57 @@ pub(in crate::store) struct Line {
     /// A transaction that holds changes and is not committed yet. Each of them has a task that stands in line to
     /// commit it, so that it never stays.
     open: Mutex<Option<Batch>>,
+    /// Under which name this process adds to the audit.
+    node: Mutex<Arc<str>>,
+    /// How far this process has brought its chain.
+    chained: watch::Sender<u64>,
+    /// Whose records that are not kept for ever have become more.
+    grown: Mutex<BTreeSet<Option<AccountId>>>,
 }
 
 struct Batch {
     session: Box<dyn Session>,
     logged: Option<Seq>,
+    /// The newest record of the chain, as soon as one of the changes has added to it.
+    tip: Option<Tip>,
     waiting: Vec<oneshot::Sender<Result<(), StoreError>>>,
 }
 
 impl Line {
     pub(in crate::store) fn new(backend: Arc<dyn Backend>) -> Arc<Self> {
-        Arc::new(Self { backend, turn: Arc::new(Semaphore::new(1)), open: Mutex::new(None) })
+        Arc::new(Self {
+            backend,
+            turn: Arc::new(Semaphore::new(1)),
+            open: Mutex::new(None),
+            node: Mutex::new(machine().into()),
+            chained: watch::Sender::new(0),
+            grown: Mutex::default(),
+        })
+    }
+
+    /// Under which name this process adds to the audit.
+    pub(in crate::store) fn node(&self) -> Arc<str> {
+        Arc::clone(&self.node.lock())
+    }
+
+    /// Gives it another name.
+    pub(in crate::store) fn name_node(&self, name: &str) {
+        *self.node.lock() = name.into();
+    }
+
+    /// How far this process has brought its chain.
+    pub(in crate::store) fn chained(&self) -> watch::Receiver<u64> {
+        self.chained.subscribe()
+    }
+
+    /// Whose records that are not kept for ever have become more.
+    pub(in crate::store) fn grown(&self) -> BTreeSet<Option<AccountId>> {
+        self.grown.lock().clone()
+    }
+
+    /// This one has no more than it may have.
+    pub(in crate::store) fn fits(&self, account: Option<&AccountId>) {
+        self.grown.lock().remove(&account.cloned());
     }
 
     /// Begins a change, when its turn has come.
@@ -82,18 +125,22 @@ impl Line {
         let open = self.open.lock().take();
         let mut batch = match open {
             Some(batch) => batch,
-            None => Batch { session: self.backend.writing().await?, logged: None, waiting: Vec::new() },
+            None => {
+                let session = self.backend.writing().await?;
+                Batch { session, logged: None, tip: None, waiting: Vec::new() }
+            }
         };
         if let Err(error) = batch.session.steer("SAVEPOINT one_change").await {
             batch.answer(&Err(error.clone()));
             return Err(error);
         }
-        Ok(Writing { line: self, under_way: Some(UnderWay { turn, batch, logged: None, fault: None }) })
+        let tip = batch.tip.clone();
+        Ok(Writing { line: self, under_way: Some(UnderWay { turn, batch, logged: None, tip, fault: None }) })
     }
 
     /// Ends a change, and answers when what it rests on is durable.
     async fn settle(self: Arc<Self>, under_way: UnderWay, keep: bool) -> Result<(), StoreError> {
-        let UnderWay { turn, mut batch, logged, fault } = under_way;
+        let UnderWay { turn, mut batch, logged, tip, fault } = under_way;
         if let Err(error) = batch.session.steer(if keep { KEEP } else { UNDO }).await {
             // The whole transaction is gone; whoever shared it is told the cause.
             batch.answer(&Err(fault.unwrap_or_else(|| error.clone())));
@@ -101,6 +148,7 @@ impl Line {
         }
         if keep {
             batch.logged = logged.max(batch.logged);
+            batch.tip = tip;
         }
         let (sender, mut outcome) = oneshot::channel();
         batch.waiting.push(sender);
@@ -122,8 +170,11 @@ impl Line {
     }
 
     async fn commit(&self, batch: Batch) {
-        let Batch { session, logged, waiting } = batch;
+        let Batch { session, logged, tip, waiting } = batch;
         let outcome = session.commit(logged).await;
+        if let (Ok(()), Some(tip)) = (&outcome, tip) {
+            self.chained.send_if_modified(|newest| std::mem::replace(newest, tip.number) != tip.number);
+        }
         if let (Ok(()), Some(seq)) = (&outcome, logged) {
             self.backend.woken().send_if_modified(|newest| {
                 let risen = seq > *newest;
@@ -158,6 +209,7 @@ struct UnderWay {
     turn: OwnedSemaphorePermit,
     batch: Batch,
     logged: Option<Seq>,
+    tip: Option<Tip>,
     /// The last complaint of the database.
     fault: Option<StoreError>,
 }
@@ -208,18 +260,34 @@ impl Writing {
 
     /// Adds to the audit.
     pub(in crate::store) async fn audit(&mut self, event: &AuditEvent) -> Result<(), StoreError> {
-        self.run(
-            sql("INSERT INTO audit (at, account, actor, event, subject, detail)
-                 VALUES ($1, $2, $3, $4, $5, $6)")
-            .bind(event.at.as_microsecond())
-            .bind(event.account.as_str())
-            .bind(&event.actor)
-            .bind(&event.event)
-            .bind(&event.subject)
-            .bind(&event.detail),
-        )
-        .await?;
-        Ok(())
+        self.chain(&[NewRecord::from(event)]).await
+    }
+
+    /// Under which name this process adds to the audit.
+    pub(in crate::store) fn node(&self) -> Arc<str> {
+        self.line.node()
+    }
+
+    /// The newest record of the chain, if this transaction knows it already.
+    pub(in crate::store) fn known_tip(&self) -> Option<&Tip> {
+        self.under_way.as_ref().and_then(|under_way| under_way.tip.as_ref())
+    }
+
+    /// What the newest record of the chain is from now on, unless this change is undone.
+    pub(in crate::store) fn set_tip(&mut self, tip: Tip) {
+        if let Some(under_way) = &mut self.under_way {
+            under_way.tip = Some(tip);
+        }
+    }
+
+    /// Remembers that an account has more of what is not kept for ever.
+    pub(in crate::store) fn grown(&self, kind: AuditKind, account: Option<&AccountId>) {
+        match kind {
+            AuditKind::Event => {}
+            AuditKind::Refusal | AuditKind::Calls => {
+                self.line.grown.lock().insert(account.cloned());
+            }
+        }
     }
 
     /// Makes what was done durable, or undoes it when it was refused. Either answer comes when all that it rests on
@@ -252,6 +320,15 @@ impl Drop for Writing {
             runtime.spawn(Arc::clone(&self.line).settle(under_way, false));
         }
     }
+}
+
+/// The machine's name, as far as a node's name may have its characters.
+fn machine() -> String {
+    let name = rustix::system::uname();
+    let name = name.nodename().to_string_lossy();
+    let fits = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let name: String = name.chars().filter(fits).take(64).collect();
+    if name.is_empty() { "node".to_owned() } else { name }
 }
 
 fn seq_of(row: Option<Row>) -> Result<Seq, StoreError> {

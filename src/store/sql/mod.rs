@@ -9,15 +9,14 @@ pub(super) mod directory;
 mod feed;
 pub(super) mod grants;
 mod keys;
-pub(super) mod link;
+pub(in crate::store) mod link;
 mod records;
-pub(super) mod rows;
+pub(in crate::store) mod rows;
 mod sessions;
 mod sidecars;
 pub(super) mod tokens;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 
@@ -27,24 +26,22 @@ use super::{Store, StoreError};
 
 /// A store over a database.
 pub(super) struct Tables {
-    backend: Arc<dyn Backend>,
-    line: Arc<Line>,
-    limits: Limits,
-    /// Batches of decision records that were kept, to tell when to trim.
-    batches: AtomicU64,
+    pub(in crate::store) backend: Arc<dyn Backend>,
+    pub(in crate::store) line: Arc<Line>,
+    pub(in crate::store) limits: Limits,
 }
 
 /// What only tests change.
 pub(super) struct Limits {
     /// How many decision records of an account are kept: the newest.
-    pub(super) decisions_kept: u64,
-    /// After how many batches of them older ones are looked for.
-    pub(super) trimmed_every: u64,
+    pub(in crate::store) decisions_kept: u64,
+    /// How many refusals of an account, and of nobody's, are kept in the audit: the newest.
+    pub(in crate::store) refusals_kept: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { decisions_kept: 100_000, trimmed_every: 64 }
+        Self { decisions_kept: 100_000, refusals_kept: 100_000 }
     }
 }
 
@@ -58,7 +55,7 @@ impl Store for Tables {
 impl Tables {
     /// The store over this database, which is open and has the newest schema.
     pub(super) fn over(backend: Arc<dyn Backend>, limits: Limits) -> Self {
-        Self { line: Line::new(Arc::clone(&backend)), backend, limits, batches: AtomicU64::new(0) }
+        Self { line: Line::new(Arc::clone(&backend)), backend, limits }
     }
 
     /// For several questions to one state.

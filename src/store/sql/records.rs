@@ -1,16 +1,16 @@
 //! Decision records and the audit.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::Tables;
 use super::grants::about;
-use super::link::Writing;
+use super::link::{Asks, Writing};
 use crate::model::decision::{Decision, Outcome};
 use crate::model::id::{AccountId, DecisionId, GrantKey};
+use crate::store::audit::vouch;
 use crate::store::backend::{built, places, sql};
 use crate::store::{AuditEvent, DecisionFilter, Records, StoreError};
 
@@ -19,13 +19,15 @@ impl Records for Tables {
     async fn keep_decisions(&self, decisions: &[Decision]) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
         let done = async {
-            for batch in decisions.chunks(AT_ONCE) {
-                insert(&mut writing, batch).await?;
+            // Those of an account side by side, so that one link of the chain vouches for them.
+            let mut sorted: Vec<&Decision> = decisions.iter().collect();
+            sorted.sort_by(|one, next| one.account.cmp(&next.account));
+            let mut kept = Vec::with_capacity(sorted.len());
+            for batch in sorted.chunks(AT_ONCE) {
+                kept.extend(insert(&mut writing, batch).await?);
             }
             note_uses(&mut writing, decisions).await?;
-            if self.batches.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.limits.trimmed_every.max(1)) {
-                forget_oldest(&mut writing, decisions, self.limits.decisions_kept).await?;
-            }
+            vouch(&mut writing, kept).await?;
             Ok(())
         }
         .await;
@@ -77,9 +79,10 @@ impl Records for Tables {
     }
 
     async fn audit(&self, account: &AccountId, limit: u32) -> Result<Vec<AuditEvent>, StoreError> {
-        let query = sql("SELECT * FROM audit WHERE account = $1 ORDER BY place DESC LIMIT $2")
-            .bind(account.as_str())
-            .bind(limit);
+        let query =
+            sql("SELECT * FROM audit WHERE account = $1 AND kind <> 'calls' ORDER BY place DESC LIMIT $2")
+                .bind(account.as_str())
+                .bind(limit);
         let rows = self.rows(query).await?;
         rows.iter()
             .map(|row| {
@@ -96,31 +99,18 @@ impl Records for Tables {
     }
 }
 
-/// Keeps the newest of each account that the batch is about. Calls that nobody is known to have made count as an
-/// account of their own, so that they push out nobody's records but their like.
-async fn forget_oldest(writing: &mut Writing, decisions: &[Decision], kept: u64) -> Result<(), StoreError> {
-    let kept = i64::try_from(kept).unwrap_or(i64::MAX);
-    let accounts: BTreeSet<Option<&str>> =
-        decisions.iter().map(|decision| decision.account.as_deref()).collect();
-    for account in accounts {
-        // Two texts, because PostgreSQL finds nothing by an index with IS NOT DISTINCT FROM.
-        let query = match account {
-            Some(account) => sql(FORGET_OF_ACCOUNT).bind(kept).bind(account),
-            None => sql(FORGET_OF_NOBODY).bind(kept),
-        };
-        writing.run(query).await?;
-    }
-    Ok(())
-}
-
-async fn insert(writing: &mut Writing, batch: &[Decision]) -> Result<(), StoreError> {
+/// Answers those that were not there yet, each with its place and its text.
+async fn insert<'d>(
+    writing: &mut Writing,
+    batch: &[&'d Decision],
+) -> Result<Vec<(u64, &'d Decision, String)>, StoreError> {
     let records: Result<Vec<String>, _> = batch.iter().map(serde_json::to_string).collect();
     let records = records
         .map_err(|error| StoreError::Unavailable(format!("a decision record makes no JSON ({error})")))?;
     let mut text = "INSERT INTO decisions (id, account, application, outcome, record) VALUES ".to_owned();
     text.push_str(&places(batch.len(), 5));
-    text.push_str(" ON CONFLICT (id) DO NOTHING");
-    let query = batch.iter().zip(records).fold(built(text), |query, (decision, record)| {
+    text.push_str(" ON CONFLICT (id) DO NOTHING RETURNING id, place");
+    let query = batch.iter().zip(&records).fold(built(text), |query, (decision, record)| {
         query
             .bind(decision.id.as_str())
             .bind(decision.account.as_deref())
@@ -128,8 +118,18 @@ async fn insert(writing: &mut Writing, batch: &[Decision]) -> Result<(), StoreEr
             .bind(decision.outcome.as_str())
             .bind(record)
     });
-    writing.run(query).await?;
-    Ok(())
+    let mut texts: HashMap<&str, (&'d Decision, String)> = HashMap::with_capacity(batch.len());
+    for (decision, record) in batch.iter().zip(records) {
+        // Of two with one id the first was kept.
+        texts.entry(decision.id.as_str()).or_insert((decision, record));
+    }
+    let mut kept = Vec::with_capacity(batch.len());
+    for row in writing.rows(query).await? {
+        if let Some((decision, record)) = texts.remove(row.get::<&str>("id")?) {
+            kept.push((row.number("place")?, decision, record));
+        }
+    }
+    Ok(kept)
 }
 
 /// Remembers for each grant when it last allowed a call.
@@ -158,14 +158,6 @@ async fn note_uses(writing: &mut Writing, decisions: &[Decision]) -> Result<(), 
 
 /// How many records one statement takes.
 const AT_ONCE: usize = 200;
-
-const FORGET_OF_ACCOUNT: &str =
-    "DELETE FROM decisions WHERE account = $2 AND place <= (SELECT place FROM decisions
-    WHERE account = $2 ORDER BY place DESC LIMIT 1 OFFSET $1)";
-
-const FORGET_OF_NOBODY: &str =
-    "DELETE FROM decisions WHERE account IS NULL AND place <= (SELECT place FROM decisions
-    WHERE account IS NULL ORDER BY place DESC LIMIT 1 OFFSET $1)";
 
 // Every character of an id sorts before the tilde.
 const OF_APPLICATION: &str = "SELECT record FROM decisions WHERE account = $1 AND application = $2

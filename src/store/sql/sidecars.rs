@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::json;
 use tokio::sync::broadcast;
 
 use super::Tables;
@@ -11,7 +12,8 @@ use super::link::{Asks, Writing};
 use crate::model::id::SidecarId;
 use crate::store::backend::{Row, sql};
 use crate::store::{
-    Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars, StoreError, Subject,
+    Acknowledged, Enrolled, Instance, Invitation, NewRecord, Presumed, SidecarStatus, Sidecars, StoreError,
+    Subject,
 };
 
 #[async_trait]
@@ -31,6 +33,8 @@ impl Sidecars for Tables {
                     .bind(invitation.expires_at.as_microsecond()),
                 )
                 .await?;
+            let detail = json!({ "expires_at": invitation.expires_at });
+            tell(&mut writing, "sidecar.invite", &invitation.sidecar, &detail, now).await?;
             Ok(())
         }
         .await;
@@ -49,6 +53,9 @@ impl Sidecars for Tables {
                 return Ok(false);
             }
             put(&mut writing, sidecar, now).await?;
+            let by = if token_hash.is_some() { "invitation" } else { "certificate" };
+            let detail = json!({ "key": sidecar.kid, "by": by });
+            tell(&mut writing, "sidecar.enrol", &sidecar.sidecar, &detail, now).await?;
             writing.log(&Subject::Keys, now).await?;
             Ok(true)
         }
@@ -68,6 +75,7 @@ impl Sidecars for Tables {
                 sql("UPDATE sidecar_keys SET withdrawn_at = $2 WHERE sidecar = $1 AND withdrawn_at IS NULL");
             writing.run(withdraw.bind(sidecar.as_str()).bind(now.as_microsecond())).await?;
             writing.run(sql("DELETE FROM invitations WHERE sidecar = $1").bind(sidecar.as_str())).await?;
+            tell(&mut writing, "sidecar.revoke", sidecar, &json!({}), now).await?;
             writing.log(&Subject::Keys, now).await?;
             Ok(())
         }
@@ -217,6 +225,17 @@ async fn put(writing: &mut Writing, sidecar: &Enrolled, now: Timestamp) -> Resul
     let put = put.bind(sidecar.sidecar.as_str()).bind(&sidecar.kid).bind(&sidecar.public_jwk);
     writing.run(put.bind(sidecar.enrolled_at.as_microsecond())).await?;
     Ok(())
+}
+
+/// What an operator or a sidecar did is no account's.
+async fn tell(
+    writing: &mut Writing,
+    event: &str,
+    sidecar: &SidecarId,
+    detail: &serde_json::Value,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    writing.chain(&[NewRecord::of_nobody(event, sidecar.as_str(), detail, at)]).await
 }
 
 async fn find(reading: &mut impl Asks, sidecar: &SidecarId) -> Result<Option<Enrolled>, StoreError> {

@@ -142,6 +142,14 @@ pub fn verify_record(keys: &KeySet, record: &str) -> Result<Vec<u8>, TokenRefuse
     signed_claims_of_any_length(keys, record, Purpose::Record)
 }
 
+/// The claims of what vouches for the audit, as JSON. The caller bounds its length.
+///
+/// # Errors
+/// [`TokenRefused`]: another key, another type, or a wrong signature.
+pub fn verify_audit(keys: &KeySet, mark: &str) -> Result<Vec<u8>, TokenRefused> {
+    signed_claims_of_any_length(keys, mark, Purpose::Audit)
+}
+
 #[derive(Deserialize)]
 struct AccessClaims<'c> {
     #[serde(borrow)]

@@ -1,0 +1,656 @@
+//! The audit over both databases: what was tampered with is found and named, what goes for its age is not missed, every
+//! change and refusal leaves its record, and no secret stands in one.
+
+use std::io::Cursor;
+use std::path::PathBuf;
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::{Value, json};
+use sqlx::Connection;
+use tempfile::TempDir;
+
+use super::{ACME, World, account};
+use crate::control::audit::{
+    AuditKeys, Broken, Exported, Mark, Report, Scope, Unverified, export, verify_export, verify_store,
+};
+use crate::model::audit::AuditRecord;
+use crate::model::decision::Decision;
+use crate::store::contract::fixture;
+use crate::store::{self, AuditFilter, NewRecord, Shared};
+use crate::token::keys::Purpose;
+use crate::token::seal::Sealer;
+
+const ADMIN: &str = "admin@acme";
+
+/// Where the store is, for who goes behind its back.
+enum Home {
+    File(PathBuf, #[expect(dead_code, reason = "it is removed when it is dropped")] TempDir),
+    Database(fixture::Database),
+}
+
+impl Home {
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::File(folder.path().join("store.db"), folder)
+    }
+
+    fn postgres() -> Self {
+        Self::Database(fixture::Database::new())
+    }
+
+    fn place(&self) -> String {
+        match self {
+            Self::File(path, _) => format!("sqlite:{}", path.display()),
+            Self::Database(database) => database.url(),
+        }
+    }
+
+    async fn tell(&self, statements: &str) {
+        match self {
+            Self::File(path, _) => {
+                let url = format!("sqlite:{}", path.display());
+                let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+                let statements = sqlx::AssertSqlSafe(statements.to_owned());
+                sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+            }
+            Self::Database(database) => {
+                database.tell(statements).unwrap();
+            }
+        }
+    }
+
+    /// From now on anybody may change anything, and [`Home::restore`] undoes it.
+    async fn open_up(&self) {
+        let on = match self {
+            Self::File(..) => "",
+            Self::Database(_) => " ON audit",
+        };
+        self.tell(&format!("DROP TRIGGER audit_is_not_changed{on}; DROP TRIGGER audit_events_stay{on}"))
+            .await;
+        for table in TABLES {
+            self.tell(&format!("CREATE TABLE {table}_as_it_was AS SELECT * FROM {table}")).await;
+        }
+    }
+
+    async fn restore(&self) {
+        for table in TABLES {
+            self.tell(&format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM {table}_as_it_was"))
+                .await;
+        }
+    }
+}
+
+const TABLES: [&str; 5] = ["audit", "audit_nodes", "audit_checkpoints", "audit_cuts", "decisions"];
+
+struct Scene {
+    world: World,
+    home: Home,
+}
+
+impl Scene {
+    /// Two nodes have recorded changes, refusals and calls, and have signed them.
+    async fn set(home: Home, kept: u64) -> Self {
+        let store = store::open_keeping(&home.place(), kept).await;
+        store.name_node("one");
+        let world = World::over(store).await;
+        let other = store::open_keeping(&home.place(), kept).await;
+        other.name_node("two");
+        let scene = Self { world, home };
+        scene.world.install("report-hub", "").await;
+        let _ = scene.world.api("alice@acme", "GET", "/applications", None).await.expect(403);
+        scene.world.control.record_refusals().await.unwrap();
+        scene.call_some(1, 3).await;
+        scene.call_some(4, 2).await;
+        other.note(&[seen("policies.change"), seen("policies.change")]).await.unwrap();
+        let second = super::control("http://127.0.0.1:8081", other).await;
+        second.close_audit().await;
+        let path = "/applications/report-hub/suspend?wait=0";
+        scene.world.api(ADMIN, "POST", path, None).await.expect(202);
+        scene.world.control.close_audit().await;
+        scene
+    }
+
+    async fn call_some(&self, first: u32, count: u32) {
+        let records: Vec<Decision> = (first..first + count).map(call).collect();
+        self.store().keep_decisions(&records).await.unwrap();
+    }
+
+    fn store(&self) -> &Shared {
+        self.world.control.store()
+    }
+
+    async fn keys(&self) -> AuditKeys {
+        AuditKeys::of_store(self.store(), &Sealer::new(&[7; 32]).unwrap()).await.unwrap()
+    }
+
+    async fn verified(&self) -> Result<Report, Broken> {
+        self.verified_knowing(&[]).await
+    }
+
+    async fn verified_knowing(&self, known: &[String]) -> Result<Report, Broken> {
+        match verify_store(self.store(), &self.keys().await, known).await {
+            Ok(report) => Ok(report),
+            Err(Unverified::Broken(broken)) => Err(broken),
+            Err(Unverified::Store(error)) => panic!("{error}"),
+        }
+    }
+
+    /// What is found after these statements, which are then undone.
+    async fn tampered(&self, statements: &str) -> Broken {
+        self.home.tell(statements).await;
+        let found = self.verified().await;
+        self.home.restore().await;
+        found.expect_err(statements)
+    }
+
+    async fn exported(&self, scope: Scope) -> String {
+        let (sender, mut lines) = tokio::sync::mpsc::channel(1000);
+        let ring = self.world.control.ring();
+        let now = self.world.control.clock().now();
+        let signer = ring.keys.signer(Purpose::Audit, now).unwrap();
+        export(self.store(), signer, &scope, now, sender).await.unwrap();
+        let mut text = String::new();
+        while let Some(line) = lines.recv().await {
+            text.push_str(&line);
+        }
+        text
+    }
+}
+
+fn seen(event: &str) -> NewRecord {
+    let at = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+    NewRecord::of_nobody(event, "", &json!({ "version": "v" }), at)
+}
+
+fn call(number: u32) -> Decision {
+    let outcome = if number.is_multiple_of(2) { "denied" } else { "forwarded" };
+    serde_json::from_value(json!({
+        "id": format!("01900000-0000-7000-8000-{number:012}"), "at": "2026-11-22T03:24:00Z", "sidecar": "edge",
+        "outcome": outcome, "code": "ok", "status": 200, "method": "GET", "path": "/oss/b", "account": ACME,
+        "application": "report-hub", "grant.revision": 1, "trace": "t",
+        "took": { "read": 0, "identify": 0, "find": 0, "decide": 0, "assume": 0, "forward": 0, "total": 0 },
+    }))
+    .unwrap()
+}
+
+macro_rules! over_both {
+    ($($sentence:ident),* $(,)?) => { $(
+        mod $sentence {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn over_sqlite() {
+                super::sentences::$sentence(super::Home::sqlite()).await;
+            }
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn over_postgres() {
+                super::sentences::$sentence(super::Home::postgres()).await;
+            }
+        }
+    )* };
+}
+
+over_both! {
+    what_was_tampered_with_is_found_and_named,
+    what_was_signed_cannot_be_forged,
+    a_whole_chain_that_is_written_anew_is_not_what_was_signed,
+    what_goes_for_its_age_is_not_missed_and_nothing_else_may_go,
+    an_export_is_verified_by_its_lines_and_the_public_key_alone,
+    what_was_cut_off_with_its_checkpoints_is_found_by_one_that_was_kept,
+}
+
+mod sentences {
+    use super::*;
+
+    pub(super) async fn what_was_tampered_with_is_found_and_named(home: Home) {
+        let scene = Scene::set(home, 1000).await;
+        let report = scene.verified().await.unwrap();
+        assert_eq!(report.chains.iter().map(|chain| &*chain.node).collect::<Vec<_>>(), ["one", "two"]);
+        assert!(report.chains.iter().all(|chain| chain.signed_to == chain.newest), "{report:?}");
+        assert_eq!(report.decisions, 5);
+        scene.home.open_up().await;
+        let install = "node = 'one' AND event = 'grant.install'";
+        for (statements, what, whose) in [
+            (format!("UPDATE audit SET actor = 'nobody' WHERE {install}"), "changed", "of one"),
+            (format!("UPDATE audit SET at = at + 1 WHERE {install}"), "changed", "of one"),
+            (format!("UPDATE audit SET account = '1000000000000002' WHERE {install}"), "changed", "of one"),
+            (format!("UPDATE audit SET detail = replace(detail, 'openid', '/acs/ecs') WHERE {install}"), "changed", "of one"),
+            (format!("DELETE FROM audit WHERE {install}"), "missing", "of one"),
+            ("DELETE FROM audit WHERE node = 'one' AND number = 1".to_owned(), "missing", "record 1 of one"),
+            ("DELETE FROM audit WHERE node = 'two'".to_owned(), "missing", "the chain of two"),
+            ("DELETE FROM audit WHERE node = 'two'; DELETE FROM audit_nodes WHERE node = 'two'; \
+              DELETE FROM audit_checkpoints WHERE node = 'two'".to_owned(), "missing", "the chain of two"),
+            ("DELETE FROM audit WHERE node = 'one' AND event = 'grant.suspend'".to_owned(), "cut-off", "the chain of one"),
+            ("UPDATE audit SET number = -number WHERE node = 'one' AND number IN (2, 3); \
+              UPDATE audit SET number = CASE number WHEN -2 THEN 3 ELSE 2 END WHERE number < 0".to_owned(), "changed", "of one"),
+            (format!("INSERT INTO audit (place, node, number, kind, at, account, actor, event, subject, detail, prev, hash) \
+              SELECT 9000, node, 9000, kind, at, account, actor, event, subject, detail, prev, hash FROM audit WHERE {install}"), "changed", "9000 of one"),
+            (format!("INSERT INTO audit (place, kind, at, account, actor, event, subject, detail) \
+              SELECT 9000, kind, at, account, actor, event, subject, detail FROM audit WHERE {install}"), "inserted", "outside of every chain"),
+            ("INSERT INTO audit (place, node, number, kind, at, account, actor, event, subject, detail, prev, hash) \
+              SELECT 9000 + number, 'three', number, kind, at, account, actor, event, subject, detail, prev, hash FROM audit \
+              WHERE node = 'one' AND number < 4".to_owned(), "changed", "record 1 of three"),
+            ("DELETE FROM decisions WHERE place = (SELECT max(place) - 3 FROM decisions)".to_owned(), "missing", "decision record 2 of 3"),
+            ("UPDATE decisions SET record = replace(record, 'forwarded', 'refused') \
+              WHERE place = (SELECT max(place) FROM decisions)".to_owned(), "changed", "-000000000005"),
+            ("UPDATE decisions SET account = '1000000000000002' WHERE place = (SELECT max(place) FROM decisions)".to_owned(), "changed", "-000000000005"),
+            ("INSERT INTO decisions (id, account, application, outcome, record) \
+              SELECT 'x', account, application, outcome, record FROM decisions LIMIT 1".to_owned(), "inserted", "record x"),
+        ] {
+            let broken = scene.tampered(&statements).await;
+            assert!(broken.what == what && broken.whose.contains(whose), "{statements}: {broken:?}");
+            assert!(!broken.why.is_empty());
+        }
+        scene.verified().await.unwrap();
+    }
+
+    pub(super) async fn what_was_signed_cannot_be_forged(home: Home) {
+        let scene = Scene::set(home, 1000).await;
+        scene.home.open_up().await;
+        let forged = crate::token::keys::Signer::from_pkcs8(
+            Purpose::Audit,
+            &crate::token::keys::generate(Purpose::Audit).unwrap(),
+        )
+        .unwrap();
+        let node = "one".to_owned();
+        let head = scene.store().chains().await.unwrap().remove(0);
+        let mark = |number| Mark::Checkpoint {
+            node: node.clone(),
+            number,
+            hash: head.hash,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            others: Vec::new(),
+        };
+        // Of another key, of a made-up number, and a good one in another's place.
+        let token = forged.sign(&mark(head.number)).unwrap();
+        for statements in [
+            format!("UPDATE audit_checkpoints SET token = '{token}' WHERE node = 'one'"),
+            "UPDATE audit_checkpoints SET number = number + 1 WHERE node = 'one'".to_owned(),
+            "UPDATE audit_checkpoints SET node = 'three' WHERE node = 'two'".to_owned(),
+            "INSERT INTO audit_cuts (node, first, last, before, after, token) \
+             SELECT node, 1, 2, prev, hash, 'no token' FROM audit WHERE node = 'one' AND number = 2; \
+             DELETE FROM audit WHERE node = 'one' AND number < 3"
+                .to_owned(),
+        ] {
+            let broken = scene.tampered(&statements).await;
+            assert_eq!(broken.what, "forged", "{broken}");
+        }
+        // A key of one's own in the store is nobody's.
+        let stranger = forged.public().to_json();
+        scene
+            .home
+            .tell(&format!("UPDATE signing_keys SET public_jwk = '{stranger}' WHERE purpose = 'audit'"))
+            .await;
+        let keys = AuditKeys::of_store(scene.store(), &Sealer::new(&[7; 32]).unwrap()).await;
+        assert!(keys.err().unwrap().to_string().contains("was not made with the operator's secret"));
+    }
+
+    pub(super) async fn a_whole_chain_that_is_written_anew_is_not_what_was_signed(home: Home) {
+        let scene = Scene::set(home, 1000).await;
+        scene.home.open_up().await;
+        let mut records: Vec<AuditRecord> = Vec::new();
+        for audited in scene.store().chain("one", 0, 1000).await.unwrap() {
+            let mut record = audited.record;
+            if record.event == "grant.install" {
+                record.actor = "mallory@acme".to_owned();
+            }
+            record.prev = records.last().map_or_else(Default::default, |last: &AuditRecord| last.hash);
+            record.hash = record.computed();
+            records.push(record);
+        }
+        let hex = |hash: &crate::model::audit::Hash| match scene.home {
+            Home::File(..) => format!("x'{hash}'"),
+            Home::Database(_) => format!("'\\x{hash}'"),
+        };
+        let rewrite = |record: &AuditRecord| {
+            let AuditRecord { actor, number, prev, hash, .. } = record;
+            format!(
+                "UPDATE audit SET actor = '{actor}', prev = {}, hash = {} WHERE node = 'one' AND number = {number};",
+                hex(prev),
+                hex(hash)
+            )
+        };
+        let broken = scene.tampered(&records.iter().map(rewrite).collect::<String>()).await;
+        assert!(broken.what == "changed" && broken.why.contains("has seen another record"), "{broken}");
+    }
+
+    pub(super) async fn what_goes_for_its_age_is_not_missed_and_nothing_else_may_go(home: Home) {
+        let scene = Scene::set(home, 2).await;
+        for number in 6..=9 {
+            scene.call_some(number, 1).await;
+            scene.world.api("alice@acme", "GET", &format!("/decisions/{number}"), None).await.expect(403);
+            scene.world.control.record_refusals().await.unwrap();
+        }
+        scene.world.control.cut_audit().await.unwrap();
+        scene.world.control.close_audit().await;
+        let report = scene.verified().await.unwrap();
+        let one = &report.chains[0];
+        assert!(one.removed >= 4 && one.newest == one.records + one.removed, "{report:?}");
+        assert_eq!(report.decisions, 2);
+        // Again, so that the new cuts take in the ones before.
+        for number in 10..=13 {
+            scene.call_some(number, 1).await;
+        }
+        scene.world.control.cut_audit().await.unwrap();
+        let report = scene.verified().await.unwrap();
+        assert!(report.chains[0].removed > one.removed, "{report:?}");
+        let cuts = scene.store().cuts().await.unwrap();
+        assert!(cuts.windows(2).all(|two| two[0].run.last + 1 < two[1].run.first), "{cuts:?}");
+        let events = scene.store().audit(&account(ACME), 100).await.unwrap();
+        assert!(events.iter().any(|event| event.event == "grant.install"), "events stay");
+        scene.home.open_up().await;
+        // What is missing without a cut was taken away; nor can a cut be stretched.
+        let broken = scene.tampered("DELETE FROM audit_cuts WHERE node = 'one'").await;
+        assert_eq!(broken.what, "missing", "{broken}");
+        let stretched = "UPDATE audit_cuts SET last = last + 1 WHERE node = 'one'; DELETE FROM audit WHERE node = 'one' \
+                         AND number IN (SELECT last FROM audit_cuts WHERE node = 'one')";
+        scene.tampered(stretched).await;
+        let run = store::Run {
+            node: "one".to_owned(),
+            first: 1,
+            last: 3,
+            before: Default::default(),
+            after: Default::default(),
+        };
+        let refused = scene.store().cut(&[store::Cut { run, token: String::new() }]).await;
+        assert!(matches!(refused, Err(store::StoreError::Conflict(_))), "an event is never cut");
+    }
+
+    pub(super) async fn an_export_is_verified_by_its_lines_and_the_public_key_alone(home: Home) {
+        let scene = Scene::set(home, 1000).await;
+        let keys = AuditKeys::parse(&scene.keys().await.to_json()).unwrap();
+        let verify = |text: &str| verify_export(&keys, &[], Cursor::new(text.to_owned()));
+        let whole = scene.exported(Scope::Whole { decisions: true }).await;
+        let Ok(Exported::Whole(report)) = verify(&whole) else { panic!("{:?}", verify(&whole)) };
+        assert_eq!((report.chains.len(), report.decisions), (2, 5));
+        let filter = AuditFilter { account: Some(account(ACME)), ..AuditFilter::default() };
+        let part = scene.exported(Scope::Part(Box::new(filter))).await;
+        assert!(matches!(verify(&part), Ok(Exported::Part(3))), "{:?}", verify(&part));
+        for text in [&whole, &part] {
+            let lines: Vec<&str> = text.lines().collect();
+            for at in 0..lines.len() {
+                let but = |keep: &dyn Fn(usize) -> bool| -> String {
+                    (0..lines.len()).filter(|at| keep(*at)).map(|at| format!("{}\n", lines[at])).collect()
+                };
+                assert!(verify(&but(&|other| other != at)).is_err(), "without line {}", at + 1);
+                let mut swapped = lines.clone();
+                if at > 0 {
+                    swapped.swap(at, at - 1);
+                    let swapped: String = swapped.iter().map(|line| format!("{line}\n")).collect();
+                    assert!(verify(&swapped).is_err(), "lines {at} and {} swapped", at + 1);
+                }
+            }
+            let changed = text.replacen("admin@acme", "alice@acme", 1);
+            let broken = verify(&changed).unwrap_err();
+            assert!(broken.what == "changed" && broken.whose.contains("line"), "{broken}");
+        }
+        let other = AuditKeys::parse(&stranger()).unwrap();
+        assert_eq!(verify_export(&other, &[], Cursor::new(whole)).unwrap_err().what, "forged");
+    }
+
+    pub(super) async fn what_was_cut_off_with_its_checkpoints_is_found_by_one_that_was_kept(home: Home) {
+        let scene = Scene::set(home, 1000).await;
+        let kept: Vec<String> = scene
+            .store()
+            .checkpoints()
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|checkpoint| checkpoint.token)
+            .collect();
+        scene.verified_knowing(&kept).await.unwrap();
+        scene.home.open_up().await;
+        scene
+            .home
+            .tell("DELETE FROM audit WHERE event = 'grant.suspend'; DELETE FROM audit_checkpoints")
+            .await;
+        scene.verified().await.unwrap();
+        let broken = scene.verified_knowing(&kept).await.unwrap_err();
+        assert_eq!(broken.what, "cut-off", "{broken}");
+    }
+}
+
+fn stranger() -> String {
+    let pkcs8 = crate::token::keys::generate(Purpose::Audit).unwrap();
+    let signer = crate::token::keys::Signer::from_pkcs8(Purpose::Audit, &pkcs8).unwrap();
+    format!("{{\"keys\":[{}]}}", signer.public().to_json())
+}
+
+/// Every operation of the API that changes something, with a body that it takes, and the event that it leaves.
+const CHANGES: &[(&str, &str, &str, &str)] = &[
+    ("POST", "/official-applications/mcp-server/provision", "", "grant.install"),
+    (
+        "PUT",
+        "/applications/mcp-server/assignments",
+        r#"{"mode":"assigned","users":["alice@acme"]}"#,
+        "grant.assign",
+    ),
+    ("POST", "/applications/mcp-server/suspend", "", "grant.suspend"),
+    ("POST", "/applications/mcp-server/resume", "", "grant.resume"),
+    ("DELETE", "/applications/mcp-server", "", "grant.revoke"),
+    (
+        "POST",
+        "/publisher/applications",
+        r#"{"name":"tool","type":"WebApp","redirect_uris":["https://t.example/cb"],"required_scopes":["openid"]}"#,
+        "application.register",
+    ),
+];
+
+#[tokio::test]
+async fn every_change_by_the_admin_api_leaves_its_event_and_no_secret() {
+    let world = World::new().await;
+    let mut secrets = vec!["token-of-admin@acme".to_owned()];
+    let newest = async || {
+        let found = world.api(ADMIN, "GET", "/audit?limit=1", None).await.expect(200).json();
+        found["records"][0].clone()
+    };
+    for (method, path, body, event) in CHANGES {
+        let body = (!body.is_empty()).then(|| serde_json::from_str(body).unwrap());
+        let answer = world.api(ADMIN, method, path, body).await;
+        assert!(answer.status.is_success(), "{method} {path}: {}", answer.text);
+        let recorded = newest().await;
+        assert_eq!(recorded["record"]["event"], *event, "{method} {path}: {recorded}");
+        assert_eq!(recorded["record"]["actor"], ADMIN, "{recorded}");
+        assert!(recorded["sentence"].as_str().unwrap().starts_with(ADMIN), "{recorded}");
+        if let Some(secret) = answer.json()["client_secret"].as_str() {
+            secrets.push(secret.to_owned());
+        }
+    }
+    let id = newest().await["application"].as_str().unwrap().to_owned();
+    let path = format!("/publisher/applications/{id}/secrets");
+    let added = world.api(ADMIN, "POST", &path, None).await.expect(201).json();
+    secrets.push(added["client_secret"].as_str().unwrap().to_owned());
+    assert_eq!(newest().await["record"]["event"], "application.secret.add");
+    let path = format!("{path}/{}", added["id"].as_str().unwrap());
+    world.api(ADMIN, "DELETE", &path, None).await.expect(204);
+    assert_eq!(newest().await["record"]["event"], "application.secret.delete");
+
+    misplace(&world, &mut secrets, &id).await;
+    let all = all_lines(&world).await;
+    assert!(all.contains("refused.form_not_yours") && all.contains("refused.unauthenticated"), "{all}");
+    for secret in secrets.iter().map(String::as_str).chain(["-secret-", "hunter"]) {
+        assert!(!all.contains(secret), "{secret} is in the audit:\n{all}");
+    }
+}
+
+/// Sends secrets in the wrong fields, and in the right ones that are refused.
+async fn misplace(world: &World, secrets: &mut Vec<String>, id: &str) {
+    let (cookie, csrf) = world.session(ADMIN).await;
+    secrets.extend([cookie.split_once('=').unwrap().1.to_owned(), csrf]);
+    let basic = base64_of(&format!("{id}:{}", secrets[1]));
+    for (path, form) in [
+        ("/v1/token", format!("grant_type=refresh_token&refresh_token=rt-secret-1&client_id={}", secrets[1])),
+        (
+            "/v1/token",
+            format!(
+                "grant_type=authorization_code&code=code-secret-2&client_id={id}&client_secret={}",
+                secrets[1]
+            ),
+        ),
+        ("/login", "login=hunter2-secret&password=hunter3-secret&csrf=csrf-secret-4".to_owned()),
+        ("/oauth2/v1/consent", "csrf=csrf-secret-4&transaction=tx-secret-5&decision=authorize".to_owned()),
+    ] {
+        let ask = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
+        let ask = ask.header("cookie", &cookie).body(Body::from(form)).unwrap();
+        assert!(world.send(ask).await.status.is_client_error(), "{path}");
+    }
+    let ask = Request::post("/v1/revoke").header("authorization", format!("Basic {basic}"));
+    world.send(ask.body(Body::empty()).unwrap()).await;
+    let ask = Request::get("/api/v1/applications?x=query-secret-6")
+        .header("authorization", "Bearer bearer-secret-7");
+    world.send(ask.body(Body::empty()).unwrap()).await.expect(401);
+    world.control.record_refusals().await.unwrap();
+    secrets.push(basic);
+}
+
+fn base64_of(text: &str) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+async fn all_lines(world: &World) -> String {
+    let all = AuditFilter { limit: 1000, calls: true, ..AuditFilter::default() };
+    let found = world.control.store().audit_records(&all).await.unwrap();
+    found.iter().map(|one| format!("{}\n", one.record.line())).collect()
+}
+
+#[tokio::test]
+async fn a_refusal_is_recorded_with_who_is_proven_to_have_asked_and_alike_ones_are_counted() {
+    let world = World::new().await;
+    for _ in 0..5 {
+        world.api("alice@acme", "POST", "/applications/report-hub/suspend", None).await.expect(403);
+    }
+    world.api("alice@globex", "DELETE", "/applications/report-hub", None).await.expect(403);
+    world.api("nobody", "GET", "/applications", None).await.expect(401);
+    world.control.record_refusals().await.unwrap();
+    let acme = world.api(ADMIN, "GET", "/audit?event=refused.", None).await.expect(200).json();
+    assert_eq!(acme["records"].as_array().unwrap().len(), 1, "of this account, and one for five: {acme}");
+    let record = &acme["records"][0]["record"];
+    assert_eq!((&record["event"], &record["actor"]), (&json!("refused.forbidden"), &json!("alice@acme")));
+    assert_eq!(record["subject"], format!("{ACME}/report-hub"));
+    assert_eq!(
+        record["detail"],
+        json!({
+            "address": null, "method": "POST", "route": "/api/v1/applications/{client_id}/suspend", "status": 403, "times": 5,
+        })
+    );
+    let sentence = acme["records"][0]["sentence"].as_str().unwrap();
+    assert!(sentence.contains("5 times") && sentence.contains("Report <Hub>"), "{sentence}");
+    let all = all_lines(&world).await;
+    assert!(all.contains("refused.unauthenticated"), "nobody's is for the operator: {all}");
+}
+
+#[tokio::test]
+async fn what_is_refused_beyond_all_room_is_counted() {
+    let world = World::new().await;
+    for number in 0..1030 {
+        let path = format!("/decisions/{number}");
+        let login = if number % 2 == 0 { "alice@acme" } else { "deploy@acme" };
+        world.api(login, "GET", &path, None).await.expect(403);
+    }
+    world.control.record_refusals().await.unwrap();
+    let lines = all_lines(&world).await;
+    assert!(lines.contains(r#""event":"refused.unrecorded""#) && lines.contains(r#"{"times":6}"#), "{lines}");
+}
+
+#[tokio::test]
+async fn hostile_names_are_no_more_than_text_in_record_export_and_page() {
+    let world = World::new().await;
+    let evil = "e\u{1b}[2Jvil\u{202e}\r\n{\"x\":1}<script>\u{0}";
+    let record = NewRecord {
+        account: Some(account(ACME)),
+        actor: evil.to_owned(),
+        subject: evil.to_owned(),
+        detail: json!({ "name": evil }).to_string(),
+        ..seen("grant.replace")
+    };
+    world.control.store().note(&[record]).await.unwrap();
+    let ask = Request::get("/api/v1/audit").header("authorization", "Bearer token-of-admin@acme");
+    let lines = world
+        .send(ask.header("accept", "application/x-ndjson").body(Body::empty()).unwrap())
+        .await
+        .expect(200);
+    assert_eq!(lines.headers["content-type"], "application/x-ndjson");
+    assert!(lines.text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{}", lines.text);
+    let odd = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+    assert!(!lines.text.contains(odd), "{:?}", lines.text);
+    let (cookie, _) = world.session(ADMIN).await;
+    let list = Request::get("/console/audit").header("cookie", &cookie).body(Body::empty()).unwrap();
+    let page = world.send(list).await.expect(200).text;
+    let link = page.split("href=\"/console/audit/").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let event =
+        Request::get(format!("/console/audit/{link}")).header("cookie", &cookie).body(Body::empty()).unwrap();
+    let event = world.send(event).await.expect(200).text;
+    for html in [&page, &event] {
+        assert!(html.contains("&#60;script") || html.contains("&lt;script"), "{html}");
+        assert!(
+            !html.contains("<script") && !html.contains('\u{202e}') && !html.contains('\u{1b}'),
+            "{html}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_audit_is_paged_and_filtered_and_an_account_never_sees_anothers() {
+    let world = World::new().await;
+    world.install("report-hub", "").await;
+    world.install("mcp-server", "").await;
+    world.api(ADMIN, "POST", "/applications/report-hub/suspend", None).await.expect(200);
+    let events = async |query: &str| -> Vec<String> {
+        let found = world.api(ADMIN, "GET", &format!("/audit?{query}"), None).await.expect(200).json();
+        let found = found["records"].as_array().unwrap().iter();
+        found.map(|one| one["record"]["event"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(events("application=report-hub").await, ["grant.suspend", "grant.install"]);
+    assert_eq!(events("event=grant.&limit=2").await, ["grant.suspend", "grant.install"]);
+    assert_eq!(events("event=grant.suspend&principal=ADMIN@acme").await, ["grant.suspend"]);
+    assert_eq!(events("principal=alice@acme").await, [""; 0]);
+    assert_eq!(events("application=report-hub&revision=2").await, ["grant.suspend"]);
+    assert_eq!(events("since=2027-01-16").await, [""; 0]);
+    assert_eq!(events("event=grant.&until=2027-01-15&since=2027-01-15").await.len(), 3);
+    let first = world.api(ADMIN, "GET", "/audit?event=grant.&limit=2", None).await.json();
+    let next = format!("event=grant.&limit=2&before={}", first["next"]);
+    assert_eq!(events(&next).await, ["grant.install"]);
+    for wrong in
+        ["limit=0", "before=x", "since=yesterday", "event=a%20b", "page=2", "format=xml", "application=a%2Fb"]
+    {
+        world
+            .api(ADMIN, "GET", &format!("/audit?{wrong}"), None)
+            .await
+            .expect_problem(400, "invalid_request");
+    }
+    let id = first["records"][0]["id"].to_string();
+    world.api(ADMIN, "GET", &format!("/audit/{id}"), None).await.expect(200);
+    world.api("admin@globex", "GET", &format!("/audit/{id}"), None).await.expect_problem(404, "not_found");
+    let theirs = world.api("admin@globex", "GET", "/audit?limit=1000", None).await.expect(200);
+    assert!(!theirs.text.contains("acme") && theirs.text.contains("application.register"), "{}", theirs.text);
+    let ours = world.api(ADMIN, "GET", "/audit?limit=1000", None).await.expect(200);
+    assert!(!ours.text.contains("key.add"), "what is nobody's is for the operator");
+}
+
+#[tokio::test]
+async fn a_call_leads_to_the_event_behind_it_and_the_event_to_its_calls() {
+    let world = World::new().await;
+    world.install("report-hub", "").await;
+    world.control.store().keep_decisions(&[call(1), call(2)]).await.unwrap();
+    let (cookie, _) = world.session(ADMIN).await;
+    let page = async |path: &str| {
+        let ask = Request::get(path).header("cookie", &cookie).body(Body::empty()).unwrap();
+        world.send(ask).await.expect(200).text
+    };
+    let links = |html: &str, to: &str| -> Vec<String> {
+        let links = html.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
+        links.filter(|link| link.starts_with(to)).collect()
+    };
+    let list = page("/console/audit?application=report-hub&event=grant.").await;
+    let event = links(&list, "/console/audit/").remove(0);
+    let event_page = page(&event).await;
+    assert!(event_page.contains("admin@acme authorized Report &#60;Hub&#62;"), "{event_page}");
+    assert_eq!(links(&event_page, "/console/applications/"), ["/console/applications/report-hub"]);
+    let calls = links(&event_page, "/console/audit/calls/");
+    assert_eq!(calls.len(), 2, "{event_page}");
+    let call = page(&calls[0]).await;
+    assert!(links(&call, "/console/audit/").contains(&event), "{call}");
+    let (alice, _) = world.session("alice@acme").await;
+    let ask = Request::get(&event).header("cookie", alice).body(Body::empty()).unwrap();
+    world.send(ask).await.expect(403);
+}
