@@ -9,18 +9,22 @@
 
 mod applications;
 mod backend;
+mod bounds;
 mod copy;
 mod directory;
 mod feed;
 mod grants;
 mod keys;
+mod personal;
 mod postgres;
+mod publishing;
 mod records;
 mod sessions;
 mod sidecars;
 mod sql;
 mod sqlite;
 mod tokens;
+mod usage;
 
 #[cfg(test)]
 mod contract;
@@ -34,28 +38,36 @@ use zeroize::Zeroizing;
 
 use self::backend::Backend;
 pub use applications::{Applications, Secret};
+pub use bounds::{Bounds, Lasting};
 pub use copy::{Copied, copy};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
+pub use personal::{Acting, Personal};
+pub use publishing::{AccountsBehind, Behind, Publishing};
 pub use records::{AuditEvent, DecisionFilter, Records};
 pub use sessions::{BrowserSession, PendingConsent, Sessions};
 pub use sidecars::{Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars};
 pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Tokens};
+pub use usage::{BOUNDS, Counted, DAYS_KEPT, Figure, InUse, ScopesOf, Usage, day_of};
 
 /// Everything that a control plane keeps.
 #[async_trait]
 pub trait Store:
     Applications
+    + Bounds
     + Directory
     + Feed
     + Grants
     + Keys
+    + Personal
+    + Publishing
     + Records
     + Sessions
     + Sidecars
     + Tokens
+    + Usage
     + Send
     + Sync
     + 'static

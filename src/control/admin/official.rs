@@ -21,7 +21,7 @@ use crate::model::grant::Installed;
 use crate::model::id::{ApplicationId, GrantKey};
 use crate::model::scope::{Scope, ScopeSet};
 use crate::policy::ConsoleAction;
-use crate::store::Install;
+use crate::store::{Install, Lasting};
 
 /// What cloud services publish.
 #[derive(Serialize, ToSchema)]
@@ -106,7 +106,7 @@ pub(in crate::control) async fn install(
     }
     let scopes = application.required.union(&chosen);
     let declined = application.offered().beyond(&scopes);
-    let install = Install { key, scopes, declined, by: by.actor(), seen: None };
+    let install = Install { key, scopes, declined, by: by.actor(), seen: None, lasting: Lasting::AsItWas };
     let change = Change::begin(control, true);
     let (grant, seq) = control.store().install(&install, control.clock().now()).await?;
     change.settle(control, seq).await;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{ACME, World, account};
 use crate::grants::follow::news::{ChangeLog, Place, Report};
 use crate::model::id::{Seq, SidecarId};
+use crate::model::scope::ScopeSet;
 
 const ADMIN: &str = "admin@acme";
 
@@ -280,7 +281,7 @@ async fn decisions_are_paged_filtered_and_explained() {
         record("01b", "denied", ACME),
         record("01c", "denied", super::GLOBEX),
     ];
-    world.control.store().keep_decisions(&records).await.unwrap();
+    world.control.store().keep_decisions(&records, &|_| ScopeSet::new(), world.control.clock().now()).await.unwrap();
     let first = world.api(ADMIN, "GET", "/decisions?limit=1", None).await.expect(200).json();
     assert_eq!((&first["decisions"][0]["id"], &first["next"]), (&json!("01b"), &json!("01b")));
     let second = world.api(ADMIN, "GET", "/decisions?limit=5&before=01b", None).await.expect(200).json();

@@ -16,9 +16,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Actor, Authorization, Code, Install, NewPrincipal, Refresh, Shared, StoreError, Subject, open};
+use super::{
+    Actor, Authorization, Code, Install, Lasting, NewPrincipal, Records, Refresh, Shared, StoreError, Subject, open,
+};
 use crate::model::account::{Account, Principal, PrincipalKey, PrincipalKind};
 use crate::model::application::{Application, ApplicationType};
+use crate::model::decision::Decision;
 use crate::model::grant::Grant;
 use crate::model::id::{AccountId, ApplicationId, FamilyId, GrantKey, Revision, Seq};
 use crate::model::scope::ScopeSet;
@@ -251,6 +254,7 @@ pub(super) fn wish(application: &str, chosen: &str, seen: Option<Revision>) -> I
         declined: scopes("/acs/ecs /acs/ecs:read"),
         by: admin(),
         seen,
+        lasting: Lasting::AsItWas,
     }
 }
 
@@ -313,6 +317,11 @@ pub(super) fn code(grant: &Grant, byte: u8) -> Code {
         challenge: "challenge".to_owned(),
         expires_at: at(70),
     }
+}
+
+/// Keeps records that use no scope.
+pub(super) async fn keep<S: Records + ?Sized>(store: &S, decisions: &[Decision]) -> Result<(), StoreError> {
+    store.keep_decisions(decisions, &|_| ScopeSet::new(), at(1_000_000)).await
 }
 
 /// Runs `tasks` of the same at once and gives what each answered.

@@ -133,7 +133,7 @@ impl Applications for Tables {
 }
 
 /// The application with this id.
-pub(super) async fn find(
+pub(in crate::store) async fn find(
     reading: &mut impl Asks,
     id: &ApplicationId,
 ) -> Result<Option<Application>, StoreError> {

@@ -16,6 +16,7 @@ use crate::model::id::{AccountId, GrantKey, Revision, Seq};
 use crate::model::member::Member;
 use crate::model::scope::ScopeSet;
 use crate::store::backend::{Query, Row, sql};
+use crate::store::bounds::end_of;
 use crate::store::{
     Actor, Assignment, AuditEvent, Grants, Install, InstallRefused, PersonalConsent, StoreError, Subject,
 };
@@ -26,7 +27,12 @@ impl Grants for Tables {
         let mut writing = self.writing().await?;
         let done = async {
             let grant = authorized(&mut writing, install, now).await?;
-            let event = if grant.since == grant.revision { "grant.install" } else { "grant.replace" };
+            let anew = grant.since == grant.revision;
+            if anew {
+                // Of one that came to its own end something may be left.
+                tokens::end_all_of(&mut writing, &install.key, now).await?;
+            }
+            let event = if anew { "grant.install" } else { "grant.replace" };
             let seq = put(&mut writing, &grant, event, &install.by.login, now).await?;
             Ok((grant, seq))
         }
@@ -258,22 +264,23 @@ impl Grants for Tables {
 }
 
 /// Binds a grant's key as `$1` and `$2`.
-pub(super) fn about(key: &GrantKey, query: Query) -> Query {
+pub(in crate::store) fn about(key: &GrantKey, query: Query) -> Query {
     query.bind(key.account.as_str()).bind(key.application.as_str())
 }
 
 /// Binds a grant's key and a principal's kind, id and account as `$1` to `$5`.
-pub(super) fn member(key: &GrantKey, whom: &PrincipalKey, query: Query) -> Query {
+pub(in crate::store) fn member(key: &GrantKey, whom: &PrincipalKey, query: Query) -> Query {
     about(key, query).bind(whom.kind.as_str()).bind(whom.id.as_str()).bind(whom.account.as_str())
 }
 
 /// The grant, whatever its state.
-pub(super) async fn find(reading: &mut impl Asks, key: &GrantKey) -> Result<Option<Grant>, StoreError> {
+pub(in crate::store) async fn find(reading: &mut impl Asks, key: &GrantKey) -> Result<Option<Grant>, StoreError> {
     let query = about(key, sql("SELECT * FROM grants WHERE account = $1 AND application = $2"));
     reading.row(query).await?.map(|row| row.grant()).transpose()
 }
 
-async fn live(reading: &mut impl Asks, key: &GrantKey) -> Result<Grant, StoreError> {
+/// The grant, unless it is revoked.
+pub(in crate::store) async fn live(reading: &mut impl Asks, key: &GrantKey) -> Result<Grant, StoreError> {
     let grant = find(reading, key).await?.filter(|grant| grant.state != GrantState::Revoked);
     grant.ok_or_else(|| StoreError::Missing(format!("grant {key}")))
 }
@@ -290,10 +297,14 @@ async fn authorized(
         .filter(|application| application.enabled)
         .ok_or_else(|| InstallRefused::NoApplication(key.application.to_string()))?;
     let person = principal(writing, &install.by.principal).await?;
+    let present = find(writing, key).await?;
+    let replaced = present.as_ref().filter(|grant| grant.state != GrantState::Revoked);
+    let over = replaced.is_some_and(|grant| grant.has_ended(now));
     let may = person.as_ref().is_some_and(|person| {
         let of_the_account = person.enabled && person.key.account == key.account;
         match application.relation_to(&key.account) {
-            Relation::FirstParty => of_the_account,
+            // An end that an administrator has set is not put off by somebody else.
+            Relation::FirstParty => of_the_account && (!over || person.is_administrator()),
             Relation::ThirdParty | Relation::Official => of_the_account && person.is_administrator(),
         }
     });
@@ -306,17 +317,17 @@ async fn authorized(
     let scopes = install.scopes.union(&application.required);
     let declined = application.optional.beyond(&scopes);
     let declined = install.declined.iter().filter(|scope| declined.contains(scope)).cloned().collect();
-    let present = find(writing, key).await?;
-    let replaced = present.as_ref().filter(|grant| grant.state != GrantState::Revoked);
     if install.seen != replaced.map(|grant| grant.revision) {
         let changed = format!("the grant {key} was changed by someone else meanwhile; open the page again");
         return Err(InstallRefused::Store(StoreError::Conflict(changed)));
     }
     let revision = present.as_ref().map_or(Revision(0), |grant| grant.revision).next();
+    // One that has come to its own end begins anew: what was issued before stays dead.
+    let continued = replaced.filter(|_| !over);
     Ok(Grant {
         key: key.clone(),
         revision,
-        since: replaced.map_or(revision, |grant| grant.since),
+        since: continued.map_or(revision, |grant| grant.since),
         state: replaced.map_or(GrantState::Active, |grant| grant.state),
         scopes,
         declined,
@@ -324,12 +335,12 @@ async fn authorized(
         authorized_by: install.by.principal.clone(),
         authorized_by_login: install.by.login.clone(),
         assignment: replaced.map_or(application.initial_assignment(), |grant| grant.assignment),
-        expires_at: replaced.and_then(|grant| grant.expires_at),
+        expires_at: end_of(install.lasting, continued, now)?,
     })
 }
 
 /// Writes the grant with its audit row and its change-log row.
-async fn put(
+pub(in crate::store) async fn put(
     writing: &mut Writing,
     grant: &Grant,
     event: &str,
@@ -359,6 +370,7 @@ async fn put(
         "scopes": grant.scopes,
         "declined": grant.declined,
         "assignment": grant.assignment,
+        "expires_at": grant.expires_at,
     });
     audit(writing, &grant.key, event, actor, detail, now).await?;
     writing.log(&Subject::Grant(grant.key.clone()), now).await

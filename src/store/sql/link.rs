@@ -20,7 +20,7 @@ use crate::store::{AuditEvent, StoreError, Subject};
 
 /// What can be asked: one state, a change's own view, or, for one question, the store as it is.
 #[async_trait]
-pub(super) trait Asks: Send {
+pub(in crate::store) trait Asks: Send {
     /// Every row of the answer.
     async fn rows(&mut self, query: Query) -> Result<Vec<Row>, StoreError>;
 
@@ -37,7 +37,7 @@ pub(super) trait Asks: Send {
 }
 
 /// Several questions to one state.
-pub(super) struct Reading(pub(super) Box<dyn Session>);
+pub(in crate::store) struct Reading(pub(super) Box<dyn Session>);
 
 #[async_trait]
 impl Asks for Reading {
@@ -47,7 +47,7 @@ impl Asks for Reading {
 }
 
 /// Where changes of this process wait for each other.
-pub(super) struct Line {
+pub(in crate::store) struct Line {
     backend: Arc<dyn Backend>,
     /// First come, first served.
     turn: Arc<Semaphore>,
@@ -63,12 +63,12 @@ struct Batch {
 }
 
 impl Line {
-    pub(super) fn new(backend: Arc<dyn Backend>) -> Arc<Self> {
+    pub(in crate::store) fn new(backend: Arc<dyn Backend>) -> Arc<Self> {
         Arc::new(Self { backend, turn: Arc::new(Semaphore::new(1)), open: Mutex::new(None) })
     }
 
     /// Begins a change, when its turn has come.
-    pub(super) async fn writing(self: &Arc<Self>) -> Result<Writing, StoreError> {
+    pub(in crate::store) async fn writing(self: &Arc<Self>) -> Result<Writing, StoreError> {
         // In a task of its own, so that a caller who goes away cannot take the batch of others along.
         let begun = tokio::spawn(Arc::clone(self).begin()).await;
         begun.unwrap_or_else(|_| Err(cut_short()))
@@ -148,7 +148,7 @@ fn answer(waiting: Vec<oneshot::Sender<Result<(), StoreError>>>, outcome: &Resul
 }
 
 /// A change being made. Dropped without [`Writing::end`] it leaves no trace.
-pub(super) struct Writing {
+pub(in crate::store) struct Writing {
     line: Arc<Line>,
     /// Taken when it ends.
     under_way: Option<UnderWay>,
@@ -164,7 +164,7 @@ struct UnderWay {
 
 impl Writing {
     /// Runs a statement and says how many rows it touched.
-    pub(super) async fn run(&mut self, query: Query) -> Result<u64, StoreError> {
+    pub(in crate::store) async fn run(&mut self, query: Query) -> Result<u64, StoreError> {
         let under_way = self.under_way.as_mut().ok_or_else(cut_short)?;
         let touched = under_way.batch.session.run(query).await;
         touched.inspect_err(|error| under_way.fault = Some(error.clone()))
@@ -172,7 +172,7 @@ impl Writing {
 
     /// Adds to the change log. Its places follow each other in the order of the commits: this is the only change
     /// at its time.
-    pub(super) async fn log(&mut self, subject: &Subject, now: Timestamp) -> Result<Seq, StoreError> {
+    pub(in crate::store) async fn log(&mut self, subject: &Subject, now: Timestamp) -> Result<Seq, StoreError> {
         let (word, grant, application, principal) = match subject {
             Subject::Grant(key) => ("grant", Some(key), None, None),
             Subject::Principal(key) => ("principal", None, None, Some(key)),
@@ -203,7 +203,7 @@ impl Writing {
     }
 
     /// Adds to the audit.
-    pub(super) async fn audit(&mut self, event: &AuditEvent) -> Result<(), StoreError> {
+    pub(in crate::store) async fn audit(&mut self, event: &AuditEvent) -> Result<(), StoreError> {
         self.run(
             sql("INSERT INTO audit (at, account, actor, event, subject, detail)
                  VALUES ($1, $2, $3, $4, $5, $6)")
@@ -221,7 +221,7 @@ impl Writing {
     /// Makes what was done durable, or undoes it when it was refused. Either answer comes when all that it rests on
     /// is durable, and both go on in a task of their own: a caller that goes away meanwhile cannot leave a commit
     /// that nobody hears of.
-    pub(super) async fn end<T, E: From<StoreError>>(mut self, done: Result<T, E>) -> Result<T, E> {
+    pub(in crate::store) async fn end<T, E: From<StoreError>>(mut self, done: Result<T, E>) -> Result<T, E> {
         let Some(under_way) = self.under_way.take() else { return done };
         let at_fault = under_way.fault.is_some();
         let settled = tokio::spawn(Arc::clone(&self.line).settle(under_way, done.is_ok())).await;

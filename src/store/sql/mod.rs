@@ -4,23 +4,24 @@
 //! change, and only one change is made at a time ([`link`]), so that no rule here depends on how a database
 //! isolates two changes from each other. Statements keep to the SQL that both databases read the same.
 
-mod applications;
-mod directory;
+pub(super) mod applications;
+pub(super) mod directory;
 mod feed;
-mod grants;
+pub(super) mod grants;
 mod keys;
-mod link;
+pub(super) mod link;
 mod records;
-mod rows;
+pub(super) mod rows;
 mod sessions;
 mod sidecars;
-mod tokens;
+pub(super) mod tokens;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 
+pub(super) use self::grants::about;
 use self::link::{Asks, Line, Reading, Writing};
 use super::backend::{Backend, Query, Row};
 use super::{Store, StoreError};
@@ -62,22 +63,22 @@ impl Tables {
     }
 
     /// For several questions to one state.
-    async fn reading(&self) -> Result<Reading, StoreError> {
+    pub(super) async fn reading(&self) -> Result<Reading, StoreError> {
         Ok(Reading(self.backend.reading().await?))
     }
 
     /// For a change.
-    async fn writing(&self) -> Result<Writing, StoreError> {
+    pub(super) async fn writing(&self) -> Result<Writing, StoreError> {
         self.line.writing().await
     }
 
     /// The first row of the answer to one question.
-    async fn row(&self, query: Query) -> Result<Option<Row>, StoreError> {
+    pub(super) async fn row(&self, query: Query) -> Result<Option<Row>, StoreError> {
         Asks::row(&mut &*self, query).await
     }
 
     /// Every row of the answer to one question.
-    async fn rows(&self, query: Query) -> Result<Vec<Row>, StoreError> {
+    pub(super) async fn rows(&self, query: Query) -> Result<Vec<Row>, StoreError> {
         self.backend.rows(query).await
     }
 }

@@ -8,21 +8,31 @@ use jiff::Timestamp;
 
 use super::Tables;
 use super::grants::about;
-use super::link::Writing;
+use super::link::{Asks, Writing};
 use crate::model::decision::{Decision, Outcome};
 use crate::model::id::{AccountId, DecisionId, GrantKey};
 use crate::store::backend::{built, places, sql};
+use crate::store::usage::{self, ScopesOf};
 use crate::store::{AuditEvent, DecisionFilter, Records, StoreError};
 
 #[async_trait]
 impl Records for Tables {
-    async fn keep_decisions(&self, decisions: &[Decision]) -> Result<(), StoreError> {
+    async fn keep_decisions(
+        &self,
+        decisions: &[Decision],
+        scopes_of: ScopesOf<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
         let done = async {
+            let mut fresh = BTreeSet::new();
             for batch in decisions.chunks(AT_ONCE) {
-                insert(&mut writing, batch).await?;
+                insert(&mut writing, batch, &mut fresh).await?;
             }
-            note_uses(&mut writing, decisions).await?;
+            // A batch that was sent again counts once, as does a record that stands in it twice.
+            let new: Vec<_> = decisions.iter().filter(|decision| fresh.remove(decision.id.as_str())).collect();
+            note_uses(&mut writing, &new, now).await?;
+            usage::count(&mut writing, &new, scopes_of, now).await?;
             if self.batches.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.limits.trimmed_every.max(1)) {
                 forget_oldest(&mut writing, decisions, self.limits.decisions_kept).await?;
             }
@@ -113,13 +123,18 @@ async fn forget_oldest(writing: &mut Writing, decisions: &[Decision], kept: u64)
     Ok(())
 }
 
-async fn insert(writing: &mut Writing, batch: &[Decision]) -> Result<(), StoreError> {
+/// Adds those that are not there, and their ids to `fresh`.
+async fn insert(
+    writing: &mut Writing,
+    batch: &[Decision],
+    fresh: &mut BTreeSet<String>,
+) -> Result<(), StoreError> {
     let records: Result<Vec<String>, _> = batch.iter().map(serde_json::to_string).collect();
     let records = records
         .map_err(|error| StoreError::Unavailable(format!("a decision record makes no JSON ({error})")))?;
     let mut text = "INSERT INTO decisions (id, account, application, outcome, record) VALUES ".to_owned();
     text.push_str(&places(batch.len(), 5));
-    text.push_str(" ON CONFLICT (id) DO NOTHING");
+    text.push_str(" ON CONFLICT (id) DO NOTHING RETURNING id");
     let query = batch.iter().zip(records).fold(built(text), |query, (decision, record)| {
         query
             .bind(decision.id.as_str())
@@ -128,17 +143,24 @@ async fn insert(writing: &mut Writing, batch: &[Decision]) -> Result<(), StoreEr
             .bind(decision.outcome.as_str())
             .bind(record)
     });
-    writing.run(query).await?;
+    for row in writing.rows(query).await? {
+        fresh.insert(row.get("id")?);
+    }
     Ok(())
 }
 
 /// Remembers for each grant when it last allowed a call.
-async fn note_uses(writing: &mut Writing, decisions: &[Decision]) -> Result<(), StoreError> {
+async fn note_uses(
+    writing: &mut Writing,
+    decisions: &[&Decision],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let mut last = BTreeMap::new();
     for decision in decisions.iter().filter(|decision| decision.outcome == Outcome::Forwarded) {
         if let (Some(account), Some(application)) = (&decision.account, &decision.application) {
-            let at = last.entry((account, application)).or_insert(decision.at);
-            *at = decision.at.max(*at);
+            let told = decision.at.min(now);
+            let at = last.entry((account, application)).or_insert(told);
+            *at = told.max(*at);
         }
     }
     for ((account, application), at) in last {
