@@ -28,6 +28,7 @@ mod crash_loop;
 mod drain;
 mod fail_closed;
 mod faults;
+mod grpc;
 mod keys;
 mod limits;
 mod oauth;

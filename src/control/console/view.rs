@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 
 use crate::control::page::consent::Asker;
+use crate::control::page::nav::{self, Here};
 use crate::control::page::{Label, Page, ScopeLine, Visitor};
 use crate::grants::acknowledge::Receipt;
 use crate::model::decision::Decision;
@@ -23,7 +24,11 @@ pub struct List {
     pub rows: Vec<Row>,
 }
 
-impl Page for List {}
+impl Page for List {
+    fn here(&self) -> Here {
+        Here::At(nav::APPLICATIONS)
+    }
+}
 
 /// One installed application in the list.
 pub struct Row {
@@ -102,7 +107,11 @@ pub struct Details {
     pub policies: String,
 }
 
-impl Page for Details {}
+impl Page for Details {
+    fn here(&self) -> Here {
+        Here::At(nav::APPLICATIONS)
+    }
+}
 
 /// One call, from its decision record.
 pub struct CallRow {
@@ -160,7 +169,11 @@ pub struct Delete {
     pub client_id: String,
 }
 
-impl Page for Delete {}
+impl Page for Delete {
+    fn here(&self) -> Here {
+        Here::At(nav::APPLICATIONS)
+    }
+}
 
 /// What the deletion has come to.
 #[derive(Template)]
@@ -182,7 +195,11 @@ pub struct Deleted {
     pub receipt: Receipt,
 }
 
-impl Page for Deleted {}
+impl Page for Deleted {
+    fn here(&self) -> Here {
+        Here::At(nav::APPLICATIONS)
+    }
+}
 
 /// The official applications, installed or to be provisioned.
 #[derive(Template)]
@@ -198,7 +215,11 @@ pub struct Official {
     pub offers: Vec<Offer>,
 }
 
-impl Page for Official {}
+impl Page for Official {
+    fn here(&self) -> Here {
+        Here::At(nav::OFFICIAL)
+    }
+}
 
 /// One official application.
 pub struct Offer {
@@ -241,5 +262,9 @@ pub struct Assignments {
 impl Page for Assignments {
     fn status(&self) -> StatusCode {
         if self.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK }
+    }
+
+    fn here(&self) -> Here {
+        Here::At(nav::APPLICATIONS)
     }
 }

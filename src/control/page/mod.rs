@@ -8,6 +8,7 @@
 //! template that extends `page/layout.html`, and `impl Page` for it.
 
 pub mod consent;
+pub mod nav;
 pub mod sign_in;
 pub mod stop;
 pub mod style;
@@ -30,6 +31,16 @@ pub trait Page: Template {
     /// Where a form of the page may lead besides our own origin, redirects included (CSP 3, `form-action`).
     fn form_target(&self) -> Option<&FormTarget> {
         None
+    }
+
+    /// Where it stands among the pages that the navigation leads to.
+    fn here(&self) -> nav::Here {
+        nav::Here::Beside
+    }
+
+    /// The links at its head.
+    fn links(&self, visitor: &Visitor) -> Vec<nav::Link> {
+        nav::links(visitor, self.here())
     }
 
     /// After how many seconds it is worth coming back (RFC 9110 section 10.2.3).
