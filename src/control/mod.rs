@@ -14,12 +14,15 @@ mod form;
 pub mod health;
 pub mod internal;
 pub mod issuer;
+mod me;
 pub mod oauth;
 pub mod page;
 mod problem;
+mod publishing;
 mod redirect_uri;
 pub mod resources;
 mod signing;
+pub mod usage;
 
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
@@ -185,6 +188,9 @@ impl Control {
             .merge(browser::routes())
             .merge(admin::routes())
             .merge(console::routes())
+            .merge(me::routes())
+            .merge(publishing::routes())
+            .merge(usage::routes())
             .route(page::style::address(), get(page::style::get));
         let under_issuer = if self.issuer.path().is_empty() {
             all

@@ -11,10 +11,8 @@ pub(in crate::control) mod assignments;
 mod consents;
 mod decisions;
 pub(in crate::control) mod official;
-mod openapi;
-mod publisher;
+pub(in crate::control) mod openapi;
 pub(in crate::control) mod request;
-mod secrets;
 mod sidecars;
 pub(in crate::control) mod state;
 
@@ -48,13 +46,13 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route("/api/v1/official-applications/{client_id}/provision", post(official::provision))
         // The same below the installed ones, where a script that goes on to assign it looks for it.
         .route("/api/v1/applications/{client_id}/provision", post(official::provision))
-        .route("/api/v1/publisher/applications", get(publisher::list).post(publisher::register))
-        .route("/api/v1/publisher/applications/{client_id}/secrets", get(secrets::list).post(secrets::add))
-        .route("/api/v1/publisher/applications/{client_id}/secrets/{secret_id}", delete(secrets::remove))
         .route("/api/v1/decisions", get(decisions::list))
         .route("/api/v1/decisions/{id}", get(decisions::show))
         .route("/api/v1/sidecars", get(sidecars::list))
         .route("/api/v1/openapi.json", get(openapi::get))
+        .merge(super::me::api())
+        .merge(super::publishing::api())
+        .merge(super::usage::api())
         .layer(map_response(finish))
 }
 

@@ -9,7 +9,9 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use super::{applications, assignments, consents, decisions, official, publisher, secrets, sidecars, state};
+use super::{applications, assignments, consents, decisions, official, sidecars, state};
+use crate::control::publishing::{self, secrets};
+use crate::control::{me, usage};
 
 /// The description, as it stands in `schemas/control.openapi.json`.
 #[must_use]
@@ -48,11 +50,20 @@ pub(super) async fn get() -> impl IntoResponse {
         consents::withdraw,
         official::list,
         official::provision,
-        publisher::list,
-        publisher::register,
+        publishing::applications::list,
+        publishing::applications::register,
+        publishing::change::show,
+        publishing::change::change,
+        publishing::behind::list,
         secrets::list,
         secrets::add,
         secrets::remove,
+        usage::survey::list,
+        usage::narrow::narrow,
+        usage::expiry::set,
+        usage::report::get,
+        me::applications::list,
+        me::applications::withdraw,
         decisions::list,
         decisions::show,
         sidecars::list,
@@ -66,6 +77,8 @@ pub(super) async fn get() -> impl IntoResponse {
         (name = "assignments", description = "Who may use what is installed, and who has agreed in person."),
         (name = "official applications", description = "What can be provisioned."),
         (name = "publisher", description = "What this account has registered for others."),
+        (name = "use", description = "What was used and what was not, and how to take back what is not needed."),
+        (name = "me", description = "The applications that act as the one who asks, administrator or not."),
         (name = "decisions", description = "What applications have called, and why it was allowed or not."),
         (name = "sidecars", description = "Where decisions are made, and how fresh what they rest on is."),
         (name = "description", description = "This document."),
@@ -93,7 +106,7 @@ struct ProblemDetails {
 }
 
 /// The refusals that every operation may answer with.
-pub(super) struct Refusals;
+pub(in crate::control) struct Refusals;
 
 impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {

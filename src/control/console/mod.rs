@@ -23,6 +23,7 @@ use super::page::{Label, respond};
 use super::{Control, Problem};
 use crate::policy::ConsoleAction;
 use crate::store::StoreError;
+pub(in crate::control) use write::{onward, posted};
 
 /// The routes of the console.
 pub(in crate::control) fn routes() -> Router<Arc<Control>> {
@@ -39,14 +40,14 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
 }
 
 /// An administrator at the console.
-struct Visit {
-    person: SignedIn,
-    by: Administrator,
-    account: Label,
+pub(in crate::control) struct Visit {
+    pub(in crate::control) person: SignedIn,
+    pub(in crate::control) by: Administrator,
+    pub(in crate::control) account: Label,
 }
 
 /// Why a page of the console is not shown.
-enum Turned {
+pub(in crate::control) enum Turned {
     /// Nobody is logged in: to the login form, and back here afterwards.
     ToLogin(String),
     /// Not for this person.
@@ -57,19 +58,13 @@ enum Turned {
 
 impl Visit {
     /// Who is at the browser, if policy lets them do `action`. `back` is where a login leads to.
-    async fn of(
+    pub(in crate::control) async fn of(
         control: &Control,
         headers: &HeaderMap,
         action: ConsoleAction,
         back: &str,
     ) -> Result<Self, Turned> {
-        let path = control.issuer().path();
-        let Some(person) = signed_in(control, headers).await? else {
-            let back = format!("{path}{back}");
-            let query =
-                form_urlencoded::Serializer::new(String::new()).append_pair("continue", &back).finish();
-            return Err(Turned::ToLogin(format!("{path}{LOGIN}?{query}")));
-        };
+        let person = anybody(control, headers, back).await?;
         let account = control.store().account(&person.principal.key.account).await?;
         let account = Label::new(&account.map(|account| account.alias).unwrap_or_default());
         match Administrator::check(control, person.principal.clone(), action) {
@@ -81,6 +76,21 @@ impl Visit {
             }
         }
     }
+}
+
+/// Who is logged in at the browser, whatever they may do. `back` is where a login leads to.
+pub(in crate::control) async fn anybody(
+    control: &Control,
+    headers: &HeaderMap,
+    back: &str,
+) -> Result<SignedIn, Turned> {
+    if let Some(person) = signed_in(control, headers).await? {
+        return Ok(person);
+    }
+    let path = control.issuer().path();
+    let back = format!("{path}{back}");
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("continue", &back).finish();
+    Err(Turned::ToLogin(format!("{path}{LOGIN}?{query}")))
 }
 
 impl IntoResponse for Turned {
@@ -109,7 +119,7 @@ async fn home(axum::extract::State(control): axum::extract::State<Arc<Control>>)
     Redirect::to(&format!("{}{HOME}", control.issuer().path()))
 }
 
-fn application_page(client_id: &str) -> String {
+pub(in crate::control) fn application_page(client_id: &str) -> String {
     format!("{HOME}/applications/{client_id}")
 }
 

@@ -219,6 +219,7 @@ fn consent(again: bool, asker: Asker) -> Consent {
         optional: choices(3..5),
         dropped: if again { vec!["/acs/alidns:read".to_owned()] } else { Vec::new() },
         again,
+        ends_at: again.then(at),
         form_target: FormTarget::of("https://reports.globex.example/oauth/callback"),
     }
 }

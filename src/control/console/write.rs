@@ -120,7 +120,7 @@ pub(super) async fn provision(
 }
 
 /// A form of ours, from somebody who may do `action`.
-async fn posted(
+pub(in crate::control) async fn posted(
     control: &Control,
     headers: &HeaderMap,
     body: &Bytes,
@@ -135,6 +135,7 @@ async fn posted(
     Ok((visit, form))
 }
 
-fn onward(control: &Control, path: &str) -> Response {
+/// To a page of ours, after something has been done.
+pub(in crate::control) fn onward(control: &Control, path: &str) -> Response {
     Redirect::to(&format!("{}{path}", control.issuer().path())).into_response()
 }

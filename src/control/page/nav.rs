@@ -70,10 +70,23 @@ pub const APPLICATIONS: &str = "/console";
 /// The path of the list of official applications.
 pub const OFFICIAL: &str = "/console/official";
 
+/// The path of the page about use and hygiene.
+pub const USE: &str = "/console/use";
+/// The path of the page with figures of the account.
+pub const REPORT: &str = "/console/report";
+/// The path of a publisher's list.
+pub const PUBLISHER: &str = "/publisher";
+/// The path of a person's own list of what acts as them.
+pub const ME: &str = "/me";
+
 /// Every page of the navigation, in its order.
 const PAGES: &[(&str, &str, For)] = &[
     ("Applications", APPLICATIONS, For::Administrators),
     ("Official applications", OFFICIAL, For::Administrators),
+    ("Use", USE, For::Administrators),
+    ("Report", REPORT, For::Administrators),
+    ("Publishing", PUBLISHER, For::Administrators),
+    ("Acting as me", ME, For::Everybody),
 ];
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{Actor, InstallRefused};
 use crate::model::grant::Grant;
 use crate::model::id::{GrantKey, Revision, Seq};
 use crate::model::scope::ScopeSet;
-pub(super) use sql::{end_of, whole_second};
+pub(super) use sql::end_of;
 
 /// How long what is authorized is to last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

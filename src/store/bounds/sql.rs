@@ -102,7 +102,7 @@ pub(in crate::store) fn end_of(
 }
 
 /// Tokens count in whole seconds: an end between two of them could be outlived by a part of one.
-pub(in crate::store) fn whole_second(at: Timestamp) -> Timestamp {
+fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 

@@ -11,6 +11,7 @@ mod sidecars;
 mod sqlite;
 mod throughput;
 mod tokens;
+mod usage;
 
 use std::sync::Arc;
 
@@ -118,6 +119,22 @@ every_backend! {
         a_revoked_sidecar_is_presumed_to_its_end_and_gets_no_new_lease,
         the_epoch_is_the_stores_own_and_stays,
         other_policies_are_in_the_log_and_the_same_are_not,
+    }
+    usage {
+        a_scope_was_last_used_by_what_was_forwarded_with_it,
+        no_use_is_dated_later_than_it_was_told,
+        what_there_is_not_is_not_counted,
+        invented_reasons_count_as_one,
+        a_batch_that_comes_again_counts_once,
+        old_figures_are_forgotten_and_last_uses_are_not,
+        an_end_is_a_revision_that_sidecars_are_told_of,
+        a_past_or_outdated_end_is_not_set,
+        after_its_end_a_grant_begins_anew,
+        nobody_puts_off_an_end_but_an_administrator,
+        narrowing_takes_optional_scopes_and_adds_none,
+        an_application_acts_as_somebody_until_that_is_taken_back,
+        a_publisher_learns_which_accounts_stand_on_older_scopes,
+        a_change_of_what_was_changed_meanwhile_is_refused,
     }
 }
 

@@ -51,17 +51,7 @@ impl Applications for Tables {
         let done = async {
             let before =
                 find(&mut writing, &application.id).await?.ok_or_else(|| missing(&application.id))?;
-            let taken = sql("SELECT 1 FROM applications WHERE publisher = $1 AND name = $2 AND id <> $3")
-                .bind(before.publisher.as_str())
-                .bind(&application.name)
-                .bind(application.id.as_str());
-            if writing.row(taken).await?.is_some() {
-                return Err(exists(application));
-            }
-            writing.run(described(application, sql(UPDATE))?).await?;
-            audit(&mut writing, &before, by, "application.change", now).await?;
-            writing.log(&Subject::Application(application.id.clone()), now).await?;
-            Ok(())
+            replace(&mut writing, &before, application, by, now).await
         }
         .await;
         writing.end(done).await
@@ -139,6 +129,27 @@ pub(in crate::store) async fn find(
 ) -> Result<Option<Application>, StoreError> {
     let row = reading.row(sql("SELECT * FROM applications WHERE id = $1").bind(id.as_str())).await?;
     row.map(|row| row.application()).transpose()
+}
+
+/// Puts `application` in the place of `before`.
+pub(in crate::store) async fn replace(
+    writing: &mut Writing,
+    before: &Application,
+    application: &Application,
+    by: &Actor,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let taken = sql("SELECT 1 FROM applications WHERE publisher = $1 AND name = $2 AND id <> $3")
+        .bind(before.publisher.as_str())
+        .bind(&application.name)
+        .bind(application.id.as_str());
+    if writing.row(taken).await?.is_some() {
+        return Err(exists(application));
+    }
+    writing.run(described(application, sql(UPDATE))?).await?;
+    audit(writing, before, by, "application.change", now).await?;
+    writing.log(&Subject::Application(application.id.clone()), now).await?;
+    Ok(())
 }
 
 /// Binds what can be changed of an application, after its id.
