@@ -45,7 +45,9 @@ mod cli;
 mod clients;
 mod deploy;
 mod policy_files;
+mod publisher;
 mod records;
+mod usage;
 
 // What its source looks like.
 mod layering;

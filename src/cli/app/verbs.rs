@@ -206,7 +206,7 @@ impl Change {
     }
 }
 
-fn receipt(value: &Value) -> String {
+pub(super) fn receipt(value: &Value) -> String {
     if *at(value, "effective") != json!(true) {
         return format!(
             "Stored as revision {}; not known to be true everywhere yet.\n",
@@ -257,12 +257,13 @@ fn described(value: &Value) -> String {
         ("granted", word(at(at(value, "scopes"), "granted"))),
         ("declined", word(at(at(value, "scopes"), "declined"))),
         ("assignment", word(at(value, "assignment"))),
+        ("ends at", word(at(value, "expires_at"))),
         ("last used", word(at(value, "last_used"))),
     ])
 }
 
 /// The client ID that is meant: itself, or that of the only application of this name.
-async fn client_id(api: &Api, path: &str, meant: &str) -> Result<String, Failure> {
+pub(super) async fn client_id(api: &Api, path: &str, meant: &str) -> Result<String, Failure> {
     let value = api.ask(Method::GET, path, None).await?;
     let ids = |field: &str| -> Vec<String> {
         let fitting = all(&value).iter().filter(|one| *at(one, field) == *meant);

@@ -5,7 +5,7 @@
 
 pub(in crate::control) mod applications;
 mod pages;
-pub(in crate::control) mod view;
+pub mod view;
 
 use std::sync::Arc;
 

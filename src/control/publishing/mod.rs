@@ -7,10 +7,10 @@
 pub(in crate::control) mod applications;
 pub(in crate::control) mod behind;
 pub(in crate::control) mod change;
-mod fields;
+pub mod fields;
 mod pages;
 pub(in crate::control) mod secrets;
-pub(in crate::control) mod view;
+pub mod view;
 
 use std::sync::Arc;
 

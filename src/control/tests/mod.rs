@@ -3,6 +3,7 @@
 mod admin;
 mod authorize;
 mod console;
+mod usage;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,15 +4,15 @@
 //! click, an end for a grant, and a report with figures. What it shows is what sidecars have told of calls; it decides
 //! nothing about any.
 
-mod chart;
+pub mod chart;
 pub(in crate::control) mod expiry;
-mod figures;
+pub mod figures;
 pub(in crate::control) mod narrow;
 mod pages;
 pub(in crate::control) mod report;
 pub(in crate::control) mod survey;
 mod used;
-pub(in crate::control) mod view;
+pub mod view;
 
 use std::sync::Arc;
 

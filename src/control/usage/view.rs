@@ -176,8 +176,8 @@ impl Drawn {
         }
     }
 
-    fn time(bound: Option<u32>) -> String {
-        bound.map_or_else(|| "-".to_owned(), |us| format!("≤ {}", chart::duration(&us.to_string())))
+    fn time(bound: &Option<u32>) -> String {
+        bound.as_ref().map_or_else(|| "-".to_owned(), |us| format!("≤ {}", chart::duration(&us.to_string())))
     }
 
     fn class(name: &str) -> String {
