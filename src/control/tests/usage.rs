@@ -293,7 +293,7 @@ async fn a_publisher_is_told_of_accounts_on_older_scopes_and_nothing_else() {
     let found = world.api("admin@globex", "GET", list, None).await.json();
     let one = found["accounts"][0].as_object().unwrap();
     assert_eq!(one["alias"], "acme");
-    assert_eq!(one.keys().collect::<Vec<_>>(), ["alias", "id", "since"]);
+    assert_eq!(one.keys().collect::<Vec<_>>(), ["id", "alias", "since"]);
     world.api(ADMIN, "GET", list, None).await.expect_problem(404, "not_found");
     let globex = Browser::of(&world, "admin@globex").await;
     let page = globex.open("/publisher/applications/report-hub").await.expect(200).text;
