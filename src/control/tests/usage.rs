@@ -150,7 +150,7 @@ async fn the_report_needs_nothing_from_anywhere_and_says_all_in_words_as_well() 
     }
     let admin = Browser::of(&world, ADMIN).await;
     let page = admin.open("/console/report?application=report-hub").await.expect(200).text;
-    assert!(page.contains("Decisions over time") && page.contains("<td class=\"number\">3</td>"), "{page}");
+    assert!(page.contains("Decisions over time") && page.contains("data-label=\"Forwarded\">3</td>"), "{page}");
     for path in ["/report?application=mcp-server", "/report?application=unheard-of"] {
         world.api(ADMIN, "GET", path, None).await.expect_problem(404, "not_installed");
     }
