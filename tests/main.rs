@@ -16,13 +16,16 @@ mod consent;
 mod details;
 mod first_access;
 mod first_party;
+mod official;
 mod rescope;
 mod revoke;
 mod scopes;
 mod whole_account;
 
 // What holds whatever happens.
+mod admin_api;
 mod bad_input;
+mod changes;
 mod coverage;
 mod crash_loop;
 mod drain;
@@ -43,6 +46,7 @@ mod tls;
 mod browser;
 mod cli;
 mod clients;
+mod console;
 mod deploy;
 mod policy_files;
 mod publisher;

@@ -9,7 +9,8 @@ use crate::support::{Application, Person, World, eventually};
 #[tokio::test]
 async fn a_publishers_whole_way_by_keyboard_and_without_javascript() {
     let world = World::start().await;
-    let done = run(&world, json!({ "story": "publisher", "name": "publisher", "javascript": false, "width": 1280 }));
+    let done =
+        run(&world, json!({ "story": "publisher", "name": "publisher", "javascript": false, "width": 1280 }));
     let text = |name: &str| done[name].as_str().unwrap().to_owned();
     // What was registered works with the secret that was made last, and not with the one that was deleted.
     let application = |secret: String| Application {

@@ -151,7 +151,8 @@ async fn a_person_withdraws_what_acts_as_them_and_nobody_elses() {
     let server = world.seed("openapi-mcp-server").client_id.clone();
     let provision = format!("/official-applications/{server}/provision");
     world.api("acme", "POST", &provision).send().await.expect(201);
-    let assigned = json!({ "mode": "assigned", "users": ["alice@acme", "bob@acme"], "groups": [], "roles": [] });
+    let assigned =
+        json!({ "mode": "assigned", "users": ["alice@acme", "bob@acme"], "groups": [], "roles": [] });
     let path = format!("/applications/{server}/assignments");
     world.api("acme", "PUT", &path).json(&assigned).send().await.expect(200);
     let (alice, bob) = (agreed(&world, "alice@acme").await, agreed(&world, "bob@acme").await);
@@ -203,7 +204,10 @@ async fn the_command_line_shows_use_sets_an_end_and_writes_a_report() {
         let token = world.account("acme").api_token.clone();
         let fixed = ["app", "--server", &world.issuer, "--token", &token];
         let output = run(&[&fixed, arguments].concat());
-        (output.status.code(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr))
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr),
+        )
     };
     let (code, told) = ask(&["use"]);
     assert!(code == Some(0) && told.contains("report-hub"), "{told}");

@@ -17,6 +17,7 @@ pub mod issuer;
 pub mod me;
 pub mod oauth;
 pub mod page;
+mod paging;
 mod problem;
 pub mod publishing;
 mod redirect_uri;

@@ -11,6 +11,8 @@ pub mod failing_closed {}
 #[doc = include_str!("grants.md")]
 pub mod grants {}
 
+#[doc = include_str!("official_applications.md")]
+pub mod official_applications {}
 #[doc = include_str!("use_and_ends.md")]
 pub mod use_and_ends {}
 

@@ -15,8 +15,10 @@ mod directory;
 mod feed;
 mod grants;
 mod keys;
+mod listing;
 mod personal;
 mod postgres;
+mod provisioning;
 mod publishing;
 mod records;
 mod sessions;
@@ -44,7 +46,12 @@ pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
+pub use listing::{
+    Agreed, Assignee, AssigneeCounts, AssigneeKind, InstalledPage, Listed, Listing, Offered, Order, Page,
+    PageOf, Place, PlaceKey,
+};
 pub use personal::{Acting, Personal};
+pub use provisioning::{Assignees, AssignmentChange, Provisioning};
 pub use publishing::{AccountsBehind, Behind, Publishing};
 pub use records::{AuditEvent, DecisionFilter, Records};
 pub use sessions::{BrowserSession, PendingConsent, Sessions};
@@ -61,6 +68,8 @@ pub trait Store:
     + Feed
     + Grants
     + Keys
+    + Listing
+    + Provisioning
     + Personal
     + Publishing
     + Records

@@ -84,7 +84,11 @@ impl Asked {
     ///
     /// # Errors
     /// 401 `unauthenticated`, 403 `forbidden`, 403 for a console session without its CSRF header, the store's.
-    pub(in crate::control) async fn may(&self, control: &Control, action: ConsoleAction) -> Reply<Administrator> {
+    pub(in crate::control) async fn may(
+        &self,
+        control: &Control,
+        action: ConsoleAction,
+    ) -> Reply<Administrator> {
         Administrator::check(control, self.principal(control).await?, action)
     }
 

@@ -196,7 +196,10 @@ pub(super) async fn own(control: &Control, by: &Administrator, client_id: &str) 
 /// List the applications that this account has registered
 #[utoipa::path(get, path = "/api/v1/publisher/applications", tag = "publisher", operation_id = "listPublished",
     responses((status = 200, description = "What is registered.", body = Published), Refusals))]
-pub(in crate::control) async fn list(State(control): State<Arc<Control>>, asked: Asked) -> Reply<Json<Published>> {
+pub(in crate::control) async fn list(
+    State(control): State<Arc<Control>>,
+    asked: Asked,
+) -> Reply<Json<Published>> {
     let by = asked.may(&control, ConsoleAction::Publish).await?;
     asked.only(&[])?;
     let applications = control.store().published_by(by.account()).await?;

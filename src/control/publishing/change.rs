@@ -47,7 +47,8 @@ impl Change {
         let scopes = |asked: &Option<Vec<Scope>>, present: &ScopeSet| {
             asked.clone().unwrap_or_else(|| present.iter().cloned().collect())
         };
-        let text = |asked: &Option<String>, present: &str| asked.clone().unwrap_or_else(|| present.to_owned());
+        let text =
+            |asked: &Option<String>, present: &str| asked.clone().unwrap_or_else(|| present.to_owned());
         Registration {
             name: before.name.clone(),
             display_name: Some(text(&self.display_name, &before.display_name)),

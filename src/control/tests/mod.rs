@@ -114,7 +114,7 @@ impl World {
                 store.add_api_token(&token).await.unwrap();
             }
         }
-        for (id, official) in [("report-hub", false), ("mcp-server", true)] {
+        for (id, official) in [("report-hub", false), ("mcp-server", true), ("third", false)] {
             store.register(&application(id, official), &[], &self.actor("admin@globex").await).await.unwrap();
         }
     }
@@ -133,7 +133,14 @@ impl World {
         let scopes = found.required.union(&optional.parse().unwrap());
         let declined = found.offered().beyond(&scopes);
         let key = GrantKey { account: account(ACME), application: found.id };
-        let install = Install { key, scopes, declined, by: self.actor("admin@acme").await, seen: None, lasting: Lasting::AsItWas };
+        let install = Install {
+            key,
+            scopes,
+            declined,
+            by: self.actor("admin@acme").await,
+            seen: None,
+            lasting: Lasting::AsItWas,
+        };
         self.control.store().install(&install, self.control.clock().now()).await.unwrap().0
     }
 

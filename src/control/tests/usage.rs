@@ -31,7 +31,8 @@ async fn called(world: &World, actions: &[(u32, &str)]) {
 }
 
 fn hidden<'a>(html: &'a str, name: &str) -> &'a str {
-    let (_, rest) = html.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{name}: {html}"));
+    let (_, rest) =
+        html.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{name}: {html}"));
     rest.split('"').next().unwrap()
 }
 
@@ -42,7 +43,10 @@ async fn what_is_used_is_told_by_application_and_scope() {
     called(&world, &[(1, "oss:GetObject"), (2, "ecs:DescribeInstances")]).await;
     let found = world.api(ADMIN, "GET", "/use?days=30", None).await.expect(200).json();
     let one = &found["applications"][0];
-    assert_eq!((&one["client_id"], &one["stale"], &one["young"]), (&json!("report-hub"), &json!(false), &json!(true)));
+    assert_eq!(
+        (&one["client_id"], &one["stale"], &one["young"]),
+        (&json!("report-hub"), &json!(false), &json!(true))
+    );
     let scope = |name: &str| {
         one["scopes"].as_array().unwrap().iter().find(|one| one["scope"] == name).unwrap().clone()
     };
@@ -68,13 +72,18 @@ async fn one_click_takes_away_what_is_not_used() {
     let admin = Browser::of(&world, ADMIN).await;
     let page = admin.open("/console/use").await.expect(200).text;
     assert!(page.contains("not used") && page.contains("Take away what is not used"), "{page}");
-    let fields = format!("revision={}&days=90&scope=%2Facs%2Fecs&scope=%2Facs%2Fecs%3Aread", hidden(&page, "revision"));
+    let fields = format!(
+        "revision={}&days=90&scope=%2Facs%2Fecs&scope=%2Facs%2Fecs%3Aread",
+        hidden(&page, "revision")
+    );
     let path = "/console/use/report-hub/narrow";
     for (who, status) in [("alice@acme", 403), ("admin@globex", 404)] {
         Browser::of(&world, who).await.post(path, &fields).await.expect(status);
     }
     admin.post_raw(path, &fields).await.expect(403);
-    for wrong in ["revision=1&scope=openid", "revision=1&scope=%2Facs%2Foss%3Aread", "revision=9&scope=%2Facs%2Fecs"] {
+    for wrong in
+        ["revision=1&scope=openid", "revision=1&scope=%2Facs%2Foss%3Aread", "revision=9&scope=%2Facs%2Fecs"]
+    {
         admin.post(path, wrong).await.expect(409);
     }
     for wrong in ["scope=%2Facs%2Fecs", "revision=1", "revision=1&scope=a%22b"] {
@@ -101,7 +110,14 @@ async fn an_end_is_set_by_form_and_by_api_and_no_token_outlives_it() {
         other.post(&path, &format!("revision={revision}&lasts=never")).await.expect(status);
     }
     admin.post_raw(&path, &format!("revision={revision}&lasts=never")).await.expect(403);
-    for wrong in ["lasts=days&days=0", "lasts=days&days=x", "lasts=date&date=2001-01-01", "lasts=date&date=soon", "lasts=soon", ""] {
+    for wrong in [
+        "lasts=days&days=0",
+        "lasts=days&days=x",
+        "lasts=date&date=2001-01-01",
+        "lasts=date&date=soon",
+        "lasts=soon",
+        "",
+    ] {
         let again = admin.post(&path, &format!("revision={revision}&{wrong}")).await.expect(400);
         assert!(again.text.contains("Nothing was changed"), "{wrong}: {}", again.text);
     }
@@ -150,7 +166,10 @@ async fn the_report_needs_nothing_from_anywhere_and_says_all_in_words_as_well() 
     }
     let admin = Browser::of(&world, ADMIN).await;
     let page = admin.open("/console/report?application=report-hub").await.expect(200).text;
-    assert!(page.contains("Decisions over time") && page.contains("data-label=\"Forwarded\">3</td>"), "{page}");
+    assert!(
+        page.contains("Decisions over time") && page.contains("data-label=\"Forwarded\">3</td>"),
+        "{page}"
+    );
     for path in ["/report?application=mcp-server", "/report?application=unheard-of"] {
         world.api(ADMIN, "GET", path, None).await.expect_problem(404, "not_installed");
     }
@@ -229,7 +248,9 @@ async fn a_publisher_registers_changes_and_replaces_secrets_by_forms() {
     };
     for other in ["alice@acme", "admin@globex"] {
         let other = Browser::of(&world, other).await;
-        for (path, fields) in [(&page_of, change("")), (&format!("{page_of}/secrets"), String::new()), (&delete, String::new())] {
+        for (path, fields) in
+            [(&page_of, change("")), (&format!("{page_of}/secrets"), String::new()), (&delete, String::new())]
+        {
             let refused = other.post(path, &fields).await;
             assert!([403, 404].contains(&refused.status.as_u16()), "{path}: {}", refused.text);
         }
@@ -276,7 +297,10 @@ async fn hostile_names_and_addresses_are_refused_with_a_page_that_says_so() {
     assert!(refused.contains("Nothing was registered") && !refused.contains("<script"), "{refused}");
     assert!(refused.contains("javascript:alert(1)"), "what was typed stands there to be mended");
     admin.post("/publisher/new", "name=x&type=Toaster").await.expect(400);
-    admin.post("/publisher/new", "name=tool&type=NativeApp&redirect_uris=http%3A%2F%2F127.0.0.1%2Fcb").await.expect(400);
+    admin
+        .post("/publisher/new", "name=tool&type=NativeApp&redirect_uris=http%3A%2F%2F127.0.0.1%2Fcb")
+        .await
+        .expect(400);
     let after: Value = world.api(ADMIN, "GET", &format!("/publisher/applications/{id}"), None).await.json();
     assert_eq!(before, after);
 }

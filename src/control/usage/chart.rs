@@ -134,10 +134,8 @@ fn drawn(columns: &[Vec<(&'static str, u64)>], names: &[String], marks: usize) -
         calls: if part == 2 { top } else { top / 2 * part },
     };
     let every = names.len().div_ceil(marks.max(1)).max(1);
-    let mark = |(index, name): (usize, &String)| Mark {
-        x: LEFT + (index as f64 + 0.5) * step,
-        text: name.clone(),
-    };
+    let mark =
+        |(index, name): (usize, &String)| Mark { x: LEFT + (index as f64 + 0.5) * step, text: name.clone() };
     let marks = names.iter().enumerate().filter(|(index, _)| index.is_multiple_of(every)).map(mark).collect();
     Columns { bars, levels: (0..=2).map(level).collect(), marks }
 }

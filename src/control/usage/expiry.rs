@@ -61,10 +61,14 @@ pub(super) async fn set_end(
 pub(in crate::control) fn check(end: Timestamp, now: Timestamp) -> Result<(), String> {
     let latest = now.saturating_add(SignedDuration::from_hours(LONGEST_YEARS * 366 * 24));
     if end.as_second() <= now.as_second() {
-        return Err("The end must lie in the future. To stop the application now, suspend or delete it.".to_owned());
+        return Err(
+            "The end must lie in the future. To stop the application now, suspend or delete it.".to_owned()
+        );
     }
     if latest.is_ok_and(|latest| end > latest) {
-        return Err(format!("The end must lie within {LONGEST_YEARS} years; without one it lasts until it is deleted."));
+        return Err(format!(
+            "The end must lie within {LONGEST_YEARS} years; without one it lasts until it is deleted."
+        ));
     }
     Ok(())
 }

@@ -54,13 +54,10 @@ pub(super) async fn narrowed(
 
 /// A store's refusal to change a grant, as the API says it.
 pub(super) fn told(refused: InstallRefused, client_id: &str) -> Problem {
-    match refused {
-        InstallRefused::Store(StoreError::Missing(_)) => not_installed(client_id),
-        InstallRefused::Store(_)
-        | InstallRefused::NotAnAdministrator(_)
-        | InstallRefused::NotOffered(_)
-        | InstallRefused::NoApplication(_) => refused.into(),
+    if let InstallRefused::Store(StoreError::Missing(_)) = &refused {
+        return not_installed(client_id);
     }
+    refused.into()
 }
 
 /// Take scopes from an application
@@ -82,7 +79,6 @@ pub(in crate::control) async fn narrow(
     let wait = asked.waits()?;
     let Narrow { without, revision } = body.read()?;
     let without = without.into_iter().collect();
-    let (grant, receipt) =
-        narrowed(&control, &by, &client_id, &without, Revision(revision), wait).await?;
+    let (grant, receipt) = narrowed(&control, &by, &client_id, &without, Revision(revision), wait).await?;
     Ok(Effect::answer(grant.revision, receipt))
 }

@@ -15,7 +15,7 @@ use super::view::{Expiry, Overview, Report, Row};
 use super::{expiry as ends, report as reports, survey};
 use crate::control::admin::applications;
 use crate::control::admin::request::invalid;
-use crate::control::console::{Turned, Visit, application_page, onward, posted};
+use crate::control::console::{Turned, Visit, application_page, onward};
 use crate::control::form::Parameters;
 use crate::control::page::nav::{REPORT, USE};
 use crate::control::page::{Label, respond};
@@ -56,7 +56,7 @@ pub(super) async fn narrow(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Turned> {
-    let (visit, form) = posted(&control, &headers, &body, ConsoleAction::Authorize, USE).await?;
+    let (visit, form) = Visit::posted(&control, &headers, &body, ConsoleAction::Authorize, USE).await?;
     let seen = revision(&form)?;
     let without: Result<ScopeSet, _> = form.all("scope").map(str::parse::<Scope>).collect();
     let without = without.map_err(|error| invalid(error.to_string()))?;
@@ -85,7 +85,7 @@ pub(super) async fn set_expiry(
     body: Bytes,
 ) -> Result<Response, Turned> {
     let back = application_page(&client_id);
-    let (visit, form) = posted(&control, &headers, &body, ConsoleAction::Authorize, &back).await?;
+    let (visit, form) = Visit::posted(&control, &headers, &body, ConsoleAction::Authorize, &back).await?;
     let seen = revision(&form)?;
     let installed = applications::find(&control, &visit.by, &client_id).await?;
     let again = |complaint| Ok(expiry_page(&control, &visit, &installed, Some((&form, complaint))));
@@ -143,10 +143,7 @@ fn expiry_page(
 ///
 /// # Errors
 /// A sentence for the person.
-pub(in crate::control) fn chosen_end(
-    form: &Parameters,
-    now: Timestamp,
-) -> Result<Option<Timestamp>, String> {
+pub(in crate::control) fn chosen_end(form: &Parameters, now: Timestamp) -> Result<Option<Timestamp>, String> {
     let one = |name: &str| form.one(name).ok().flatten();
     match one("lasts") {
         Some("never") => Ok(None),
@@ -197,7 +194,9 @@ pub(super) async fn report(
 fn revision(form: &Parameters) -> Result<Revision, Problem> {
     let text = form.one("revision").ok().flatten();
     let revision = text.and_then(|text| text.parse().ok()).map(Revision);
-    revision.ok_or_else(|| invalid("The form does not say on which revision it was decided; open the page again."))
+    revision.ok_or_else(|| {
+        invalid("The form does not say on which revision it was decided; open the page again.")
+    })
 }
 
 /// The usual times, and the one that is looked at.

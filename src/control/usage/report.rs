@@ -5,7 +5,9 @@ use std::sync::{Arc, LazyLock};
 use askama::Template;
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -54,10 +56,7 @@ pub(super) async fn drawn(
         ("days" = Option<u32>, Query, description = "Of the last days, 1 to 365; 30 unless given.")),
     responses((status = 200, description = "The report.",
         content((String = "text/html"), (Figures = "application/json"))), Refusals))]
-pub(in crate::control) async fn get(
-    State(control): State<Arc<Control>>,
-    asked: Asked,
-) -> Reply<Response> {
+pub(in crate::control) async fn get(State(control): State<Arc<Control>>, asked: Asked) -> Reply<Response> {
     let by = asked.may(&control, ConsoleAction::List).await?;
     asked.only(&["application", "days"])?;
     let days = survey::days(asked.parameter("days"), 30)?;
@@ -77,9 +76,10 @@ pub(in crate::control) async fn get(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(HeaderName::from_static("x-frame-options"), HeaderValue::from_static("DENY"));
-    for (header, value) in
-        [(CONTENT_SECURITY_POLICY, POLICY.clone()), (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\""))]
-    {
+    for (header, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY.clone()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+    ] {
         let value = HeaderValue::from_str(&value).map_err(|why| Problem::internal("a report", &why))?;
         headers.insert(header, value);
     }

@@ -9,13 +9,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::LONGEST_DAYS;
+use super::view::ScopeUsed;
 use crate::control::admin::openapi::Refusals;
 use crate::control::admin::request::{Asked, invalid};
 use crate::control::{Control, Reply};
+use crate::model::grant::Grant;
 use crate::model::id::{AccountId, ApplicationId};
 use crate::model::scope::{Scope, ScopeSet};
 use crate::policy::ConsoleAction;
-use crate::store::{InUse, StoreError};
+use crate::store::{Counted, InUse, StoreError, day_of};
 
 /// Use over a time.
 #[derive(Serialize, ToSchema)]
@@ -87,7 +89,9 @@ impl Used {
             .iter()
             .map(|scope| {
                 let parts = in_use.scopes.iter().filter(|(part, at)| {
-                    part.whole().as_ref() == Some(scope) && !in_use.scopes.contains_key(scope) && **at >= since
+                    part.whole().as_ref() == Some(scope)
+                        && !in_use.scopes.contains_key(scope)
+                        && **at >= since
                 });
                 ScopeUse {
                     required: application.required.contains(scope),
@@ -141,6 +145,32 @@ pub(super) async fn survey(
     let next = next.map(|last| last.installed.application.id.to_string());
     Ok(Survey { since, applications: found.iter().map(|one| Used::of(one, since)).collect(), next })
 }
+
+/// Each granted scope of one application with its use, for the page of its details.
+pub(in crate::control) async fn of_grant(
+    control: &Control,
+    grant: &Grant,
+) -> Result<Vec<ScopeUsed>, StoreError> {
+    let (store, key) = (control.store(), &grant.key);
+    let last = day_of(control.clock().now());
+    let days = (last.saturating_sub(DAYS_COUNTED - 1), last);
+    let most = u32::try_from(LONGEST_DAYS).unwrap_or(u32::MAX);
+    let counted = store.most(&key.account, Some(&key.application), Counted::Scope, days, most).await?;
+    let uses = store.scope_uses(key).await?;
+    let used = |scope: &Scope| {
+        let is_part = |name: &str| name.parse().is_ok_and(|part| scope.covers(&part));
+        let calls = counted.iter().filter(|one| is_part(&one.name)).map(|one| one.calls);
+        ScopeUsed {
+            scope: scope.to_string(),
+            last_used: uses.iter().filter(|(part, _)| scope.covers(part)).map(|(_, at)| *at).max(),
+            calls: calls.fold(0, u64::saturating_add),
+        }
+    };
+    Ok(grant.scopes.iter().filter(|scope| is_of_calls(scope)).map(used).collect())
+}
+
+/// Over so many days calls are counted on the page of an application's details.
+const DAYS_COUNTED: i64 = 30;
 
 /// So many days as a parameter says.
 pub(super) fn days(text: Option<&str>, otherwise: i64) -> Reply<i64> {

@@ -58,6 +58,17 @@ pub struct Row {
     pub unused: Vec<String>,
 }
 
+/// One scope's use on the page of its application's details.
+#[derive(Debug, Clone)]
+pub struct ScopeUsed {
+    /// The scope.
+    pub scope: String,
+    /// When it was last used.
+    pub last_used: Option<Timestamp>,
+    /// How many calls it has allowed in the last 30 days.
+    pub calls: u64,
+}
+
 /// One scope's use.
 pub struct ScopeRow {
     /// The scope.

@@ -11,7 +11,7 @@ use crate::store::sql::directory::principal;
 use crate::store::sql::grants::{live, put};
 use crate::store::sql::link::Writing;
 use crate::store::sql::rows::kept;
-use crate::store::sql::{Tables, applications, tokens};
+use crate::store::sql::{Tables, applications};
 use crate::store::{Actor, InstallRefused, StoreError};
 
 #[async_trait]
@@ -34,7 +34,6 @@ impl Bounds for Tables {
             grant.revision = grant.revision.next();
             if over {
                 grant.since = grant.revision;
-                tokens::end_all_of(&mut writing, key, now).await?;
             }
             let seq = put(&mut writing, &grant, "grant.expiry", &by.login, now).await?;
             Ok((grant, seq))

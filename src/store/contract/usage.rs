@@ -146,7 +146,10 @@ pub(super) async fn an_end_is_a_revision_that_sidecars_are_told_of(world: &World
     let end = at(100) + jiff::SignedDuration::from_millis(700);
     let (bounded, seq) =
         world.store.set_end(&grant.key, Some(end), Some(Revision(1)), &admin(), at(20)).await.unwrap();
-    assert_eq!((bounded.revision, bounded.since, bounded.expires_at), (Revision(2), Revision(1), Some(at(100))));
+    assert_eq!(
+        (bounded.revision, bounded.since, bounded.expires_at),
+        (Revision(2), Revision(1), Some(at(100)))
+    );
     assert_eq!(world.log_after(before).await, [Subject::Grant(grant.key.clone())]);
     assert_eq!(world.newest().await, seq);
     assert_eq!(world.store.audit(&account(ACME), 1).await.unwrap()[0].event, "grant.expiry");
@@ -164,7 +167,9 @@ pub(super) async fn an_end_is_a_revision_that_sidecars_are_told_of(world: &World
 
 pub(super) async fn a_past_or_outdated_end_is_not_set(world: &World) {
     let grant = world.install("report-hub", None).await;
-    for (end, seen, now) in [(at(20), None, at(20)), (at(19), None, at(20)), (at(99), Some(Revision(7)), at(20))] {
+    for (end, seen, now) in
+        [(at(20), None, at(20)), (at(19), None, at(20)), (at(99), Some(Revision(7)), at(20))]
+    {
         let refused = world.store.set_end(&grant.key, Some(end), seen, &admin(), now).await.unwrap_err();
         assert!(matches!(refused, InstallRefused::Store(StoreError::Conflict(_))), "{refused}");
     }
@@ -176,10 +181,8 @@ pub(super) async fn a_past_or_outdated_end_is_not_set(world: &World) {
 pub(super) async fn after_its_end_a_grant_begins_anew(world: &World) {
     let bounded = async |number: u8| {
         let seen = world.store.installed(&key("report-hub")).await.unwrap().map(|one| one.grant.revision);
-        let until = Install {
-            lasting: Lasting::Until(Some(at(100))),
-            ..wish("report-hub", "/acs/ecs:read", seen)
-        };
+        let until =
+            Install { lasting: Lasting::Until(Some(at(100))), ..wish("report-hub", "/acs/ecs:read", seen) };
         let (grant, _) = world.store.install(&until, at(10)).await.unwrap();
         assert_eq!(grant.expires_at, Some(at(100)));
         (grant.clone(), world.refresh(&grant, number).await)
@@ -192,7 +195,11 @@ pub(super) async fn after_its_end_a_grant_begins_anew(world: &World) {
     assert!(world.store.refresh(&refresh.hash, at(101)).await.unwrap().is_none());
     let again = wish("report-hub", "/acs/ecs:read", Some(Revision(2)));
     let (third, _) = world.store.install(&again, at(150)).await.unwrap();
-    assert_eq!((third.since, third.expires_at), (Revision(2), Some(at(200))), "replaced, with the end it had");
+    assert_eq!(
+        (third.since, third.expires_at),
+        (Revision(2), Some(at(200))),
+        "replaced, with the end it had"
+    );
     let again = wish("report-hub", "/acs/ecs:read", Some(Revision(3)));
     let (fourth, _) = world.store.install(&again, at(200)).await.unwrap();
     assert_eq!((fourth.since, fourth.expires_at), (Revision(4), None));
@@ -219,7 +226,8 @@ pub(super) async fn nobody_puts_off_an_end_but_an_administrator(world: &World) {
 }
 
 pub(super) async fn narrowing_takes_optional_scopes_and_adds_none(world: &World) {
-    let (grant, _) = world.store.install(&wish("report-hub", "/acs/ecs /acs/ecs:read", None), at(10)).await.unwrap();
+    let (grant, _) =
+        world.store.install(&wish("report-hub", "/acs/ecs /acs/ecs:read", None), at(10)).await.unwrap();
     // What the publisher requires since then is not granted by it.
     let mut wider = application("report-hub", GLOBEX, false);
     wider.required = scopes("openid profile /acs/oss");

@@ -53,7 +53,8 @@ impl Publishing for Tables {
             for row in &rows {
                 let id: AccountId = row.parse("account")?;
                 found.next = Some(id.clone());
-                let (granted, declined): (ScopeSet, ScopeSet) = (row.parse("scopes")?, row.parse("declined")?);
+                let (granted, declined): (ScopeSet, ScopeSet) =
+                    (row.parse("scopes")?, row.parse("declined")?);
                 let decided = granted.union(&declined);
                 if offered.beyond(&decided).is_empty() && granted.beyond(&offered).is_empty() {
                     continue;

@@ -27,13 +27,7 @@ impl Grants for Tables {
         let mut writing = self.writing().await?;
         let done = async {
             let grant = authorized(&mut writing, install, now).await?;
-            let anew = grant.since == grant.revision;
-            if anew {
-                // Of one that came to its own end something may be left.
-                tokens::end_all_of(&mut writing, &install.key, now).await?;
-            }
-            let event = if anew { "grant.install" } else { "grant.replace" };
-            let seq = put(&mut writing, &grant, event, &install.by.login, now).await?;
+            let seq = put(&mut writing, &grant, event_of(&grant), &install.by.login, now).await?;
             Ok((grant, seq))
         }
         .await;
@@ -274,19 +268,27 @@ pub(in crate::store) fn member(key: &GrantKey, whom: &PrincipalKey, query: Query
 }
 
 /// The grant, whatever its state.
-pub(in crate::store) async fn find(reading: &mut impl Asks, key: &GrantKey) -> Result<Option<Grant>, StoreError> {
+pub(in crate::store) async fn find(
+    reading: &mut impl Asks,
+    key: &GrantKey,
+) -> Result<Option<Grant>, StoreError> {
     let query = about(key, sql("SELECT * FROM grants WHERE account = $1 AND application = $2"));
     reading.row(query).await?.map(|row| row.grant()).transpose()
 }
 
-/// The grant, unless it is revoked.
+/// The grant, unless there is none or it is revoked.
 pub(in crate::store) async fn live(reading: &mut impl Asks, key: &GrantKey) -> Result<Grant, StoreError> {
     let grant = find(reading, key).await?.filter(|grant| grant.state != GrantState::Revoked);
     grant.ok_or_else(|| StoreError::Missing(format!("grant {key}")))
 }
 
+/// What the audit calls an authorization.
+pub(in crate::store) fn event_of(grant: &Grant) -> &'static str {
+    if grant.since == grant.revision { "grant.install" } else { "grant.replace" }
+}
+
 /// The grant as it will stand, if everything that the person at the page was told is still so.
-async fn authorized(
+pub(in crate::store) async fn authorized(
     writing: &mut Writing,
     install: &Install,
     now: Timestamp,
@@ -347,6 +349,22 @@ pub(in crate::store) async fn put(
     actor: &str,
     now: Timestamp,
 ) -> Result<Seq, StoreError> {
+    put_with(writing, grant, event, actor, json!({}), now).await
+}
+
+/// The same, with more for the audit row.
+pub(in crate::store) async fn put_with(
+    writing: &mut Writing,
+    grant: &Grant,
+    event: &str,
+    actor: &str,
+    more: serde_json::Value,
+    now: Timestamp,
+) -> Result<Seq, StoreError> {
+    if grant.since == grant.revision {
+        // It begins anew: of one that came to its own end something may be left.
+        tokens::end_all_of(writing, &grant.key, now).await?;
+    }
     let number = |revision: Revision| i64::try_from(revision.0).unwrap_or(i64::MAX);
     writing
         .run(
@@ -364,7 +382,7 @@ pub(in crate::store) async fn put(
                 .bind(grant.expires_at.map(Timestamp::as_microsecond)),
         )
         .await?;
-    let detail = json!({
+    let mut detail = json!({
         "revision": grant.revision,
         "state": grant.state,
         "scopes": grant.scopes,
@@ -372,6 +390,9 @@ pub(in crate::store) async fn put(
         "assignment": grant.assignment,
         "expires_at": grant.expires_at,
     });
+    if let (Some(detail), serde_json::Value::Object(more)) = (detail.as_object_mut(), more) {
+        detail.extend(more);
+    }
     audit(writing, &grant.key, event, actor, detail, now).await?;
     writing.log(&Subject::Grant(grant.key.clone()), now).await
 }

@@ -172,7 +172,11 @@ impl Writing {
 
     /// Adds to the change log. Its places follow each other in the order of the commits: this is the only change
     /// at its time.
-    pub(in crate::store) async fn log(&mut self, subject: &Subject, now: Timestamp) -> Result<Seq, StoreError> {
+    pub(in crate::store) async fn log(
+        &mut self,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Result<Seq, StoreError> {
         let (word, grant, application, principal) = match subject {
             Subject::Grant(key) => ("grant", Some(key), None, None),
             Subject::Principal(key) => ("principal", None, None, Some(key)),

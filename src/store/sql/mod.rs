@@ -68,17 +68,17 @@ impl Tables {
     }
 
     /// For a change.
-    pub(super) async fn writing(&self) -> Result<Writing, StoreError> {
+    pub(in crate::store) async fn writing(&self) -> Result<Writing, StoreError> {
         self.line.writing().await
     }
 
     /// The first row of the answer to one question.
-    pub(super) async fn row(&self, query: Query) -> Result<Option<Row>, StoreError> {
+    pub(in crate::store) async fn row(&self, query: Query) -> Result<Option<Row>, StoreError> {
         Asks::row(&mut &*self, query).await
     }
 
     /// Every row of the answer to one question.
-    pub(super) async fn rows(&self, query: Query) -> Result<Vec<Row>, StoreError> {
+    pub(in crate::store) async fn rows(&self, query: Query) -> Result<Vec<Row>, StoreError> {
         self.backend.rows(query).await
     }
 }

@@ -30,7 +30,8 @@ impl Records for Tables {
                 insert(&mut writing, batch, &mut fresh).await?;
             }
             // A batch that was sent again counts once, as does a record that stands in it twice.
-            let new: Vec<_> = decisions.iter().filter(|decision| fresh.remove(decision.id.as_str())).collect();
+            let new: Vec<_> =
+                decisions.iter().filter(|decision| fresh.remove(decision.id.as_str())).collect();
             note_uses(&mut writing, &new, now).await?;
             usage::count(&mut writing, &new, scopes_of, now).await?;
             if self.batches.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.limits.trimmed_every.max(1)) {
@@ -150,11 +151,7 @@ async fn insert(
 }
 
 /// Remembers for each grant when it last allowed a call.
-async fn note_uses(
-    writing: &mut Writing,
-    decisions: &[&Decision],
-    now: Timestamp,
-) -> Result<(), StoreError> {
+async fn note_uses(writing: &mut Writing, decisions: &[&Decision], now: Timestamp) -> Result<(), StoreError> {
     let mut last = BTreeMap::new();
     for decision in decisions.iter().filter(|decision| decision.outcome == Outcome::Forwarded) {
         if let (Some(account), Some(application)) = (&decision.account, &decision.application) {

@@ -45,7 +45,10 @@ impl Row {
     }
 
     /// A column of JSON.
-    pub(in crate::store) fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
+    pub(in crate::store) fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        column: &'static str,
+    ) -> Result<T, StoreError> {
         serde_json::from_str(self.get(column)?).map_err(|error| self.unreadable(column, error))
     }
 

@@ -125,7 +125,8 @@ pub fn day_of(at: Timestamp) -> i64 {
 
 /// Upper bounds of the classes of times, in microseconds.
 pub const BOUNDS: [u32; 15] = [
-    25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 10_000_000,
+    25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000,
+    10_000_000,
 ];
 
 /// For so many days figures are kept.

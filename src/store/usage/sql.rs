@@ -23,10 +23,8 @@ impl Usage for Tables {
         limit: u32,
     ) -> Result<Vec<InUse>, StoreError> {
         let mut reading = self.reading().await?;
-        let page = sql(IN_USE)
-            .bind(account.as_str())
-            .bind(after.map(|id| id.as_str()))
-            .bind(limit.min(MOST_ASKED));
+        let page =
+            sql(IN_USE).bind(account.as_str()).bind(after.map(|id| id.as_str())).bind(limit.min(MOST_ASKED));
         let rows = reading.rows(page).await?;
         let mut all = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -261,13 +259,16 @@ impl<'d> Batch<'d> {
     /// Counts what a day has too many different reasons for as one, so that nobody fills the table with inventions.
     async fn merge_codes(&mut self, writing: &mut Writing) -> Result<(), StoreError> {
         let what = Counted::Code.as_str();
-        let groups: BTreeSet<_> = self.figures.keys().filter(|key| key.3 == what).map(|key| (key.0, key.1, key.2)).collect();
+        let groups: BTreeSet<_> =
+            self.figures.keys().filter(|key| key.3 == what).map(|key| (key.0, key.1, key.2)).collect();
         for (account, application, day) in groups {
-            let query = sql("SELECT name FROM use_figures WHERE account = $1 AND application = $2 AND day = $3
+            let query =
+                sql("SELECT name FROM use_figures WHERE account = $1 AND application = $2 AND day = $3
                              AND what = $4");
             let query = query.bind(account).bind(application).bind(day).bind(what);
             let rows = writing.rows(query).await?;
-            let mut names: BTreeSet<String> = rows.iter().map(|row| row.get("name")).collect::<Result<_, _>>()?;
+            let mut names: BTreeSet<String> =
+                rows.iter().map(|row| row.get("name")).collect::<Result<_, _>>()?;
             let came: Vec<String> = self
                 .figures
                 .keys()
@@ -280,7 +281,8 @@ impl<'d> Batch<'d> {
                     continue;
                 }
                 let calls = self.figures.remove(&(account, application, day, what, name)).unwrap_or_default();
-                *self.figures.entry((account, application, day, what, OTHER.to_owned())).or_default() += calls;
+                *self.figures.entry((account, application, day, what, OTHER.to_owned())).or_default() +=
+                    calls;
             }
         }
         Ok(())
@@ -324,7 +326,8 @@ fn class(took: u32) -> String {
 
 /// A code as it is counted; what has not the shape of one counts as `other`.
 fn code(text: &str) -> &str {
-    let shaped = (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let shaped =
+        (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     if shaped { text } else { OTHER }
 }
 
