@@ -326,3 +326,38 @@ async fn a_publisher_is_told_of_accounts_on_older_scopes_and_nothing_else() {
     let grant = world.control.store().installed(&key).await.unwrap().unwrap().grant;
     assert_eq!(grant.revision.0, 1, "no grant is touched by it");
 }
+
+#[tokio::test]
+async fn every_page_has_one_heading_and_a_label_for_each_field_and_no_script() {
+    let world = World::new().await;
+    world.install("report-hub", "/acs/ecs").await;
+    called(&world, &[(1, "oss:GetObject")]).await;
+    let (admin, globex) = (Browser::of(&world, ADMIN).await, Browser::of(&world, "admin@globex").await);
+    let hub = "/publisher/applications/report-hub";
+    for (who, path) in [
+        (&admin, "/console/use"),
+        (&admin, "/console/report"),
+        (&admin, "/console/applications/report-hub/expiry"),
+        (&admin, "/console/applications/report-hub"),
+        (&admin, "/me"),
+        (&admin, "/publisher"),
+        (&admin, "/publisher/new"),
+        (&globex, "/publisher"),
+        (&globex, hub),
+    ] {
+        let html = who.open(path).await.expect(200).text;
+        assert_eq!(html.matches("<h1").count(), 1, "{path}");
+        for forbidden in ["<script", "<style", " style=", " onclick=", "<Hub>"] {
+            assert!(!html.contains(forbidden), "{path} holds {forbidden}");
+        }
+        let fields = ["<input ", "<textarea ", "<select "].map(|tag| html.split(tag).skip(1));
+        for field in fields.into_iter().flatten() {
+            let tag = field.split('>').next().unwrap();
+            let id = tag.split("id=\"").nth(1).and_then(|rest| rest.split('"').next());
+            match id {
+                Some(id) => assert!(html.contains(&format!("<label for=\"{id}\"")), "{path}: {tag}"),
+                None => assert!(tag.contains("type=\"hidden\""), "{path}: {tag}"),
+            }
+        }
+    }
+}
