@@ -163,11 +163,17 @@ async fn follow(reading: &mut dyn Session, writing: &mut dyn Session) -> Result<
 const AT_ONCE: usize = 200;
 
 /// Every table with its key, each after those that it refers to.
-const TABLES: [(&str, &[&str]); 26] = [
+const TABLES: [(&str, &[&str]); 36] = [
     ("accounts", &["id"]),
     ("principals", &["account", "kind", "id"]),
     ("memberships", &["account", "kind", "id", "group_name"]),
     ("api_tokens", &["hash"]),
+    ("people_groups", &["account", "name"]),
+    ("password_links", &["account", "kind", "id"]),
+    ("passkeys", &["credential"]),
+    ("totps", &["account", "kind", "id"]),
+    ("recovery_codes", &["account", "kind", "id", "hash"]),
+    ("directory_rules", &["account"]),
     ("applications", &["id"]),
     ("secrets", &["application", "id"]),
     ("grants", &["account", "application"]),
@@ -177,6 +183,10 @@ const TABLES: [(&str, &[&str]); 26] = [
     ("scope_uses", &["account", "application", "scope"]),
     ("person_uses", &["account", "principal_kind", "principal_id", "application"]),
     ("use_figures", &["account", "application", "day", "what", "name"]),
+    ("tenant_policies", &["account"]),
+    ("application_rules", &["account", "application"]),
+    ("approval_requests", &["account", "application", "round"]),
+    ("approval_askers", &["account", "application", "principal_kind", "principal_id"]),
     ("families", &["id"]),
     ("codes", &["hash"]),
     ("refresh_tokens", &["hash"]),

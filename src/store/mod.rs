@@ -12,19 +12,23 @@ mod backend;
 mod bounds;
 mod copy;
 mod directory;
+mod factors;
 mod feed;
 mod grants;
 mod keys;
 mod listing;
+mod people;
 mod personal;
 mod postgres;
 mod provisioning;
 mod publishing;
 mod records;
+mod requests;
 mod sessions;
 mod sidecars;
 mod sql;
 mod sqlite;
+mod tenant;
 mod tokens;
 mod usage;
 
@@ -43,6 +47,7 @@ pub use applications::{Applications, Secret};
 pub use bounds::{Bounds, Lasting};
 pub use copy::{Copied, copy};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
+pub use factors::{Factors, KeptPasskey, KeptTotp, SecondFactors};
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
@@ -50,12 +55,18 @@ pub use listing::{
     Agreed, Assignee, AssigneeCounts, AssigneeKind, InstalledPage, Listed, Listing, Offered, Order, Page,
     PageOf, Place, PlaceKey,
 };
+pub use people::{By, Group, KeptToken, PasswordLink, People, PeopleFilter, Person, PersonChange, Rules};
 pub use personal::{Acting, Personal};
 pub use provisioning::{Assignees, AssignmentChange, Provisioning};
 pub use publishing::{AccountsBehind, Behind, Publishing};
 pub use records::{AuditEvent, DecisionFilter, Records};
+pub use requests::{
+    ASKING_WINDOW, ApprovalRequest, ApprovalRequests, Ask, AskOutcome, Decided, MOST_ASKED, RequestFilter,
+    RequestState,
+};
 pub use sessions::{BrowserSession, PendingConsent, Sessions};
 pub use sidecars::{Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars};
+pub use tenant::{MOST_RULES, Manner, Rescope, Rule, Standing, TenantPolicy, TenantRules, Terms, Unknown};
 pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Tokens};
 pub use usage::{BOUNDS, Counted, DAYS_KEPT, Figure, InUse, ScopesOf, Usage, day_of};
 
@@ -64,10 +75,13 @@ pub use usage::{BOUNDS, Counted, DAYS_KEPT, Figure, InUse, ScopesOf, Usage, day_
 pub trait Store:
     Applications
     + Bounds
+    + ApprovalRequests
     + Directory
+    + Factors
     + Feed
     + Grants
     + Keys
+    + People
     + Listing
     + Provisioning
     + Personal
@@ -75,6 +89,7 @@ pub trait Store:
     + Records
     + Sessions
     + Sidecars
+    + TenantRules
     + Tokens
     + Usage
     + Send

@@ -26,7 +26,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 pub use openapi::document;
 
-use super::Control;
+use super::{Control, directory, requests, rescope, tenant};
 
 /// The routes of the admin API.
 pub(in crate::control) fn routes() -> Router<Arc<Control>> {
@@ -50,7 +50,11 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route("/api/v1/decisions", get(decisions::list))
         .route("/api/v1/decisions/{id}", get(decisions::show))
         .route("/api/v1/sidecars", get(sidecars::list))
+        .merge(directory::api())
         .route("/api/v1/openapi.json", get(openapi::get))
+        .merge(requests::api_routes())
+        .merge(rescope::api_routes())
+        .merge(tenant::api_routes())
         .merge(super::me::api())
         .merge(super::publishing::api())
         .merge(super::usage::api())

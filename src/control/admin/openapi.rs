@@ -10,7 +10,11 @@ use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
 use super::{applications, assignments, consents, decisions, official, sidecars, state};
+use crate::control::directory::{groups, people, roles, rules};
 use crate::control::publishing::{self, secrets};
+use crate::control::requests::api as requests;
+use crate::control::rescope::{api as scopes, publish};
+use crate::control::tenant::api as tenant;
 use crate::control::{me, usage};
 
 /// The description, as it stands in `schemas/control.openapi.json`.
@@ -41,6 +45,9 @@ pub(super) async fn get() -> impl IntoResponse {
         applications::list,
         applications::show,
         applications::policies,
+        scopes::show,
+        scopes::replace,
+        scopes::change,
         state::revoke,
         state::suspend,
         state::resume,
@@ -54,8 +61,8 @@ pub(super) async fn get() -> impl IntoResponse {
         official::provision,
         publishing::applications::list,
         publishing::applications::register,
-        publishing::change::show,
-        publishing::change::change,
+        publish::show,
+        publish::patch,
         publishing::behind::list,
         secrets::list,
         secrets::add,
@@ -66,9 +73,36 @@ pub(super) async fn get() -> impl IntoResponse {
         usage::report::get,
         me::applications::list,
         me::applications::withdraw,
+        requests::list,
+        requests::show,
+        requests::deny,
+        requests::block,
+        tenant::show,
+        tenant::replace,
+        tenant::set_rule,
+        tenant::take_back,
         decisions::list,
         decisions::show,
         sidecars::list,
+        people::list,
+        people::add,
+        people::show,
+        people::change,
+        people::link,
+        people::reset,
+        groups::list,
+        groups::add,
+        groups::show,
+        groups::change,
+        groups::remove,
+        groups::join,
+        groups::leave,
+        roles::list,
+        roles::add,
+        roles::show,
+        roles::change,
+        rules::show,
+        rules::replace,
         get,
     ),
     components(schemas(ProblemDetails)),
@@ -78,11 +112,15 @@ pub(super) async fn get() -> impl IntoResponse {
         (name = "applications", description = "What is installed."),
         (name = "assignments", description = "Who may use what is installed, and who has agreed in person."),
         (name = "official applications", description = "What can be provisioned."),
+        (name = "approval requests", description = "What users who may not authorize have asked for."),
+        (name = "application policy",
+            description = "What is said beforehand: about unknown, blocked and pre-approved applications."),
         (name = "publisher", description = "What this account has registered for others."),
         (name = "use", description = "What was used and what was not, and how to take back what is not needed."),
         (name = "me", description = "The applications that act as the one who asks, administrator or not."),
         (name = "decisions", description = "What applications have called, and why it was allowed or not."),
         (name = "sidecars", description = "Where decisions are made, and how fresh what they rest on is."),
+        (name = "directory", description = "The account's people, groups and roles, and what they log in with."),
         (name = "description", description = "This document."),
     )
 )]
@@ -169,11 +207,15 @@ impl Modify for Texts {
 }
 
 const REFUSALS: [(&str, &str); 9] = [
-    ("400", "Something in the request does not fit: `invalid_request`, `scope_not_offered`, `scope_beyond`."),
+    (
+        "400",
+        "Something in the request does not fit: `invalid_request`, `scope_not_offered`, `scope_required`, \
+         `scope_beyond`.",
+    ),
     ("401", "No valid token and no session: `unauthenticated`."),
     ("403", "Not for who asks: `forbidden`, `not_an_administrator`, `form_not_yours`."),
     ("404", "Not there, or not this account's: `not_installed`, `not_found`."),
-    ("409", "Something stands against it: `exists`, `conflict`."),
+    ("409", "Something stands against it: `exists`, `conflict`, `application_blocked`."),
     ("413", "The body is too large: `invalid_request`."),
     ("415", "The body is not JSON: `invalid_request`."),
     ("503", "The store cannot answer; nothing was changed: `store_unavailable`."),

@@ -63,7 +63,7 @@ impl Effect {
         (status, Json(Self::of(revision, receipt))).into_response()
     }
 
-    fn of(revision: Revision, receipt: Option<Receipt>) -> Self {
+    pub(in crate::control) fn of(revision: Revision, receipt: Option<Receipt>) -> Self {
         let Some(receipt) = receipt else {
             let revision = revision.0;
             return Self {

@@ -6,8 +6,8 @@
 pub(crate) mod ask;
 pub(crate) mod consent;
 pub mod csrf;
-mod install;
-mod login;
+pub(in crate::control) mod install;
+pub(in crate::control) mod login;
 pub mod session;
 pub(crate) mod throttle;
 

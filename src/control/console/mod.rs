@@ -90,22 +90,22 @@ impl Visit {
             }
         }
     }
+}
 
-    /// The same for a form of ours.
-    pub(in crate::control) async fn posted(
-        control: &Control,
-        headers: &HeaderMap,
-        body: &Bytes,
-        action: ConsoleAction,
-        back: &str,
-    ) -> Result<(Self, Parameters), Turned> {
-        let visit = Self::of(control, headers, action, back).await?;
-        let form = Parameters::from_body(headers, body).map_err(|fault| {
-            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", fault.to_string())
-        })?;
-        csrf::check(control, headers, &visit.person, form.one(csrf::FIELD).ok().flatten())?;
-        Ok((visit, form))
-    }
+/// The same for a form of ours.
+pub(in crate::control) async fn posted(
+    control: &Control,
+    headers: &HeaderMap,
+    body: &Bytes,
+    action: ConsoleAction,
+    back: &str,
+) -> Result<(Visit, Parameters), Turned> {
+    let visit = Visit::of(control, headers, action, back).await?;
+    let form = Parameters::from_body(headers, body).map_err(|fault| {
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", fault.to_string())
+    })?;
+    csrf::check(control, headers, &visit.person, form.one(csrf::FIELD).ok().flatten())?;
+    Ok((visit, form))
 }
 
 /// Who is logged in at the browser, whatever they may do. `back` is where a login leads to.
@@ -156,14 +156,19 @@ pub struct Pager {
 
 impl Pager {
     /// `path` with `kept` is the first page; `next` is the place after which the next one begins.
-    fn of(path: &str, kept: &[(&str, &str)], after: Option<&str>, next: Option<String>) -> Self {
+    pub(in crate::control) fn of(
+        path: &str,
+        kept: &[(&str, &str)],
+        after: Option<&str>,
+        next: Option<String>,
+    ) -> Self {
         let onward = |next: String| address(path, &[kept, &[("after", &next)]].concat());
         Self { first: after.map(|_| address(path, kept)), next: next.map(onward) }
     }
 }
 
 /// An address of ours with what is not empty of a query.
-fn address(path: &str, query: &[(&str, &str)]) -> String {
+pub(in crate::control) fn address(path: &str, query: &[(&str, &str)]) -> String {
     let given: Vec<_> = query.iter().filter(|(_, value)| !value.is_empty()).collect();
     if given.is_empty() {
         return path.to_owned();
@@ -188,7 +193,7 @@ pub(in crate::control) fn onward(control: &Control, path: &str) -> Response {
     Redirect::to(&format!("{}{path}", control.issuer().path())).into_response()
 }
 
-fn lines(control: &Control, scopes: &ScopeSet) -> Vec<ScopeLine> {
+pub(in crate::control) fn lines(control: &Control, scopes: &ScopeSet) -> Vec<ScopeLine> {
     scopes.iter().map(|scope| line(control, scope)).collect()
 }
 
@@ -202,4 +207,6 @@ const USUAL: &str = "50";
 const MOST: u32 = 200;
 
 #[cfg(test)]
-mod samples;
+mod examples;
+#[cfg(test)]
+pub(in crate::control) mod samples;

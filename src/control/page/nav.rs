@@ -69,6 +69,14 @@ pub enum For {
 pub const APPLICATIONS: &str = "/console";
 /// The path of the list of official applications.
 pub const OFFICIAL: &str = "/console/official";
+/// The path of the requests for approval.
+pub const REQUESTS: &str = "/console/requests";
+/// The path of the account's policy about applications.
+pub const POLICY: &str = "/console/policy";
+/// The path of the list of users.
+pub const PEOPLE: &str = "/console/people";
+/// The path of what somebody signs in with.
+pub const SECURITY: &str = "/me/security";
 
 /// The path of the page about use and hygiene.
 pub const USE: &str = "/console/use";
@@ -83,6 +91,10 @@ pub const ME: &str = "/me";
 const PAGES: &[(&str, &str, For)] = &[
     ("Applications", APPLICATIONS, For::Administrators),
     ("Official applications", OFFICIAL, For::Administrators),
+    ("Approval requests", REQUESTS, For::Administrators),
+    ("Application policy", POLICY, For::Administrators),
+    ("People", PEOPLE, For::Administrators),
+    ("Your security", SECURITY, For::Everybody),
     ("Use", USE, For::Administrators),
     ("Report", REPORT, For::Administrators),
     ("Publishing", PUBLISHER, For::Administrators),

@@ -9,7 +9,7 @@ use crate::policy::catalogue::Catalogue;
 use crate::token::random::sha256;
 
 use super::applications::Registration;
-use super::change::Change;
+use crate::control::rescope::publish::Change;
 
 /// What stands in the form.
 #[derive(Debug, Clone, Default)]

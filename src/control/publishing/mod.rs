@@ -2,11 +2,10 @@
 //!
 //! Comes in: administrators of the publisher's account. Goes out: what they registered, secrets once, and which
 //! accounts still stand on older scopes: their numbers, aliases and dates, nothing else. Another account's
-//! application answers like none. What a change means for grants is not decided here.
+//! application answers like none. What a change is, and what it means for grants, is `rescope`'s.
 
 pub(in crate::control) mod applications;
 pub(in crate::control) mod behind;
-pub(in crate::control) mod change;
 pub mod fields;
 mod pages;
 pub(in crate::control) mod secrets;
@@ -24,7 +23,6 @@ use super::page::nav::PUBLISHER;
 pub(in crate::control) fn api() -> Router<Arc<Control>> {
     Router::new()
         .route("/api/v1/publisher/applications", get(applications::list).post(applications::register))
-        .route("/api/v1/publisher/applications/{client_id}", get(change::show).patch(change::change))
         .route("/api/v1/publisher/applications/{client_id}/accounts", get(behind::list))
         .route("/api/v1/publisher/applications/{client_id}/secrets", get(secrets::list).post(secrets::add))
         .route("/api/v1/publisher/applications/{client_id}/secrets/{secret_id}", delete(secrets::remove))

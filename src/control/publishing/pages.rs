@@ -8,13 +8,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::applications::{own, registered};
-use super::change::changed;
 use super::fields::{Fields, state_of};
 use super::secrets::{added, removed};
 use super::view::{BehindRow, DeleteSecret, List, New, Published, Row, SecretRow, Told};
 use super::{PUBLISHER, page_of};
-use crate::control::console::{Turned, Visit, onward};
+use crate::control::console::{Turned, Visit, onward, posted};
 use crate::control::page::{Label, respond};
+use crate::control::rescope::publish::carry_out;
 use crate::control::{Control, Problem};
 use crate::model::application::Application;
 use crate::policy::ConsoleAction;
@@ -69,7 +69,7 @@ pub(super) async fn register(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Turned> {
-    let (visit, form) = Visit::posted(&control, &headers, &body, ConsoleAction::Publish, NEW).await?;
+    let (visit, form) = posted(&control, &headers, &body, ConsoleAction::Publish, NEW).await?;
     let fields = Fields::posted(&form, control.policies().catalogue());
     let registration = match fields.registration() {
         Ok(registration) => registration,
@@ -104,14 +104,14 @@ pub(super) async fn change(
     body: Bytes,
 ) -> Result<Response, Turned> {
     let back = page_of(&client_id);
-    let (visit, form) = Visit::posted(&control, &headers, &body, ConsoleAction::Publish, &back).await?;
+    let (visit, form) = posted(&control, &headers, &body, ConsoleAction::Publish, &back).await?;
     let before = own(&control, &visit.by, &client_id).await?;
     if form.one("seen").ok().flatten() != Some(&*state_of(&before)) {
         return Err(changed_meanwhile().into());
     }
     let fields = Fields::posted(&form, control.policies().catalogue());
     let problem = match fields.change() {
-        Ok(change) => match changed(&control, &visit.by, &before, &change).await {
+        Ok(change) => match carry_out(&control, &visit.by, &client_id, change).await {
             Ok(_) => return Ok(onward(&control, &back)),
             Err(problem) => of_the_form(problem)?,
         },
@@ -161,8 +161,7 @@ pub(super) async fn add_secret(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Turned> {
-    let (visit, _) =
-        Visit::posted(&control, &headers, &body, ConsoleAction::Publish, &page_of(&client_id)).await?;
+    let (visit, _) = posted(&control, &headers, &body, ConsoleAction::Publish, &page_of(&client_id)).await?;
     let application = own(&control, &visit.by, &client_id).await?;
     let (_, secret) = added(&control, &visit.by, &client_id).await?;
     Ok(told(&visit, &application, false, Some(secret.expose().to_owned())))
@@ -207,7 +206,7 @@ pub(super) async fn delete_secret(
     body: Bytes,
 ) -> Result<Response, Turned> {
     let back = page_of(&client_id);
-    let (visit, _) = Visit::posted(&control, &headers, &body, ConsoleAction::Publish, &back).await?;
+    let (visit, _) = posted(&control, &headers, &body, ConsoleAction::Publish, &back).await?;
     removed(&control, &visit.by, &client_id, &secret_id).await?;
     Ok(onward(&control, &back))
 }

@@ -3,6 +3,9 @@
 mod admin;
 mod authorize;
 mod console;
+mod directory;
+mod requests;
+mod security;
 mod usage;
 
 use std::sync::Arc;

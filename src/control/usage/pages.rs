@@ -15,7 +15,7 @@ use super::view::{Expiry, Overview, Report, Row};
 use super::{expiry as ends, report as reports, survey};
 use crate::control::admin::applications;
 use crate::control::admin::request::invalid;
-use crate::control::console::{Turned, Visit, application_page, onward};
+use crate::control::console::{Turned, Visit, application_page, onward, posted};
 use crate::control::form::Parameters;
 use crate::control::page::nav::{REPORT, USE};
 use crate::control::page::{Label, respond};
@@ -56,7 +56,7 @@ pub(super) async fn narrow(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Turned> {
-    let (visit, form) = Visit::posted(&control, &headers, &body, ConsoleAction::Authorize, USE).await?;
+    let (visit, form) = posted(&control, &headers, &body, ConsoleAction::Authorize, USE).await?;
     let seen = revision(&form)?;
     let without: Result<ScopeSet, _> = form.all("scope").map(str::parse::<Scope>).collect();
     let without = without.map_err(|error| invalid(error.to_string()))?;
@@ -85,7 +85,7 @@ pub(super) async fn set_expiry(
     body: Bytes,
 ) -> Result<Response, Turned> {
     let back = application_page(&client_id);
-    let (visit, form) = Visit::posted(&control, &headers, &body, ConsoleAction::Authorize, &back).await?;
+    let (visit, form) = posted(&control, &headers, &body, ConsoleAction::Authorize, &back).await?;
     let seen = revision(&form)?;
     let installed = applications::find(&control, &visit.by, &client_id).await?;
     let again = |complaint| Ok(expiry_page(&control, &visit, &installed, Some((&form, complaint))));

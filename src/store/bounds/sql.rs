@@ -35,7 +35,7 @@ impl Bounds for Tables {
             if over {
                 grant.since = grant.revision;
             }
-            let seq = put(&mut writing, &grant, "grant.expiry", &by.login, now).await?;
+            let seq = put(&mut writing, &grant, ("grant.expiry", &by.login), None, now).await?;
             Ok((grant, seq))
         }
         .await;
@@ -71,7 +71,7 @@ impl Bounds for Tables {
             grant.revision = grant.revision.next();
             (grant.authorized_at, grant.authorized_by) = (kept(now), by.principal.clone());
             grant.authorized_by_login.clone_from(&by.login);
-            let seq = put(&mut writing, &grant, "grant.narrow", &by.login, now).await?;
+            let seq = put(&mut writing, &grant, ("grant.narrow", &by.login), None, now).await?;
             Ok((grant, seq))
         }
         .await;

@@ -305,18 +305,3 @@ pub(super) async fn a_publisher_learns_which_accounts_stand_on_older_scopes(worl
     hub.required = scopes("openid profile /acs/oss");
     assert_eq!(behind(&hub, None, 10).await.0, both[1..]);
 }
-
-pub(super) async fn a_change_of_what_was_changed_meanwhile_is_refused(world: &World) {
-    let before = application("report-hub", GLOBEX, false);
-    let by = actor(GLOBEX, "u-eve", "eve@globex");
-    let mut one = before.clone();
-    one.redirect_uris = vec!["https://b.test/".to_owned()];
-    let mut other = before.clone();
-    other.description = "Another".to_owned();
-    let seq = world.newest().await;
-    world.store.revise(&before, &one, &by, at(20)).await.unwrap();
-    assert_eq!(world.log_after(seq).await, [Subject::Application(before.id.clone())]);
-    let refused = world.store.revise(&before, &other, &by, at(21)).await.unwrap_err();
-    assert!(matches!(refused, StoreError::Conflict(_)), "{refused}");
-    assert_eq!(world.store.application(&before.id).await.unwrap(), Some(one));
-}

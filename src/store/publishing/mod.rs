@@ -7,7 +7,7 @@ mod sql;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Actor, StoreError};
+use super::StoreError;
 use crate::model::account::Account;
 use crate::model::application::Application;
 use crate::model::id::AccountId;
@@ -33,14 +33,6 @@ pub struct AccountsBehind {
 /// What a publisher may know.
 #[async_trait]
 pub trait Publishing {
-    /// Changes an application that is still as it was read: `Conflict` when it is not `before` any more.
-    async fn revise(
-        &self,
-        before: &Application,
-        after: &Application,
-        by: &Actor,
-        now: Timestamp,
-    ) -> Result<(), StoreError>;
     /// The accounts whose live grant lacks a decision about a scope that `application` offers, or holds one that it does
     /// not offer any more; after `after`, at most `limit`.
     async fn behind(

@@ -1,41 +1,18 @@
 //! Who stands on older scopes, in tables.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
 use super::{AccountsBehind, Behind, Publishing};
 use crate::model::account::Account;
 use crate::model::application::Application;
 use crate::model::id::AccountId;
 use crate::model::scope::ScopeSet;
+use crate::store::StoreError;
 use crate::store::backend::sql;
-use crate::store::sql::{Tables, applications};
-use crate::store::{Actor, StoreError};
+use crate::store::sql::Tables;
 
 #[async_trait]
 impl Publishing for Tables {
-    async fn revise(
-        &self,
-        before: &Application,
-        after: &Application,
-        by: &Actor,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut writing = self.writing().await?;
-        let done = async {
-            let present = applications::find(&mut writing, &before.id).await?;
-            if present.as_ref() != Some(before) || after.id != before.id {
-                return Err(StoreError::Conflict(format!(
-                    "the application {} was changed by someone else meanwhile; open the page again",
-                    before.id
-                )));
-            }
-            applications::replace(&mut writing, before, after, by, now).await
-        }
-        .await;
-        writing.end(done).await
-    }
-
     async fn behind(
         &self,
         application: &Application,

@@ -63,7 +63,7 @@ impl Tables {
     }
 
     /// For several questions to one state.
-    pub(super) async fn reading(&self) -> Result<Reading, StoreError> {
+    pub(in crate::store) async fn reading(&self) -> Result<Reading, StoreError> {
         Ok(Reading(self.backend.reading().await?))
     }
 
