@@ -54,7 +54,9 @@ mod console;
 mod deploy;
 mod directory;
 mod policy_files;
+mod publisher;
 mod records;
+mod usage;
 
 // What its source looks like.
 mod layering;

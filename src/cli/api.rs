@@ -58,7 +58,7 @@ impl Api {
     /// [`Failure::Unreachable`] when nothing or nothing sensible answers or the server says that it cannot,
     /// [`Failure::Usage`] when the request did not fit, [`Failure::No`] when it was refused.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        let (status, bytes) = self.patiently(method, path, body).await?;
+        let (status, bytes) = self.patiently(method, path, body, JSON).await?;
         self.judged(status, &bytes)
     }
 
@@ -110,7 +110,7 @@ impl Api {
     /// # Errors
     /// As for [`Api::ask`].
     pub async fn text(&self, path: &str) -> Result<String, Failure> {
-        let (status, bytes) = self.patiently(Method::GET, path, None).await?;
+        let (status, bytes) = self.patiently(Method::GET, path, None, TEXT).await?;
         match String::from_utf8(bytes.to_vec()) {
             Ok(text) if status.is_success() => Ok(text),
             Ok(text) => Err(refused(status, &serde_json::from_str(&text).unwrap_or_default())),
@@ -125,8 +125,9 @@ impl Api {
         method: Method,
         path: &str,
         body: Option<&Value>,
+        accept: &str,
     ) -> Result<(StatusCode, Bytes), Failure> {
-        match tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await {
+        match tokio::time::timeout(PATIENCE, self.exchange(method, path, body, accept)).await {
             Ok(answer) => answer,
             Err(_) => {
                 let seconds = PATIENCE.as_secs();
@@ -140,8 +141,9 @@ impl Api {
         method: Method,
         path: &str,
         body: Option<&Value>,
+        accept: &str,
     ) -> Result<(StatusCode, Bytes), Failure> {
-        let answer = self.open(self.request(method, path, body, "application/json")?).await?;
+        let answer = self.open(self.request(method, path, body, accept)?).await?;
         let (head, body) = answer.into_parts();
         let broken = |why: &dyn std::fmt::Display| Failure::Unreachable(format!("{}: {why}", self.server));
         let body = Limited::new(body, LARGEST).collect().await.map_err(|error| broken(&error))?;
@@ -226,4 +228,6 @@ fn refused(status: StatusCode, problem: &Value) -> Failure {
 /// Long enough for the lease of a sidecar that does not answer to run out.
 const PATIENCE: Duration = Duration::from_secs(120);
 const LINES: &str = "application/x-ndjson";
+const JSON: &str = "application/json";
+const TEXT: &str = "text/html, text/plain";
 const LARGEST: usize = 16 * 1024 * 1024;

@@ -17,11 +17,13 @@ mod form;
 pub mod health;
 pub mod internal;
 pub mod issuer;
+pub mod me;
 pub mod oauth;
 pub mod page;
 mod paging;
 pub mod people;
 mod problem;
+pub mod publishing;
 mod redirect_uri;
 pub mod requests;
 pub mod rescope;
@@ -30,6 +32,7 @@ pub mod security;
 pub mod sessions;
 mod signing;
 pub mod tenant;
+pub mod usage;
 
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
@@ -216,6 +219,9 @@ impl Control {
             .merge(console::routes())
             .merge(federation::routes())
             .merge(sessions::routes())
+            .merge(me::routes())
+            .merge(publishing::routes())
+            .merge(usage::routes())
             .merge(requests::routes())
             .merge(rescope::routes())
             .merge(tenant::routes())

@@ -131,6 +131,9 @@ impl Control {
                 if let Err(error) = self.store.forget_old_tokens(now).await {
                     tracing::warn!(error = %error, "the store could not forget what is over; it will be tried again");
                 }
+                if let Err(error) = self.store.forget_old_figures(now).await {
+                    tracing::warn!(error = %error, "the store could not forget old figures of use; it will be tried again");
+                }
                 if let Err(error) = self.rotate_when_due(now).await {
                     tracing::warn!(error = %error, "the signing keys could not be rotated; the last ones go on");
                 }

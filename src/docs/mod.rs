@@ -16,6 +16,8 @@ pub mod asking {}
 
 #[doc = include_str!("official_applications.md")]
 pub mod official_applications {}
+#[doc = include_str!("use_and_ends.md")]
+pub mod use_and_ends {}
 
 #[doc = include_str!("writing_policies.md")]
 pub mod writing_policies {}

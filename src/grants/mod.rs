@@ -190,12 +190,15 @@ impl Grants {
         ended
     }
 
-    /// Answers whether what rests on `standing` must end: it was ended, or the lease has run out, of which nobody need
-    /// tell. Once true, it stays true.
+    /// Answers whether what rests on `standing` must end: it was ended, or the lease or the grant itself has run out, of
+    /// which nobody need tell. Once true, it stays true.
     pub fn ending(&self, standing: &Arc<Standing>) -> impl Fn() -> bool + 'static {
         let (lease, standing) = (Arc::clone(&self.lease), Arc::clone(standing));
+        // Few grants have an end: the others' streams do not ask for the time.
+        let own = standing.ends_at().map(|end| (end, self.clock.clone()));
         move || {
-            if !lease.holds() {
+            let over = own.as_ref().is_some_and(|(end, clock)| clock.now() >= *end);
+            if over || !lease.holds() {
                 standing.end();
             }
             standing.has_ended()
@@ -241,7 +244,7 @@ impl Grants {
             return Err(NoStanding::Disabled);
         }
         let now = self.clock.now();
-        if grant.expires_at.is_some_and(|end| now >= end) {
+        if grant.has_ended(now) {
             return Err(NoStanding::Expired);
         }
         let ended = member.ended.contains(&caller.family);

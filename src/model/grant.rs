@@ -46,7 +46,13 @@ impl Grant {
             GrantState::Active => true,
             GrantState::Suspended | GrantState::Revoked => false,
         };
-        live && issued >= self.since && issued <= self.revision && self.expires_at.is_none_or(|end| now < end)
+        live && issued >= self.since && issued <= self.revision && !self.has_ended(now)
+    }
+
+    /// Whether it has come to its own end.
+    #[must_use]
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| now >= end)
     }
 
     /// What of `application`'s scopes an administrator has not decided about.

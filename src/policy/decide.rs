@@ -90,7 +90,7 @@ impl Permit {
 /// A [`Denial`], in every case of doubt too.
 pub fn decide(session: &Arc<Session>, call: &Call, around: &Surroundings<'_>) -> Result<Permit, Denial> {
     let grant = &session.grant.installed().grant;
-    if grant.expires_at.is_some_and(|end| around.time >= end) {
+    if grant.has_ended(around.time) {
         return Err(Denial::new(Cause::NotInstalled, []));
     }
     if let Some(verdict) = session.recall(call) {

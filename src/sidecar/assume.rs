@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
+use jiff::Timestamp;
 use parking_lot::RwLock;
 
 use super::identify::Known;
@@ -104,8 +105,10 @@ impl Identities {
         binding: Option<Binding<'_>>,
         now: i64,
     ) -> Result<(HeaderValue, i64), Refusal> {
-        let revision = standing.installed().grant.revision;
-        let assumed = Assumed { caller, scopes, revision, audience: &route.audience };
+        let grant = &standing.installed().grant;
+        let ends_at = grant.expires_at.map(Timestamp::as_second);
+        let assumed =
+            Assumed { caller, scopes, revision: grant.revision, ends_at, audience: &route.audience };
         let unsigned = |why: String| Refusal::Unavailable(format!("the identity could not be signed: {why}"));
         let signed = self.signer.sign(assumed, binding, now).map_err(|error| unsigned(error.to_string()))?;
         let mut value = HeaderValue::try_from(format!("Bearer {}", signed.token.expose()))

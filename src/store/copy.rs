@@ -163,7 +163,7 @@ async fn follow(reading: &mut dyn Session, writing: &mut dyn Session) -> Result<
 const AT_ONCE: usize = 200;
 
 /// Every table with its key, each after those that it refers to.
-const TABLES: [(&str, &[&str]); 37] = [
+const TABLES: [(&str, &[&str]); 40] = [
     ("accounts", &["id"]),
     ("principals", &["account", "kind", "id"]),
     ("memberships", &["account", "kind", "id", "group_name"]),
@@ -181,6 +181,9 @@ const TABLES: [(&str, &[&str]); 37] = [
     ("assignments", &["account", "application", "kind", "name"]),
     ("consents", &["account", "application", "principal_kind", "principal_id"]),
     ("uses", &["account", "application"]),
+    ("scope_uses", &["account", "application", "scope"]),
+    ("person_uses", &["account", "principal_kind", "principal_id", "application"]),
+    ("use_figures", &["account", "application", "day", "what", "name"]),
     ("tenant_policies", &["account"]),
     ("application_rules", &["account", "application"]),
     ("approval_requests", &["account", "application", "round"]),

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::StoreError;
+use super::bounds::Lasting;
 use crate::model::account::{Principal, PrincipalKey};
 use crate::model::grant::{AssignmentMode, Grant, GrantState, Installed};
 use crate::model::id::{AccountId, GrantKey, GroupName, PrincipalId, Revision, Seq};
@@ -40,6 +41,8 @@ pub struct Install {
     /// The revision that the person saw when deciding; none when there was no live grant. Another one now is a
     /// `Conflict`.
     pub seen: Option<Revision>,
+    /// How long it is to last.
+    pub lasting: Lasting,
 }
 
 /// Why an installation was not made, beyond the store's own errors.
@@ -98,7 +101,7 @@ pub struct PersonalConsent {
 #[async_trait]
 pub trait Grants {
     /// Installs, re-authorizes after a revocation, or replaces the scopes of a live grant. The revision rises by
-    /// one; `since` becomes that revision unless a live grant is replaced. Refused without a trace of it when
+    /// one; `since` becomes that revision unless a live grant is replaced that has not come to its own end. Refused without a trace of it when
     /// `by` is no administrator at commit.
     async fn install(&self, install: &Install, now: Timestamp) -> Result<(Grant, Seq), InstallRefused>;
     /// Suspends, resumes or revokes. Revoking ends every code and refresh token of the grant, its assignments

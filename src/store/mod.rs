@@ -10,6 +10,7 @@
 mod applications;
 mod audit;
 mod backend;
+mod bounds;
 mod copy;
 mod directory;
 mod factors;
@@ -19,8 +20,10 @@ mod grants;
 mod keys;
 mod listing;
 mod people;
+mod personal;
 mod postgres;
 mod provisioning;
+mod publishing;
 mod records;
 mod requests;
 mod sessions;
@@ -29,6 +32,7 @@ mod sql;
 mod sqlite;
 mod tenant;
 mod tokens;
+mod usage;
 
 #[cfg(test)]
 pub(crate) mod contract;
@@ -45,6 +49,7 @@ pub use applications::{Applications, Secret};
 pub use audit::{
     Audit, AuditFilter, Audited, Checkpoint, Cut, Head, KeptDecision, NewRecord, Run, Span, Unchained, Whom,
 };
+pub use bounds::{Bounds, Lasting};
 pub use copy::{Copied, copy};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
 pub use factors::{Factors, KeptPasskey, KeptTotp, SecondFactors};
@@ -57,7 +62,9 @@ pub use listing::{
     PageOf, Place, PlaceKey,
 };
 pub use people::{By, Group, KeptToken, PasswordLink, People, PeopleFilter, Person, PersonChange, Rules};
+pub use personal::{Acting, Personal};
 pub use provisioning::{Assignees, AssignmentChange, Provisioning};
+pub use publishing::{AccountsBehind, Behind, Publishing};
 pub use records::{AuditEvent, DecisionFilter, Records};
 pub use requests::{
     ASKING_WINDOW, ApprovalRequest, ApprovalRequests, Ask, AskOutcome, Decided, MOST_ASKED, RequestFilter,
@@ -70,11 +77,13 @@ pub use sessions::{
 pub use sidecars::{Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars};
 pub use tenant::{MOST_RULES, Manner, Rescope, Rule, Standing, TenantPolicy, TenantRules, Terms, Unknown};
 pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Tokens};
+pub use usage::{BOUNDS, Counted, DAYS_KEPT, Figure, InUse, ScopesOf, Usage, day_of};
 
 /// Everything that a control plane keeps.
 #[async_trait]
 pub trait Store:
     Applications
+    + Bounds
     + ApprovalRequests
     + Audit
     + Directory
@@ -86,11 +95,14 @@ pub trait Store:
     + People
     + Listing
     + Provisioning
+    + Personal
+    + Publishing
     + Records
     + Sessions
     + Sidecars
     + TenantRules
     + Tokens
+    + Usage
     + Send
     + Sync
     + 'static

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::StoreError;
+use super::usage::ScopesOf;
 use crate::model::decision::{Decision, Outcome};
 use crate::model::id::{AccountId, ApplicationId, DecisionId, GrantKey};
 
@@ -40,8 +41,14 @@ pub struct AuditEvent {
 /// The records.
 #[async_trait]
 pub trait Records {
-    /// Keeps decision records, all or none of them; one that is there already is passed over.
-    async fn keep_decisions(&self, decisions: &[Decision]) -> Result<(), StoreError>;
+    /// Keeps decision records, all or none of them, and counts them as use; one that is there already is passed over.
+    /// No use is dated later than `now`.
+    async fn keep_decisions(
+        &self,
+        decisions: &[Decision],
+        scopes_of: ScopesOf<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
     /// The account's decision records.
     async fn decisions(
         &self,

@@ -33,7 +33,7 @@ use consentry::model::time::Clock;
 use consentry::policy::Policies;
 use consentry::policy::reload::Current;
 use consentry::store::{
-    self, Actor, Assignees, AssignmentChange, BrowserSession, Install, NewPrincipal, Shared,
+    self, Actor, Assignees, AssignmentChange, BrowserSession, Install, Lasting, NewPrincipal, Shared,
 };
 use consentry::token::random::Secret;
 use consentry::token::seal::Sealer;
@@ -223,7 +223,7 @@ async fn session(store: &Shared) -> String {
 fn install(number: usize, by: &Actor) -> Install {
     let scopes = "openid profile /acs/ecs:read".parse().unwrap();
     let declined = "/acs/ecs".parse().unwrap();
-    Install { key: key(number), scopes, declined, by: by.clone(), seen: None }
+    Install { key: key(number), scopes, declined, by: by.clone(), seen: None, lasting: Lasting::AsItWas }
 }
 
 fn person(kind: PrincipalKind, id: &str, login: &str, full_access: bool, number: usize) -> NewPrincipal {

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::role::Role;
 use super::servers::Server;
-use crate::support::fault::{Mode, Proxy};
+use crate::support::fault::{Mode, Proxy, faketime};
 use crate::support::witness::Witness;
 use crate::support::world::consentry;
 use crate::support::{World, eventually, get};
@@ -295,17 +295,6 @@ impl Stage {
         connection.close().await.unwrap();
         rows
     }
-}
-
-/// What lets a process see another time of day.
-fn faketime() -> String {
-    let places = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    let found =
-        places.map(|place| place.path().join("faketime/libfaketimeMT.so.1")).find(|file| file.exists());
-    found
-        .unwrap_or_else(|| panic!("libfaketime is not installed: tests/run installs it"))
-        .display()
-        .to_string()
 }
 
 /// The shortest lease that is allowed, in seconds.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::cloud::Cloud;
+use super::fault::faketime;
 use super::world::consentry;
 use super::{Answer, Call, World, eventually, get};
 
@@ -137,6 +138,24 @@ impl Fleet {
         sidecar
     }
 
+    /// An invited sidecar that serves, whose time of day [`Lone::set_clock`] moves.
+    pub(crate) async fn sidecar_with_clock(&mut self, name: &str) -> Lone {
+        let folder = self.sidecar(name).await.terminate().await;
+        let clock = folder.join(CLOCK).display().to_string();
+        let lines = [
+            format!("LD_PRELOAD={}", faketime()),
+            format!("FAKETIME_TIMESTAMP_FILE={clock}"),
+            "FAKETIME_NO_CACHE=1".to_owned(),
+            // The clocks that only go forward do so: they are what a lease counts by.
+            "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
+        ];
+        std::fs::write(folder.join(CLOCK), "+0\n").unwrap();
+        std::fs::write(folder.join(ENVIRONMENT), lines.join("\n")).unwrap();
+        let sidecar = Lone::start(folder).await;
+        sidecar.until_ready().await;
+        sidecar
+    }
+
     /// A sidecar with this token, which listens; `control` is added to its settings of the control plane.
     pub(crate) async fn lone(&mut self, name: &str, token: &str, control: &str) -> Lone {
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap().keep();
@@ -174,6 +193,13 @@ impl Lone {
     /// A read that the scope `/acs/oss:read` allows.
     pub(crate) async fn read_object(&self, token: &str) -> Answer {
         self.call("/oss/reports/q1.csv").bearer(token).send().await
+    }
+
+    /// From now on its time of day is so many seconds away from the true one.
+    pub(crate) fn set_clock(&self, seconds: i64) {
+        let new = self.folder.join("clock.new");
+        std::fs::write(&new, format!("{seconds:+}\n")).unwrap();
+        std::fs::rename(new, self.folder.join(CLOCK)).unwrap();
     }
 
     pub(crate) fn call(&self, path: &str) -> Call {
@@ -228,6 +254,9 @@ impl Role {
         let _ = std::fs::remove_file(&ready);
         let log = std::fs::File::options().create(true).append(true).open(&told).unwrap();
         let mut command: Command = consentry();
+        // More of its environment, where a test has left some.
+        let more = std::fs::read_to_string(folder.join(ENVIRONMENT)).unwrap_or_default();
+        command.envs(more.lines().filter_map(|line| line.split_once('=')));
         command.arg(role).arg("--config").arg(config).arg("--ready-file").arg(&ready).args(arguments);
         // What runs the tests may have a token of its own.
         command.env_remove("CONSENTRY_ENROLMENT_TOKEN");
@@ -271,6 +300,9 @@ impl Drop for Role {
         }
     }
 }
+
+const ENVIRONMENT: &str = "environment";
+const CLOCK: &str = "clock";
 
 /// A port that was free a moment ago, for what has to be known before it is listened on.
 fn free_port() -> u16 {

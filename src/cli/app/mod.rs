@@ -3,6 +3,7 @@
 mod apply;
 mod connection;
 mod plan;
+mod report;
 mod table;
 mod verbs;
 
@@ -15,7 +16,7 @@ use super::{Failure, print};
 use connection::Connection;
 pub(super) use table::{at, plain, table, word};
 
-/// List, show, register, provision, apply, assign, suspend, resume and revoke applications.
+/// List, show, register, provision, apply, assign, suspend, resume and revoke applications; see their use.
 #[derive(Debug, Args)]
 pub struct App {
     #[command(flatten)]
@@ -86,6 +87,12 @@ enum Verb {
     Resume(verbs::Change),
     /// Delete an application: its access ends everywhere
     Revoke(verbs::Change),
+    /// Set when an application's authorization ends
+    Expire(report::Expire),
+    /// Show what is used of what was granted
+    Use(report::Use),
+    /// Write a report: decisions over time, refusals by reason, latency
+    Report(report::Report),
 }
 
 impl App {
@@ -105,6 +112,7 @@ impl App {
         let api = self.connection.open()?;
         let (value, human) = match (self.verb, self.format) {
             (Verb::Revoke(change), Format::Human) => change.revoke_aloud(&api).await?,
+            (Verb::Report(report), format) => report.go(&api, matches!(format, Format::Human)).await?,
             (verb, _) => verb.ask(&api).await?,
         };
         match self.format {
@@ -131,6 +139,9 @@ impl Verb {
             Self::Suspend(change) => change.go(api, "suspend").await,
             Self::Resume(change) => change.go(api, "resume").await,
             Self::Revoke(change) => change.go(api, "revoke").await,
+            Self::Expire(expire) => expire.go(api).await,
+            Self::Use(looked) => looked.go(api).await,
+            Self::Report(report) => report.go(api, false).await,
         }
     }
 }

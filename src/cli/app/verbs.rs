@@ -220,7 +220,7 @@ impl Change {
     }
 }
 
-fn receipt(value: &Value) -> String {
+pub(super) fn receipt(value: &Value) -> String {
     if *at(value, "effective") != json!(true) {
         return format!(
             "Stored as revision {}; not known to be true everywhere yet.\n",
@@ -271,6 +271,7 @@ fn described(value: &Value) -> String {
         ("granted", word(at(at(value, "scopes"), "granted"))),
         ("declined", word(at(at(value, "scopes"), "declined"))),
         ("assignment", word(at(value, "assignment"))),
+        ("ends at", word(at(value, "expires_at"))),
         ("last used", word(at(value, "last_used"))),
     ])
 }
@@ -295,7 +296,7 @@ pub(super) async fn withdraw(api: &Api, application: &str, login: &str) -> Resul
 }
 
 /// The client ID that is meant: itself, or that of the only application of this name.
-async fn client_id(api: &Api, path: &str, meant: &str) -> Result<String, Failure> {
+pub(super) async fn client_id(api: &Api, path: &str, meant: &str) -> Result<String, Failure> {
     let one = found(api, path, meant).await?;
     let id = one.as_ref().and_then(|one| at(one, "client_id").as_str());
     id.map(str::to_owned).ok_or_else(|| {

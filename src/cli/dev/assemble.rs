@@ -231,7 +231,9 @@ async fn start_sidecar(
     let name = if number == 1 { "dev".to_owned() } else { format!("dev-{number}") };
     let name: SidecarId = name.parse().map_err(|error| Failure::Invalid(format!("{error}")))?;
     let store = Arc::clone(&common.store);
-    let keep = data::StoreRecords { store, runtime: tokio::runtime::Handle::current() };
+    let runtime = tokio::runtime::Handle::current();
+    let (policies, clock) = (Arc::clone(&common.policies), common.clock.clone());
+    let keep = data::StoreRecords { store, runtime, policies, clock };
     let setup = start::Setup {
         settings,
         bound,

@@ -3,12 +3,17 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
 use super::super::Failure;
+use crate::control::usage::scopes_of;
+use crate::model::decision::Decision;
+use crate::model::time::Clock;
 use crate::observe::line::Lines;
 use crate::observe::records::Keep;
+use crate::policy::reload::Current;
 use crate::store::{self, Shared};
 
 /// The data directory, ours alone as long as this value lives: two processes that both count on their own view of
@@ -50,11 +55,17 @@ pub(super) async fn open_store(data: &Path) -> Result<Shared, Failure> {
 pub(super) struct StoreRecords {
     pub(super) store: Shared,
     pub(super) runtime: Handle,
+    /// Whose scopes give the actions.
+    pub(super) policies: Arc<Current>,
+    pub(super) clock: Clock,
 }
 
 impl Keep for StoreRecords {
     fn keep(&mut self, batch: Lines<'_>) -> Result<(), String> {
         let decisions = batch.decisions()?;
-        self.runtime.block_on(self.store.keep_decisions(&decisions)).map_err(|error| error.to_string())
+        let (policies, now) = (self.policies.policies(), self.clock.now());
+        let scopes_of = |decision: &Decision| scopes_of(&policies, decision);
+        let kept = self.store.keep_decisions(&decisions, &scopes_of, now);
+        self.runtime.block_on(kept).map_err(|error| error.to_string())
     }
 }

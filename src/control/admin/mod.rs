@@ -12,9 +12,7 @@ pub(in crate::control) mod consents;
 mod decisions;
 pub(in crate::control) mod official;
 pub(in crate::control) mod openapi;
-pub(in crate::control) mod publisher;
 pub(in crate::control) mod request;
-mod secrets;
 mod sidecars;
 pub(in crate::control) mod state;
 
@@ -51,9 +49,6 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route("/api/v1/official-applications/{client_id}/provision", post(official::provision))
         // The same below the installed ones, where a script that goes on to assign it looks for it.
         .route("/api/v1/applications/{client_id}/provision", post(official::provision))
-        .route("/api/v1/publisher/applications", get(publisher::list).post(publisher::register))
-        .route("/api/v1/publisher/applications/{client_id}/secrets", get(secrets::list).post(secrets::add))
-        .route("/api/v1/publisher/applications/{client_id}/secrets/{secret_id}", delete(secrets::remove))
         .route("/api/v1/decisions", get(decisions::list))
         .route("/api/v1/decisions/{id}", get(decisions::show))
         .route("/api/v1/sidecars", get(sidecars::list))
@@ -69,6 +64,9 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .merge(requests::api_routes())
         .merge(rescope::api_routes())
         .merge(tenant::api_routes())
+        .merge(super::me::api())
+        .merge(super::publishing::api())
+        .merge(super::usage::api())
         .layer(map_response(finish))
 }
 

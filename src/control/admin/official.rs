@@ -20,7 +20,7 @@ use crate::model::grant::Installed;
 use crate::model::id::{ApplicationId, GrantKey, Revision};
 use crate::model::scope::{Scope, ScopeSet};
 use crate::policy::ConsoleAction;
-use crate::store::{Install, Offered, Page, PageOf};
+use crate::store::{Install, Lasting, Offered, Page, PageOf};
 
 /// What cloud services publish.
 #[derive(Serialize, ToSchema)]
@@ -109,7 +109,8 @@ pub(in crate::control) async fn install(
     }
     let scopes = application.required.union(&scopes.into_iter().collect());
     let declined = application.offered().beyond(&scopes);
-    let install = Install { key, scopes, declined, by: by.actor(), seen: replace.map(Revision) };
+    let seen = replace.map(Revision);
+    let install = Install { key, scopes, declined, by: by.actor(), seen, lasting: Lasting::AsItWas };
     let change = Change::begin(control, true);
     let now = control.clock().now();
     let (grant, seq) = match at_most {

@@ -9,14 +9,15 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
+use super::{applications, assignments, consents, decisions, official, sidecars, state};
 use crate::control::directory::{groups, people, roles, rules};
 use crate::control::federation::identities;
+use crate::control::publishing::{self, secrets};
 use crate::control::requests::api as requests;
 use crate::control::rescope::{api as scopes, publish};
 use crate::control::sessions::api as sessions;
 use crate::control::tenant::api as tenant;
-
-use super::{applications, assignments, consents, decisions, official, publisher, secrets, sidecars, state};
+use crate::control::{me, usage};
 
 /// The description, as it stands in `schemas/control.openapi.json`.
 #[must_use]
@@ -60,13 +61,20 @@ pub(super) async fn get() -> impl IntoResponse {
         consents::withdraw,
         official::list,
         official::provision,
-        publisher::list,
-        publisher::register,
+        publishing::applications::list,
+        publishing::applications::register,
         publish::show,
         publish::patch,
+        publishing::behind::list,
         secrets::list,
         secrets::add,
         secrets::remove,
+        usage::survey::list,
+        usage::narrow::narrow,
+        usage::expiry::set,
+        usage::report::get,
+        me::applications::list,
+        me::applications::withdraw,
         requests::list,
         requests::show,
         requests::deny,
@@ -121,6 +129,8 @@ pub(super) async fn get() -> impl IntoResponse {
         (name = "application policy",
             description = "What is said beforehand: about unknown, blocked and pre-approved applications."),
         (name = "publisher", description = "What this account has registered for others."),
+        (name = "use", description = "What was used and what was not, and how to take back what is not needed."),
+        (name = "me", description = "The applications that act as the one who asks, administrator or not."),
         (name = "decisions", description = "What applications have called, and why it was allowed or not."),
         (name = "audit", description = "What was done and what was refused, as it was recorded."),
         (name = "sidecars", description = "Where decisions are made, and how fresh what they rest on is."),

@@ -12,6 +12,7 @@ use super::super::{Control, Problem, tenant};
 use super::session::SignedIn;
 use super::{Shown, consent};
 use crate::model::application::Application;
+use crate::model::grant::Grant;
 use crate::model::id::GrantKey;
 use crate::model::scope::{Scope, ScopeSet};
 use crate::policy::ConsoleAction;
@@ -19,15 +20,17 @@ use crate::policy::catalogue::RiskLevel;
 use crate::store::{Standing, StoreError};
 use crate::token::random::Secret;
 
-/// The administrator's page; `granted` is what a live grant holds.
+/// The administrator's page; `live` is the grant that is replaced.
 pub(super) async fn administrator(
     control: &Control,
     person: &SignedIn,
     request: Option<&AuthorizeRequest>,
     application: &Application,
-    granted: Option<&ScopeSet>,
+    live: Option<&Grant>,
     transaction: &Secret,
 ) -> Result<Response, Shown> {
+    let granted = live.map(|grant| &grant.scopes);
+    let now = control.clock().now();
     let choice = |scope: &Scope| Choice {
         line: line(control, scope),
         checked: granted.is_some_and(|granted| granted.contains(scope)),
@@ -51,6 +54,7 @@ pub(super) async fn administrator(
         dropped: dropped.iter().map(ToString::to_string).collect(),
         newly: newly.iter().map(ToString::to_string).collect(),
         again: granted.is_some(),
+        ends_at: live.filter(|grant| !grant.has_ended(now)).and_then(|grant| grant.expires_at),
         form_target: request.and_then(|request| FormTarget::of(&request.redirect_uri)),
     }))
 }

@@ -10,12 +10,14 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::super::form::Parameters;
 use super::super::oauth::authorize::{enabled, proceed};
 use super::super::oauth::decision::{Stop, joins_by_installing};
 use super::super::oauth::request::{AuthorizeRequest, Prompt, RedirectFault, is_registered};
+use super::super::page::consent::LASTS_DAYS;
 use super::super::{Control, Problem};
 use super::session::{SignedIn, later, signed_in};
 use super::{Shown, ask, csrf, install};
@@ -24,7 +26,7 @@ use crate::model::application::Application;
 use crate::model::grant::{AssignmentMode, Grant, Installed};
 use crate::model::id::{ApplicationId, GrantKey, Revision};
 use crate::model::scope::ScopeSet;
-use crate::store::{Actor, AuditEvent, Install, PendingConsent, StoreError};
+use crate::store::{Actor, AuditEvent, Install, Lasting, PendingConsent, StoreError};
 use crate::token::random::{Secret, sha256};
 
 /// Where the form posts to.
@@ -66,7 +68,7 @@ pub(crate) async fn ask_administrator(
     let question =
         Question::Account { seen, required: application.required.clone(), optional: optional.clone() };
     let transaction = keep(control, person, application, request.as_ref(), question).await?;
-    let granted = live.map(|installed| installed.grant.scopes);
+    let granted = live.map(|installed| installed.grant);
     ask::administrator(control, person, request.as_ref(), application, granted.as_ref(), &transaction).await
 }
 
@@ -111,6 +113,7 @@ pub(super) async fn answer(
     };
     let chosen = form.all("scope").map(str::parse).collect::<Result<ScopeSet, _>>();
     let chosen = chosen.map_err(|_| bad_form("a scope of the form is none"))?;
+    let lasting = lasting(one("lasts"), control.clock().now())?;
     let transaction = one("transaction").ok_or_else(spent)?;
     let pending = take(&control, &person, transaction).await?;
     let application = enabled(&control, &pending.application).await?;
@@ -122,7 +125,7 @@ pub(super) async fn answer(
         return reject(&control, &person, &pending, &application).await;
     }
     let uses_it = pending.request.is_some();
-    carry_out(&control, &person, &application, pending.question, &chosen, uses_it).await?;
+    carry_out(&control, &person, &application, pending.question, &chosen, (uses_it, lasting)).await?;
     control.heard_everywhere().await?;
     match pending.request {
         None => Ok(install::decided(&person, &application, true)),
@@ -140,7 +143,7 @@ async fn carry_out(
     application: &Application,
     question: Question,
     chosen: &ScopeSet,
-    uses_it: bool,
+    (uses_it, lasting): (bool, Lasting),
 ) -> Result<(), Shown> {
     match question {
         Question::Account { seen, required, optional } => {
@@ -151,7 +154,7 @@ async fn carry_out(
             }
             let scopes = required.union(chosen);
             let declined = optional.beyond(&scopes);
-            grant(control, person, application, Choice { scopes, declined, seen, uses_it }).await
+            grant(control, person, application, Choice { scopes, declined, seen, uses_it, lasting }).await
         }
         Question::Person { scopes } => {
             check_chosen(chosen, &scopes)?;
@@ -168,6 +171,8 @@ struct Choice {
     seen: Option<Revision>,
     /// Whether the administrator was on the way to the application.
     uses_it: bool,
+    /// How long it is to last.
+    lasting: Lasting,
 }
 
 /// Turns the administrator's yes into a grant. For an official application it is their own consent as well: they have
@@ -186,6 +191,7 @@ async fn grant(
         declined: choice.declined,
         by: Actor::from(&person.principal),
         seen: choice.seen,
+        lasting: choice.lasting,
     };
     let (grant, _) = control.store().install(&install, now).await?;
     if !application.official || !choice.uses_it {
@@ -274,6 +280,19 @@ async fn take(control: &Control, person: &SignedIn, transaction: &str) -> Result
     // What else waits for an answer in the same place is no consent.
     let pending: Pending = serde_json::from_str(&kept.request).map_err(|_| spent())?;
     if pending.principal == person.principal.key { Ok(pending) } else { Err(spent()) }
+}
+
+/// For how long: so many days, until it is deleted, or as it was.
+fn lasting(chosen: Option<&str>, now: Timestamp) -> Result<Lasting, Problem> {
+    match chosen {
+        None | Some("as-it-was") => Ok(Lasting::AsItWas),
+        Some("never-ends") => Ok(Lasting::Until(None)),
+        Some(days) => {
+            let days = days.parse().ok().filter(|days| LASTS_DAYS.contains(days));
+            let days = days.ok_or_else(|| bad_form("it does not say for how long"))?;
+            Ok(Lasting::Until(Some(later(now, days * 86_400))))
+        }
+    }
 }
 
 /// A form can only choose among what its page showed.

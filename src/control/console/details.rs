@@ -17,6 +17,8 @@ use crate::control::page::consent::Asker;
 use crate::control::page::nav::{self, Here};
 use crate::control::page::{Label, Page, ScopeLine, Visitor, respond};
 use crate::control::rescope;
+use crate::control::usage::survey;
+use crate::control::usage::view::ScopeUsed;
 use crate::model::account::PrincipalKey;
 use crate::model::decision::{Decision, Outcome};
 use crate::model::grant::{AssignmentMode, Grant, GrantState, Installed, Waiting};
@@ -51,6 +53,10 @@ pub struct Details {
     pub revision: Revision,
     /// From when on it grants nothing.
     pub expires_at: Option<Timestamp>,
+    /// Whether that has come.
+    pub over: bool,
+    /// What of it is used.
+    pub uses: Vec<ScopeUsed>,
     /// When it was last used.
     pub last_used: Option<Timestamp>,
     /// Who may use it, in words.
@@ -156,6 +162,7 @@ pub(super) async fn show(
         if installed.application.official { Some(control.store().consents_count(key).await?) } else { None };
     let policies = applications::policy_text(&control, &installed);
     let waiting = rescope::waiting(&installed);
+    let uses = survey::of_grant(&control, &installed.grant).await?;
     let Installed { grant, application } = installed;
     Ok(respond(&Details {
         csrf: visit.person.csrf(),
@@ -169,6 +176,8 @@ pub(super) async fn show(
         authorized_by: Label::new(&grant.authorized_by_login),
         revision: grant.revision,
         expires_at: grant.expires_at,
+        over: grant.has_ended(control.clock().now()),
+        uses,
         last_used,
         users: users(&grant, counts),
         consents,

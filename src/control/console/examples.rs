@@ -12,6 +12,7 @@ use super::official::{self, Offer, Official};
 use super::samples::{at, hostile, lines, ordinary, shown, visitor};
 use crate::control::page::LIVE;
 use crate::control::page::consent::Asker;
+use crate::control::usage::view::ScopeUsed;
 use crate::grants::acknowledge::{Confirmation, Receipt};
 use crate::model::grant::{GrantState, Waiting};
 use crate::model::id::Revision;
@@ -117,6 +118,11 @@ fn details(state: GrantState) -> Details {
         },
         revision: Revision(3),
         expires_at: Some(at()),
+        over: state == GrantState::Suspended,
+        uses: vec![
+            ScopeUsed { scope: "/acs/oss:read".to_owned(), last_used: Some(at()), calls: 1204 },
+            ScopeUsed { scope: "/acs/ecs:read".to_owned(), last_used: None, calls: 0 },
+        ],
         last_used: Some(at()),
         consents: Some(3),
         change: "/oauth2/v1/install?client_id=4611686018427387904".to_owned(),

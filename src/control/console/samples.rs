@@ -204,6 +204,7 @@ fn consent(again: bool, asker: Asker) -> Consent {
         dropped: if again { vec!["/acs/alidns:read".to_owned()] } else { Vec::new() },
         newly: if again { vec!["openid".to_owned()] } else { Vec::new() },
         again,
+        ends_at: again.then(at),
         form_target: FormTarget::of("https://reports.globex.example/oauth/callback"),
     }
 }

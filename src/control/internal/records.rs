@@ -7,6 +7,7 @@ use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 
 use super::Body;
+use crate::control::usage::scopes_of;
 use crate::control::{Control, Problem, Reply};
 use crate::model::decision::Decision;
 use crate::token::proof::Proven;
@@ -25,7 +26,8 @@ pub(super) async fn take(
         let detail = format!("A batch is at most {MOST} records, all of them by the sidecar that sends it.");
         return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail));
     }
-    control.store().keep_decisions(&records).await?;
+    let policies = control.policies();
+    control.store().keep_decisions(&records, &|one| scopes_of(&policies, one), control.clock().now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

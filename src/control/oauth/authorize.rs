@@ -20,7 +20,7 @@ use super::request::{self, AuthorizeRequest, PageFault, RedirectFault};
 use crate::model::application::Application;
 use crate::model::id::{GrantKey, Revision};
 use crate::policy::ConsoleAction;
-use crate::store::{Actor, Authorization, Code, Install, InstallRefused, StoreError};
+use crate::store::{Actor, Authorization, Code, Install, InstallRefused, Lasting, StoreError};
 use crate::token::random::{Secret, identifier};
 
 /// The usual way in.
@@ -176,6 +176,7 @@ async fn install_silently(
         declined,
         by: Actor::from(&person.principal),
         seen,
+        lasting: Lasting::AsItWas,
     };
     match control.store().install(&install, control.clock().now()).await {
         Ok(_) | Err(InstallRefused::Store(StoreError::Conflict(_))) => Ok(()),

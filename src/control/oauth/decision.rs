@@ -120,7 +120,7 @@ pub(crate) fn decide(facts: Facts<'_>) -> Answer {
         // Somebody took it away on purpose, so that not even a first-party application comes back by itself.
         GrantState::Revoked => return ask_administrator(None, Stop::NotInstalled),
     }
-    if grant.expires_at.is_some_and(|end| end <= facts.now) {
+    if grant.has_ended(facts.now) {
         return ask_administrator(Some(grant.revision), Stop::NotInstalled);
     }
     let waiting = grant.waiting(application);

@@ -48,7 +48,7 @@ async fn about_access(control: &Control, client: &Client, token: &str) -> Result
         "sub": caller.subject,
         "scope": live.scopes(&caller.scopes).to_string(),
         "token_type": "Bearer",
-        "exp": caller.expires_at,
+        "exp": live.ends_by(caller.expires_at),
         "grant": caller.grant().to_string(),
         "rev": caller.revision,
     })))
@@ -72,7 +72,7 @@ async fn about_refresh(control: &Control, client: &Client, token: &str) -> Resul
             "sub": control.subjects().of(&kept.principal),
             "scope": live.scopes(&kept.scopes).to_string(),
             "token_type": "refresh_token",
-            "exp": refresh.expires_at.as_second(),
+            "exp": live.ends_by(refresh.expires_at.as_second()),
         })
     }))
 }

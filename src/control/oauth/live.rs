@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::super::Control;
@@ -32,6 +33,19 @@ impl Live {
             Some(own) if self.installed.application.official => granted(&scopes, own),
             Some(_) | None => scopes,
         }
+    }
+
+    /// The life of an access token that is given at `now`, in seconds: no token outlives its grant.
+    pub(crate) fn access_seconds(&self, now: i64) -> u32 {
+        let own = self.installed.application.access_token_seconds;
+        let left = self.ends_by(i64::MAX).saturating_sub(now).max(0);
+        u32::try_from(left).map_or(own, |left| left.min(own))
+    }
+
+    /// When something ends that would end at `then`, in seconds since 1970: with the grant at the latest.
+    pub(crate) fn ends_by(&self, then: i64) -> i64 {
+        let end = self.installed.grant.expires_at.map(Timestamp::as_second);
+        end.map_or(then, |end| end.min(then))
     }
 }
 

@@ -158,6 +158,7 @@ impl Give<'_> {
         let (now, at) = (control.clock().now(), control.clock().seconds());
         let ring = control.ring();
         let application = &self.live.installed.application;
+        let seconds = self.live.access_seconds(at);
         let subject = control.subjects().of(&self.authorization.principal);
         let signer = |purpose| ring.keys.signer(purpose, now).map_err(|why| OAuthError::not_issued(&why));
         let access = AccessToken {
@@ -169,7 +170,7 @@ impl Give<'_> {
             scopes,
             revision: self.live.installed.grant.revision,
             family: &self.authorization.family,
-            seconds: application.access_token_seconds,
+            seconds,
         };
         let access =
             access.sign(signer(Purpose::AccessToken)?, at).map_err(|why| OAuthError::not_issued(&why))?;
@@ -182,14 +183,14 @@ impl Give<'_> {
                 authenticated_at: self.authorization.authenticated_at.as_second(),
                 nonce: self.nonce,
                 access_token: Some(&access.token),
-                seconds: application.access_token_seconds,
+                seconds,
             };
             id = Some(token.sign(signer(Purpose::IdToken)?, at).map_err(|why| OAuthError::not_issued(&why))?);
         }
         Ok(unstored(&Tokens {
             access_token: access.token.expose(),
             token_type: "Bearer",
-            expires_in: application.access_token_seconds,
+            expires_in: seconds,
             refresh_token: self.refresh.as_ref().map(Secret::expose),
             id_token: id.as_ref().map(Secret::expose),
             scope: scopes.to_string(),

@@ -1,6 +1,7 @@
 //! The consent pages: an administrator's, for the account, and a person's own, for an official application.
 
 use askama::Template;
+use jiff::Timestamp;
 
 use crate::model::application::Application;
 use crate::model::id::AccountId;
@@ -118,9 +119,14 @@ pub struct Consent {
     pub newly: Vec<String>,
     /// Whether the application is installed already, so that this changes a grant.
     pub again: bool,
+    /// When what is granted now ends by itself.
+    pub ends_at: Option<Timestamp>,
     /// Where the answer leads.
     pub form_target: Option<FormTarget>,
 }
+
+/// For so many days an authorization can be given on its page; the console sets any other end.
+pub const LASTS_DAYS: [i64; 4] = [7, 30, 90, 365];
 
 impl Page for Consent {
     fn form_target(&self) -> Option<&FormTarget> {

@@ -165,6 +165,12 @@ impl From<&str> for Label {
     }
 }
 
+/// Whether every character of a text can be seen, and changes nothing around it.
+#[must_use]
+pub fn is_plain(text: &str) -> bool {
+    !text.chars().any(misleads)
+}
+
 /// Controls, line breaks, bidirectional controls, zero-width and other invisible characters.
 fn misleads(c: char) -> bool {
     c.is_control()

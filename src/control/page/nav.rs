@@ -85,6 +85,14 @@ pub const MY_SESSIONS: &str = "/me/sessions";
 
 /// The path of the audit.
 pub const AUDIT: &str = "/console/audit";
+/// The path of the page about use and hygiene.
+pub const USE: &str = "/console/use";
+/// The path of the page with figures of the account.
+pub const REPORT: &str = "/console/report";
+/// The path of a publisher's list.
+pub const PUBLISHER: &str = "/publisher";
+/// The path of a person's own list of what acts as them.
+pub const ME: &str = "/me";
 
 /// Every page of the navigation, in its order.
 const PAGES: &[(&str, &str, For)] = &[
@@ -97,6 +105,10 @@ const PAGES: &[(&str, &str, For)] = &[
     ("Sessions", SESSIONS, For::Administrators),
     ("Your sessions", MY_SESSIONS, For::Everybody),
     ("Audit", AUDIT, For::Administrators),
+    ("Use", USE, For::Administrators),
+    ("Report", REPORT, For::Administrators),
+    ("Publishing", PUBLISHER, For::Administrators),
+    ("Acting as me", ME, For::Everybody),
 ];
 
 #[cfg(test)]

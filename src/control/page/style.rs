@@ -10,6 +10,11 @@ pub fn address() -> &'static str {
     &ADDRESS
 }
 
+/// Itself, for a page that is to need nothing from elsewhere.
+pub fn text() -> &'static str {
+    STYLE
+}
+
 /// Answers it.
 pub async fn get() -> Response {
     let mut response = STYLE.into_response();

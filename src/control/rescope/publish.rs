@@ -9,9 +9,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::control::admin::openapi::Refusals;
-use crate::control::admin::publisher::{PublishedApplication, Registration, own};
+
 use crate::control::admin::request::{Administrator, Asked, Body, invalid};
 use crate::control::admin::state::Change as Settling;
+use crate::control::publishing::applications::{PublishedApplication, Registration, own};
 use crate::control::{Control, Reply};
 use crate::model::application::Application;
 use crate::model::scope::{Scope, ScopeSet};

@@ -5,28 +5,28 @@ use axum::http::Request;
 
 use super::{Answer, World};
 
-struct Browser<'a> {
+pub(super) struct Browser<'a> {
     world: &'a World,
     cookie: String,
     csrf: String,
 }
 
 impl<'a> Browser<'a> {
-    async fn of(world: &'a World, login: &str) -> Self {
+    pub(super) async fn of(world: &'a World, login: &str) -> Self {
         let (cookie, csrf) = world.session(login).await;
         Self { world, cookie, csrf }
     }
 
-    async fn open(&self, path: &str) -> Answer {
+    pub(super) async fn open(&self, path: &str) -> Answer {
         let ask = Request::builder().uri(path).header("cookie", &self.cookie);
         self.world.send(ask.body(Body::empty()).unwrap()).await
     }
 
-    async fn post(&self, path: &str, fields: &str) -> Answer {
+    pub(super) async fn post(&self, path: &str, fields: &str) -> Answer {
         self.post_raw(path, &format!("csrf={}&{fields}", self.csrf)).await
     }
 
-    async fn post_raw(&self, path: &str, body: &str) -> Answer {
+    pub(super) async fn post_raw(&self, path: &str, body: &str) -> Answer {
         let ask = Request::builder()
             .method("POST")
             .uri(path)

@@ -7,6 +7,7 @@ mod console;
 mod directory;
 mod requests;
 mod security;
+mod usage;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use crate::model::id::{AccountId, GrantKey};
 use crate::model::time::Clock;
 use crate::policy::Policies;
 use crate::policy::reload::Current;
-use crate::store::{self, Actor, ApiToken, BrowserSession, Install, NewPrincipal};
+use crate::store::{self, Actor, ApiToken, BrowserSession, Install, Lasting, NewPrincipal};
 use crate::token::random::{Secret, sha256};
 use crate::token::seal::Sealer;
 
@@ -130,7 +131,14 @@ impl World {
         let scopes = found.required.union(&optional.parse().unwrap());
         let declined = found.offered().beyond(&scopes);
         let key = GrantKey { account: account(ACME), application: found.id };
-        let install = Install { key, scopes, declined, by: self.actor("admin@acme").await, seen: None };
+        let install = Install {
+            key,
+            scopes,
+            declined,
+            by: self.actor("admin@acme").await,
+            seen: None,
+            lasting: Lasting::AsItWas,
+        };
         self.control.store().install(&install, self.control.clock().now()).await.unwrap().0
     }
 

@@ -64,8 +64,13 @@ impl World {
             family: "f".parse().unwrap(),
             expires_at: 9999,
         };
-        let assumed =
-            Assumed { caller: &caller, scopes: &caller.scopes, revision: Revision(1), audience: "oss" };
+        let assumed = Assumed {
+            caller: &caller,
+            scopes: &caller.scopes,
+            revision: Revision(1),
+            ends_at: None,
+            audience: "oss",
+        };
         format!("Bearer {}", own.sign(assumed, binding, 1000).unwrap().token.expose())
     }
 

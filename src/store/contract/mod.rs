@@ -15,14 +15,19 @@ mod sidecars;
 mod sqlite;
 mod throughput;
 mod tokens;
+mod usage;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Actor, Authorization, Code, Install, NewPrincipal, Refresh, Shared, StoreError, Subject, open};
+use super::{
+    Actor, Authorization, Code, Install, Lasting, NewPrincipal, Records, Refresh, Shared, StoreError,
+    Subject, open,
+};
 use crate::model::account::{Account, Principal, PrincipalKey, PrincipalKind};
 use crate::model::application::{Application, ApplicationType};
+use crate::model::decision::Decision;
 use crate::model::grant::Grant;
 use crate::model::id::{AccountId, ApplicationId, FamilyId, GrantKey, Revision, Seq};
 use crate::model::scope::ScopeSet;
@@ -173,6 +178,21 @@ every_backend! {
         the_epoch_is_the_stores_own_and_stays,
         other_policies_are_in_the_log_and_the_same_are_not,
     }
+    usage {
+        a_scope_was_last_used_by_what_was_forwarded_with_it,
+        no_use_is_dated_later_than_it_was_told,
+        what_there_is_not_is_not_counted,
+        invented_reasons_count_as_one,
+        a_batch_that_comes_again_counts_once,
+        old_figures_are_forgotten_and_last_uses_are_not,
+        an_end_is_a_revision_that_sidecars_are_told_of,
+        a_past_or_outdated_end_is_not_set,
+        after_its_end_a_grant_begins_anew,
+        nobody_puts_off_an_end_but_an_administrator,
+        narrowing_takes_optional_scopes_and_adds_none,
+        an_application_acts_as_somebody_until_that_is_taken_back,
+        a_publisher_learns_which_accounts_stand_on_older_scopes,
+    }
 }
 
 /// Two accounts with people, and applications, in a fresh store.
@@ -308,6 +328,7 @@ pub(super) fn wish(application: &str, chosen: &str, seen: Option<Revision>) -> I
         declined: scopes("/acs/ecs /acs/ecs:read"),
         by: admin(),
         seen,
+        lasting: Lasting::AsItWas,
     }
 }
 
@@ -370,6 +391,11 @@ pub(super) fn code(grant: &Grant, byte: u8) -> Code {
         challenge: "challenge".to_owned(),
         expires_at: at(70),
     }
+}
+
+/// Keeps records that use no scope.
+pub(super) async fn keep<S: Records + ?Sized>(store: &S, decisions: &[Decision]) -> Result<(), StoreError> {
+    store.keep_decisions(decisions, &|_| ScopeSet::new(), at(1_000_000)).await
 }
 
 /// Runs `tasks` of the same at once and gives what each answered.

@@ -1,7 +1,7 @@
 //! Decision records, the audit, and what lasts.
 
 use super::*;
-use crate::model::decision::{Decision, Outcome, Took};
+use crate::model::decision::{Outcome, Took};
 use crate::model::grant::GrantState;
 use crate::store::{AuditEvent, DecisionFilter};
 
@@ -39,7 +39,7 @@ pub(super) async fn decisions_are_answered_newest_first_and_filtered(world: &Wor
         decision(2, "report-hub", Outcome::Denied),
         decision(4, "report-hub", Outcome::Forwarded),
     ];
-    world.store.keep_decisions(&kept).await.unwrap();
+    keep(&*world.store, &kept).await.unwrap();
     let all = DecisionFilter { limit: 1000, ..DecisionFilter::default() };
     let asked = async |filter: DecisionFilter| -> Vec<i64> {
         let found = world.store.decisions(&account(ACME), &filter).await.unwrap();
@@ -59,14 +59,14 @@ pub(super) async fn a_decision_is_kept_once_and_shown_to_its_account_only(world:
     let first = decision(1, "report-hub", Outcome::Forwarded);
     let mut second = first.clone();
     second.code = "rewritten".into();
-    world.store.keep_decisions(std::slice::from_ref(&first)).await.unwrap();
-    world.store.keep_decisions(&[second, decision(2, "report-hub", Outcome::Failed)]).await.unwrap();
+    keep(&*world.store, std::slice::from_ref(&first)).await.unwrap();
+    keep(&*world.store, &[second, decision(2, "report-hub", Outcome::Failed)]).await.unwrap();
     assert_eq!(world.store.decision(&account(ACME), &first.id).await.unwrap().unwrap(), first);
     assert!(world.store.decision(&account(GLOBEX), &first.id).await.unwrap().is_none());
     assert_eq!(world.store.any_decision(&first.id).await.unwrap().unwrap(), first);
     let mut unproven = decision(3, "report-hub", Outcome::Refused);
     (unproven.account, unproven.application) = (None, None);
-    world.store.keep_decisions(std::slice::from_ref(&unproven)).await.unwrap();
+    keep(&*world.store, std::slice::from_ref(&unproven)).await.unwrap();
     assert!(world.store.decision(&account(ACME), &unproven.id).await.unwrap().is_none());
     assert!(world.store.any_decision(&unproven.id).await.unwrap().is_some());
 }
@@ -74,8 +74,8 @@ pub(super) async fn a_decision_is_kept_once_and_shown_to_its_account_only(world:
 pub(super) async fn a_grant_was_last_used_by_what_was_forwarded(world: &World) {
     assert_eq!(world.store.last_used(&key("report-hub")).await.unwrap(), None);
     let kept = [decision(5, "report-hub", Outcome::Denied), decision(3, "report-hub", Outcome::Forwarded)];
-    world.store.keep_decisions(&kept).await.unwrap();
-    world.store.keep_decisions(&[decision(2, "report-hub", Outcome::Forwarded)]).await.unwrap();
+    keep(&*world.store, &kept).await.unwrap();
+    keep(&*world.store, &[decision(2, "report-hub", Outcome::Forwarded)]).await.unwrap();
     assert_eq!(world.store.last_used(&key("report-hub")).await.unwrap(), Some(at(3)));
     assert_eq!(world.store.last_used(&key("mcp-server")).await.unwrap(), None);
 }
@@ -180,7 +180,7 @@ pub(super) async fn a_copy_holds_all_and_is_of_another_epoch(world: &World) {
     let alice = actor(ACME, "u-alice", "alice@acme");
     world.store.ask(&key("mcp-server"), &alice, "please", at(1)).await.unwrap();
     let many: Vec<_> = (0..450).map(|number| decision(number, "report-hub", Outcome::Forwarded)).collect();
-    world.store.keep_decisions(&many).await.unwrap();
+    keep(&*world.store, &many).await.unwrap();
     world.store.note_policies("p1", at(1)).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = format!("sqlite:{}", folder.path().join("copy.db").display());
@@ -209,7 +209,7 @@ pub(super) async fn a_copy_holds_all_and_is_of_another_epoch(world: &World) {
     }
     // The numbers that a database gives by itself go on behind those that were copied.
     let copy = open(&database.url()).await.unwrap();
-    copy.keep_decisions(&[decision(900, "report-hub", Outcome::Denied)]).await.unwrap();
+    keep(&*copy, &[decision(900, "report-hub", Outcome::Denied)]).await.unwrap();
     copy.add_secret(
         &"report-hub".parse().unwrap(),
         &crate::store::Secret { id: "s".to_owned(), hash: [1; 32], created_at: at(1) },

@@ -171,7 +171,7 @@ async fn a_full_disk_refuses_writes_whole_and_goes_on_reading_until_there_is_spa
     file.prepare_writer("PRAGMA max_page_count = 100").await;
     let many: Vec<_> = (0..2000).map(|number| decision(number, "report-hub", Outcome::Forwarded)).collect();
     for _ in 0..3 {
-        let error = store.keep_decisions(&many).await.unwrap_err();
+        let error = keep(&store, &many).await.unwrap_err();
         assert!(matches!(error, StoreError::Unwritable(_)), "{error}");
         assert!(error.to_string().contains("is full; free some space"), "{error}");
     }
@@ -180,7 +180,7 @@ async fn a_full_disk_refuses_writes_whole_and_goes_on_reading_until_there_is_spa
     assert_eq!(store.last_used(&key("report-hub")).await.unwrap(), None);
     file.prepare_writer("PRAGMA max_page_count = 100000").await;
     store.add_account(&Account { id: account("17"), alias: "new".to_owned() }).await.unwrap();
-    store.keep_decisions(&many).await.unwrap();
+    keep(&store, &many).await.unwrap();
     assert_eq!(store.decisions(&account(ACME), &all).await.unwrap().len(), 10);
 }
 
@@ -206,7 +206,7 @@ async fn only_the_newest_decisions_are_kept() {
     let limits = Limits { decisions_kept: 3, ..Limits::default() };
     let (_, store) = both(&folder.path().join("store.db"), limits).await;
     for number in 1..=5 {
-        store.keep_decisions(&[decision(number, "report-hub", Outcome::Denied)]).await.unwrap();
+        keep(&store, &[decision(number, "report-hub", Outcome::Denied)]).await.unwrap();
     }
     let cuts = store.surplus().await.unwrap().into_iter().map(|run| Cut { run, token: "signed".to_owned() });
     store.cut(&cuts.collect::<Vec<_>>()).await.unwrap();

@@ -58,6 +58,7 @@ const SCHEMA: &[&str] = &[
     include_str!("../../../schemas/store/postgres/0013_federation.sql"),
     include_str!("../../../schemas/store/postgres/0014_directory.sql"),
     include_str!("../../../schemas/store/postgres/0015_console.sql"),
+    include_str!("../../../schemas/store/postgres/0016_usage.sql"),
 ];
 
 const MARK: &str = "CREATE TABLE consentry_schema (version BIGINT NOT NULL);

@@ -294,6 +294,10 @@ pub(in crate::store) async fn put(
     more: Option<serde_json::Value>,
     now: Timestamp,
 ) -> Result<Seq, StoreError> {
+    if grant.since == grant.revision {
+        // It begins anew: of one that came to its own end something may be left.
+        tokens::end_all_of(writing, &grant.key, now).await?;
+    }
     let number = |revision: Revision| i64::try_from(revision.0).unwrap_or(i64::MAX);
     writing
         .run(
@@ -317,6 +321,7 @@ pub(in crate::store) async fn put(
         "scopes": grant.scopes,
         "declined": grant.declined,
         "assignment": grant.assignment,
+        "expires_at": grant.expires_at,
     });
     if let (Some(detail), Some(serde_json::Value::Object(more))) = (detail.as_object_mut(), more) {
         detail.extend(more);

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub(super) use self::grants::about;
 use self::link::{Asks, Line, Reading, Writing};
 use super::backend::{Backend, Query, Row};
 use super::{Store, StoreError};

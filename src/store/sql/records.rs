@@ -12,11 +12,17 @@ use crate::model::decision::{Decision, Outcome};
 use crate::model::id::{AccountId, DecisionId, GrantKey};
 use crate::store::audit::vouch;
 use crate::store::backend::{built, places, sql};
+use crate::store::usage::{self, ScopesOf};
 use crate::store::{AuditEvent, DecisionFilter, Records, StoreError};
 
 #[async_trait]
 impl Records for Tables {
-    async fn keep_decisions(&self, decisions: &[Decision]) -> Result<(), StoreError> {
+    async fn keep_decisions(
+        &self,
+        decisions: &[Decision],
+        scopes_of: ScopesOf<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
         let done = async {
             // Those of an account side by side, so that one link of the chain vouches for them.
@@ -26,7 +32,10 @@ impl Records for Tables {
             for batch in sorted.chunks(AT_ONCE) {
                 kept.extend(insert(&mut writing, batch).await?);
             }
-            note_uses(&mut writing, decisions).await?;
+            // A batch that was sent again counts once, as does a record that stands in it twice.
+            let new: Vec<&Decision> = kept.iter().map(|(_, decision, _)| *decision).collect();
+            note_uses(&mut writing, &new, now).await?;
+            usage::count(&mut writing, &new, scopes_of, now).await?;
             vouch(&mut writing, kept).await?;
             Ok(())
         }
@@ -133,12 +142,13 @@ async fn insert<'d>(
 }
 
 /// Remembers for each grant when it last allowed a call.
-async fn note_uses(writing: &mut Writing, decisions: &[Decision]) -> Result<(), StoreError> {
+async fn note_uses(writing: &mut Writing, decisions: &[&Decision], now: Timestamp) -> Result<(), StoreError> {
     let mut last = BTreeMap::new();
     for decision in decisions.iter().filter(|decision| decision.outcome == Outcome::Forwarded) {
         if let (Some(account), Some(application)) = (&decision.account, &decision.application) {
-            let at = last.entry((account, application)).or_insert(decision.at);
-            *at = decision.at.max(*at);
+            let told = decision.at.min(now);
+            let at = last.entry((account, application)).or_insert(told);
+            *at = told.max(*at);
         }
     }
     for ((account, application), at) in last {

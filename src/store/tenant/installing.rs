@@ -10,6 +10,7 @@ use crate::model::application::{Application, Relation};
 use crate::model::grant::{Grant, GrantState};
 use crate::model::id::{AccountId, ApplicationId, GrantKey, Revision};
 use crate::model::scope::ScopeSet;
+use crate::store::bounds::end_of;
 use crate::store::sql::directory::principal;
 use crate::store::sql::grants::find;
 use crate::store::sql::link::Writing;
@@ -24,8 +25,13 @@ pub(in crate::store) async fn authorized(
 ) -> Result<Grant, InstallRefused> {
     let key = &install.key;
     let application = usable(writing, key).await?;
+    let present = find(writing, key).await?;
+    let replaced = present.as_ref().filter(|grant| grant.state != GrantState::Revoked);
+    let over = replaced.is_some_and(|grant| grant.has_ended(now));
     let may = match application.relation_to(&key.account) {
-        Relation::FirstParty => belongs(writing, &install.by.principal, &key.account).await?,
+        // An end that an administrator has set is not put off by somebody else.
+        Relation::FirstParty if !over => belongs(writing, &install.by.principal, &key.account).await?,
+        Relation::FirstParty => administers(writing, &install.by.principal, &key.account).await?,
         Relation::ThirdParty | Relation::Official => {
             administers(writing, &install.by.principal, &key.account).await?
         }
@@ -38,16 +44,16 @@ pub(in crate::store) async fn authorized(
     }
     let scopes = install.scopes.union(&application.required);
     let declined = declined(&application, &scopes, &install.declined);
-    let present = find(writing, key).await?;
-    let replaced = present.as_ref().filter(|grant| grant.state != GrantState::Revoked);
     if install.seen != replaced.map(|grant| grant.revision) {
         return Err(changed_meanwhile(key));
     }
     let revision = present.as_ref().map_or(Revision(0), |grant| grant.revision).next();
+    // One that has come to its own end begins anew: what was issued before stays dead.
+    let continued = replaced.filter(|_| !over);
     Ok(Grant {
         key: key.clone(),
         revision,
-        since: replaced.map_or(revision, |grant| grant.since),
+        since: continued.map_or(revision, |grant| grant.since),
         state: replaced.map_or(GrantState::Active, |grant| grant.state),
         scopes,
         declined,
@@ -55,7 +61,7 @@ pub(in crate::store) async fn authorized(
         authorized_by: install.by.principal.clone(),
         authorized_by_login: install.by.login.clone(),
         assignment: replaced.map_or(application.initial_assignment(), |grant| grant.assignment),
-        expires_at: replaced.and_then(|grant| grant.expires_at),
+        expires_at: end_of(install.lasting, continued, now)?,
     })
 }
 

@@ -15,7 +15,7 @@ use crate::store::backend::{Row, sql};
 use crate::store::sql::Tables;
 use crate::store::sql::grants::{about, find, put};
 use crate::store::sql::link::{Asks, Writing};
-use crate::store::{Actor, AuditEvent, Install, InstallRefused, StoreError, requests};
+use crate::store::{Actor, AuditEvent, Install, InstallRefused, Lasting, StoreError, requests};
 
 #[async_trait]
 impl TenantRules for Tables {
@@ -201,7 +201,8 @@ async fn pre_approved(
     let offered = application.offered();
     let scopes: ScopeSet = approved.iter().filter(|scope| offered.contains(scope)).cloned().collect();
     let declined = offered.beyond(&scopes);
-    let install = Install { key: key.clone(), scopes, declined, by: by.clone(), seen: None };
+    let install =
+        Install { key: key.clone(), scopes, declined, by: by.clone(), seen: None, lasting: Lasting::AsItWas };
     match authorized(writing, &install, now).await {
         Ok(grant) => Ok(Some((grant, by))),
         Err(refused) => no_pre_approval(refused),

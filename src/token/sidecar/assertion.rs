@@ -39,6 +39,8 @@ pub struct Assumed<'a> {
     pub scopes: &'a ScopeSet,
     /// The grant's revision that was decided on.
     pub revision: Revision,
+    /// When the grant comes to its own end, in seconds since 1970.
+    pub ends_at: Option<i64>,
     /// The route's audience.
     pub audience: &'a str,
 }
@@ -87,7 +89,8 @@ impl AssertionSigner {
     ) -> Result<SignedAssertion, NotIssued> {
         let caller = assumed.caller;
         let life = if binding.is_some() { BOUND_SECONDS } else { SECONDS };
-        let expires_at = now.saturating_add(life).min(caller.expires_at.max(now.saturating_add(1)));
+        let end = caller.expires_at.min(assumed.ends_at.unwrap_or(i64::MAX));
+        let expires_at = now.saturating_add(life).min(end.max(now.saturating_add(1)));
         let jti = random::identifier()?;
         let claims = Claims {
             iss: &self.issuer,
@@ -244,7 +247,8 @@ mod tests {
 
     fn sign(own: &AssertionSigner, caller: &Caller, binding: Option<Binding<'_>>) -> SignedAssertion {
         let scopes = "/acs/oss:read".parse().unwrap();
-        let assumed = Assumed { caller, scopes: &scopes, revision: Revision(7), audience: "oss" };
+        let (revision, ends_at) = (Revision(7), Some(2000));
+        let assumed = Assumed { caller, scopes: &scopes, revision, ends_at, audience: "oss" };
         own.sign(assumed, binding, 1000).unwrap()
     }
 
@@ -286,6 +290,18 @@ mod tests {
     fn an_assertion_never_outlives_the_callers_token() {
         let (own, _) = own();
         assert_eq!(sign(&own, &Caller { expires_at: 1010, ..caller() }, None).expires_at, 1010);
+    }
+
+    #[test]
+    fn an_assertion_never_outlives_the_grant() {
+        let (own, _) = own();
+        let (caller, scopes) = (caller(), ScopeSet::new());
+        let until = |end| {
+            let (revision, ends_at) = (Revision(7), Some(end));
+            let assumed = Assumed { caller: &caller, scopes: &scopes, revision, ends_at, audience: "oss" };
+            own.sign(assumed, None, 1000).unwrap().expires_at
+        };
+        assert_eq!((until(1007), until(5000)), (1007, 1060));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use consentry::model::id::GrantKey;
 use consentry::model::time::{Clock, boot_milliseconds};
 use consentry::policy::Policies;
 use consentry::policy::reload::Current;
-use consentry::store::{self, Actor, Install, NewPrincipal, Shared};
+use consentry::store::{self, Actor, Install, Lasting, NewPrincipal, Shared};
 use serde_json::{Value, from_value, json};
 use tempfile::TempDir;
 
@@ -134,6 +134,7 @@ async fn fill(store: &Shared) {
                     declined: from_value(json!(["/acs/ecs"])).unwrap(),
                     by: Actor { principal: who.key, login: who.login },
                     seen: None,
+                    lasting: Lasting::AsItWas,
                 };
                 store.install(&install, now).await.unwrap();
             }

@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::openapi::Refusals;
-use super::publisher::own;
-use super::request::{Asked, invalid};
+use super::applications::own;
+use crate::control::admin::openapi::Refusals;
+use crate::control::admin::request::{Administrator, Asked, invalid};
 use crate::control::{Control, Problem, Reply};
 use crate::policy::ConsoleAction;
 use crate::store::{Secret as Kept, StoreError};
@@ -21,13 +21,13 @@ use crate::token::random::{Secret, identifier};
 
 /// The live secrets of an application, without the secrets themselves.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Secrets {
+pub(in crate::control) struct Secrets {
     secrets: Vec<SecretMark>,
 }
 
 /// Which secret.
 #[derive(Serialize, ToSchema)]
-pub(super) struct SecretMark {
+pub(in crate::control) struct SecretMark {
     /// Its id. It is not the secret.
     id: String,
     /// When it was made.
@@ -37,7 +37,7 @@ pub(super) struct SecretMark {
 
 /// A new secret. It is shown this once.
 #[derive(Serialize, ToSchema)]
-pub(super) struct NewSecret {
+pub(in crate::control) struct NewSecret {
     /// Its id.
     id: String,
     /// The secret. Only its hash is kept.
@@ -56,7 +56,7 @@ pub(super) fn fresh(now: Timestamp) -> Reply<(Kept, Secret)> {
 #[utoipa::path(get, path = "/api/v1/publisher/applications/{client_id}/secrets", tag = "publisher",
     operation_id = "listSecrets", params(("client_id", description = "The application's client ID.")),
     responses((status = 200, description = "Which secrets there are.", body = Secrets), Refusals))]
-pub(super) async fn list(
+pub(in crate::control) async fn list(
     State(control): State<Arc<Control>>,
     Path(client_id): Path<String>,
     asked: Asked,
@@ -76,14 +76,24 @@ pub(super) async fn list(
 #[utoipa::path(post, path = "/api/v1/publisher/applications/{client_id}/secrets", tag = "publisher",
     operation_id = "addSecret", params(("client_id", description = "The application's client ID.")),
     responses((status = 201, description = "The secret, shown this once.", body = NewSecret), Refusals))]
-pub(super) async fn add(
+pub(in crate::control) async fn add(
     State(control): State<Arc<Control>>,
     Path(client_id): Path<String>,
     asked: Asked,
 ) -> Reply<Response> {
     let by = asked.may(&control, ConsoleAction::Publish).await?;
     asked.only(&[])?;
-    let application = own(&control, &by, &client_id).await?;
+    let (kept, secret) = added(&control, &by, &client_id).await?;
+    let body = NewSecret { id: kept.id, client_secret: secret.expose().to_owned() };
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// Makes another secret for an application of the account.
+///
+/// # Errors
+/// 404, 400 for a public application, 409 for a third secret, the store's.
+pub(super) async fn added(control: &Control, by: &Administrator, client_id: &str) -> Reply<(Kept, Secret)> {
+    let application = own(control, by, client_id).await?;
     if !application.kind.is_confidential() {
         return Err(invalid("A NativeApp has no secret: it could not keep one (RFC 8252 section 8.5)."));
     }
@@ -99,8 +109,7 @@ pub(super) async fn add(
         | StoreError::Missing(_)
         | StoreError::Unwritable(_) => error.into(),
     })?;
-    let body = NewSecret { id: kept.id, client_secret: secret.expose().to_owned() };
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    Ok((kept, secret))
 }
 
 /// Delete a secret
@@ -108,14 +117,28 @@ pub(super) async fn add(
     operation_id = "deleteSecret",
     params(("client_id", description = "The application's client ID."), ("secret_id", description = "The secret's id.")),
     responses((status = 204, description = "Deleted."), Refusals))]
-pub(super) async fn remove(
+pub(in crate::control) async fn remove(
     State(control): State<Arc<Control>>,
     Path((client_id, secret_id)): Path<(String, String)>,
     asked: Asked,
 ) -> Reply<StatusCode> {
     let by = asked.may(&control, ConsoleAction::Publish).await?;
     asked.only(&[])?;
-    let application = own(&control, &by, &client_id).await?;
-    control.store().delete_secret(&application.id, &secret_id, &by.actor(), control.clock().now()).await?;
+    removed(&control, &by, &client_id, &secret_id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Deletes a secret of an application of the account.
+///
+/// # Errors
+/// 404, the store's.
+pub(super) async fn removed(
+    control: &Control,
+    by: &Administrator,
+    client_id: &str,
+    secret_id: &str,
+) -> Reply<()> {
+    let application = own(control, by, client_id).await?;
+    control.store().delete_secret(&application.id, secret_id, &by.actor(), control.clock().now()).await?;
+    Ok(())
 }

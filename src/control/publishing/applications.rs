@@ -1,4 +1,4 @@
-//! The publisher's side: the applications that an account has registered.
+//! The applications that an account has registered: the list, and registering one.
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::openapi::Refusals;
-use super::request::{Administrator, Asked, Body, invalid};
 use super::secrets::fresh;
-use crate::control::{Control, Problem, Reply, redirect_uri};
+use crate::control::admin::openapi::Refusals;
+use crate::control::admin::request::{Administrator, Asked, Body, invalid};
+use crate::control::{Control, Problem, Reply, page, redirect_uri};
 use crate::model::application::{Application, ApplicationType};
 use crate::model::id::ApplicationId;
 use crate::model::scope::{Scope, ScopeSet};
 use crate::policy::ConsoleAction;
 use crate::policy::catalogue::Catalogue;
-use crate::token::random::fill;
+use crate::token::random::{Secret, fill};
 
 /// What the account has registered.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Published {
+pub(in crate::control) struct Published {
     applications: Vec<PublishedApplication>,
 }
 
@@ -72,34 +72,34 @@ pub(in crate::control) struct PublishedApplication {
 #[serde(deny_unknown_fields)]
 pub(in crate::control) struct Registration {
     /// 1 to 64 characters of `A-Z a-z 0-9 . _ -`, unique for the publisher.
-    name: String,
+    pub(super) name: String,
     /// 1 to 24 characters; the name, cut, unless given.
-    display_name: Option<String>,
+    pub(super) display_name: Option<String>,
     /// A sentence for the consent page, at most 200 characters.
     #[serde(default)]
-    description: String,
+    pub(super) description: String,
     /// An address or a page, at most 200 characters.
     #[serde(default)]
-    contact: String,
+    pub(super) contact: String,
     /// `WebApp`, `NativeApp` or `ServerApp`.
     #[serde(rename = "type")]
     #[schema(value_type = String)]
-    runs_on: ApplicationType,
+    pub(super) runs_on: ApplicationType,
     /// At most 20; at least one, except for a `ServerApp`.
     #[serde(default)]
-    redirect_uris: Vec<String>,
+    pub(super) redirect_uris: Vec<String>,
     /// `openid` is always among them.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
-    required_scopes: Vec<Scope>,
+    pub(super) required_scopes: Vec<Scope>,
     /// May not repeat a required one.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
-    optional_scopes: Vec<Scope>,
+    pub(super) optional_scopes: Vec<Scope>,
     /// 900 to 10800; 3600 unless given.
-    access_token_seconds: Option<u32>,
+    pub(super) access_token_seconds: Option<u32>,
     /// 7200 to 31536000; 30 days unless given, 90 for a `WebApp`.
-    refresh_token_seconds: Option<u32>,
+    pub(super) refresh_token_seconds: Option<u32>,
 }
 
 impl PublishedApplication {
@@ -126,6 +126,17 @@ impl PublishedApplication {
 }
 
 impl Registration {
+    /// The required and the optional scopes: `openid` is always required.
+    pub(super) fn scopes(&self) -> (ScopeSet, ScopeSet) {
+        let mut required: ScopeSet = self.required_scopes.iter().cloned().collect();
+        let mut optional: ScopeSet = self.optional_scopes.iter().cloned().collect();
+        if let Ok(openid) = "openid".parse::<Scope>() {
+            optional = optional.without(&ScopeSet::from_iter([openid.clone()]));
+            required.insert(openid);
+        }
+        (required, optional)
+    }
+
     /// An application as it would be registered anew, to be checked like one.
     pub(in crate::control) fn of(application: &Application) -> Self {
         let list = |scopes: &ScopeSet| scopes.iter().cloned().collect();
@@ -151,12 +162,12 @@ impl Registration {
             found.push("`name` is 1 to 64 characters of A-Z a-z 0-9 . _ -".to_owned());
         }
         let shown = self.display_name.as_deref().unwrap_or("ok");
-        if shown.trim().is_empty() || shown.chars().count() > 24 || shown.chars().any(char::is_control) {
-            found.push("`display_name` is 1 to 24 characters".to_owned());
+        if shown.trim().is_empty() || shown.chars().count() > 24 || !page::is_plain(shown) {
+            found.push("`display_name` is 1 to 24 characters that can be seen".to_owned());
         }
         for (field, text) in [("description", &self.description), ("contact", &self.contact)] {
-            if text.chars().count() > 200 || text.chars().any(char::is_control) {
-                found.push(format!("`{field}` is at most 200 characters on one line"));
+            if text.chars().count() > 200 || !page::is_plain(text) {
+                found.push(format!("`{field}` is at most 200 characters that can be seen, on one line"));
             }
         }
         if self.redirect_uris.len() > 20 {
@@ -207,7 +218,10 @@ pub(in crate::control) async fn own(
 /// List the applications that this account has registered
 #[utoipa::path(get, path = "/api/v1/publisher/applications", tag = "publisher", operation_id = "listPublished",
     responses((status = 200, description = "What is registered.", body = Published), Refusals))]
-pub(super) async fn list(State(control): State<Arc<Control>>, asked: Asked) -> Reply<Json<Published>> {
+pub(in crate::control) async fn list(
+    State(control): State<Arc<Control>>,
+    asked: Asked,
+) -> Reply<Json<Published>> {
     let by = asked.may(&control, ConsoleAction::Publish).await?;
     asked.only(&[])?;
     let applications = control.store().published_by(by.account()).await?;
@@ -221,36 +235,43 @@ pub(super) async fn list(State(control): State<Arc<Control>>, asked: Asked) -> R
 #[utoipa::path(post, path = "/api/v1/publisher/applications", tag = "publisher", operation_id = "registerApplication",
     request_body = Registration,
     responses((status = 201, description = "Registered.", body = PublishedApplication), Refusals))]
-pub(super) async fn register(
+pub(in crate::control) async fn register(
     State(control): State<Arc<Control>>,
     asked: Asked,
     body: Body,
 ) -> Reply<Response> {
     let by = asked.may(&control, ConsoleAction::Publish).await?;
     asked.only(&[])?;
-    let registration: Registration = body.read()?;
+    let (application, secret) = registered(&control, &by, body.read()?).await?;
+    let secret = secret.map(|secret| secret.expose().to_owned());
+    Ok((StatusCode::CREATED, Json(PublishedApplication::of(application, secret))).into_response())
+}
+
+/// Registers an application; a confidential one has its first secret, which nobody can read again.
+///
+/// # Errors
+/// 400 `invalid_request` with every complaint, 409 `exists`, the store's.
+pub(super) async fn registered(
+    control: &Control,
+    by: &Administrator,
+    registration: Registration,
+) -> Reply<(Application, Option<Secret>)> {
     let complaints = registration.complaints(control.policies().catalogue());
     if !complaints.is_empty() {
         return Err(invalid(format!("The application cannot be registered: {}.", complaints.join("; ")))
             .next("Nothing was registered. Mend what is named and send it again."));
     }
-    let application = application(&control, &by, registration).await?;
+    let application = application(control, by, registration).await?;
     let secret = if application.kind.is_confidential() { Some(fresh(application.created_at)?) } else { None };
     let kept: Vec<_> = secret.iter().map(|(kept, _)| kept.clone()).collect();
     control.store().register(&application, &kept, &by.actor()).await?;
-    let secret = secret.map(|(_, secret)| secret.expose().to_owned());
-    Ok((StatusCode::CREATED, Json(PublishedApplication::of(application, secret))).into_response())
+    Ok((application, secret.map(|(_, secret)| secret)))
 }
 
 async fn application(control: &Control, by: &Administrator, asked: Registration) -> Reply<Application> {
     let account = control.store().account(by.account()).await?;
     let months = if asked.runs_on == ApplicationType::WebApp { 3 } else { 1 };
-    let mut required: ScopeSet = asked.required_scopes.into_iter().collect();
-    let mut optional: ScopeSet = asked.optional_scopes.into_iter().collect();
-    if let Ok(openid) = "openid".parse::<Scope>() {
-        optional = optional.without(&ScopeSet::from_iter([openid.clone()]));
-        required.insert(openid);
-    }
+    let (required, optional) = asked.scopes();
     Ok(Application {
         id: client_id()?,
         display_name: asked.display_name.unwrap_or_else(|| asked.name.chars().take(24).collect()),
