@@ -92,7 +92,7 @@ async fn the_document_is_well_formed_and_the_published_one() {
     }
     let published = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/control.openapi.json");
     let published: Value = serde_json::from_str(&std::fs::read_to_string(published).unwrap()).unwrap();
-    assert_eq!(document, published, "what is served is not what the repository publishes");
+    assert!(document == published, "what is served is not what the repository publishes: bless it");
 }
 
 /// Each method and path of the document that is not public.

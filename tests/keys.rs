@@ -11,8 +11,23 @@ async fn rotating_the_keys_changes_what_signs_and_breaks_no_live_token() {
     world.read_object(&before.access).await.expect(200);
 
     let data = world.data();
-    let rotated = run(&["keys", "--data", data.to_str().unwrap(), "rotate", "--notice", "0"]);
+    let list = |by: [&str; 2]| run(&["keys", by[0], by[1], "list"]).stdout;
+    let by_folder = ["--data", data.to_str().unwrap()];
+    let old = list(by_folder);
+    // As on a control plane that has settings.
+    let config = data.join("control.toml");
+    let settings = format!(
+        "listen = \"127.0.0.1:0\"\nissuer = \"{}\"\nstore = \"sqlite:{}\"\nkey_file = \"{}\"\n",
+        world.issuer,
+        data.join("consentry.db").display(),
+        data.join("key").display()
+    );
+    std::fs::write(&config, settings).unwrap();
+    let by_settings = ["--config", config.to_str().unwrap()];
+    assert_eq!(list(by_settings), old);
+    let rotated = run(&["keys", by_settings[0], by_settings[1], "rotate", "--notice", "0"]);
     assert!(rotated.status.success(), "{rotated:?}");
+    assert_ne!(list(by_folder), old);
 
     let after = eventually("a new key signs", || async {
         let tokens = world.sign_in("report-hub", "alice@acme").await;

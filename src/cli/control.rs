@@ -1,7 +1,7 @@
 //! `consentry control`: the control plane alone.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,7 +65,6 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     let bound = bind(settings.listen).await?;
     let operators = bind_operators(settings.admin).await?;
     let internal = bind_internal(settings.internal.as_ref()).await?;
-    let key_file = settings.key_file.as_deref().unwrap_or(Path::new("consentry.key"));
     let clock = Clock::system();
     let secure = settings.internal.as_ref().is_some_and(|internal| internal.tls.is_some());
     let scheme = if secure { "https" } else { "http" };
@@ -73,13 +72,14 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     // Also without an internal API: sidecars of other nodes on the same store, and those that an earlier run of this one
     // has given a lease, are waited for.
     let source = Source::new(Arc::clone(&store), lease, clock.clone(), true).await?;
+    let sealer = sealing::sealer(&settings.key_place())?;
     let control = Role::start(Setup {
         issuer: settings.issuer,
         resources: settings.resources,
         store: Arc::clone(&store),
         policies,
         source: Arc::clone(&source),
-        sealer: sealing::sealer(key_file)?,
+        sealer,
         clock,
         settings: Settings::default(),
     })

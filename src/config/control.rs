@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
 
 use super::file::{self, ConfigError};
+use super::is_this_machine;
 use super::redis::Redis;
 
 /// A control plane's settings.
@@ -57,6 +58,10 @@ pub struct Internal {
     /// Its certificate; in the clear without one.
     #[serde(default)]
     pub tls: Option<InternalTls>,
+    /// Whether others than this machine may reach it in the clear: only where another layer keeps the network to
+    /// itself. Enrolment tokens can be read on the way, and used first.
+    #[serde(default)]
+    pub allow_clear: bool,
 }
 
 /// The internal API's certificate, and whose certificates it asks sidecars for.
@@ -91,19 +96,23 @@ impl Control {
             return complain(format!("lease_seconds is {}, but 2 to 30 are allowed", self.lease_seconds));
         }
         self.redis.as_ref().map_or(Ok(()), |redis| redis.check(path))?;
-        let loopback = match self.issuer.host() {
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => ip.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost",
-            None => false,
+        self.internal.as_ref().map_or(Ok(()), |internal| internal.check(path))?;
+        let allowed = match self.issuer.scheme() {
+            "https" => true,
+            scheme => scheme == "http" && is_this_machine(&self.issuer),
         };
-        let allowed = self.issuer.scheme() == "https" || (self.issuer.scheme() == "http" && loopback);
         if !allowed || self.issuer.query().is_some() || self.issuer.fragment().is_some() {
             let why =
                 "it must be https (http on loopback only), without query and fragment (RFC 8414 section 2)";
             return complain(format!("issuer is {}, but {why}", self.issuer));
         }
         Ok(())
+    }
+
+    /// The file that holds the key under which secrets are kept, unless the environment holds it.
+    #[must_use]
+    pub fn key_place(&self) -> PathBuf {
+        self.key_file.clone().unwrap_or_else(|| PathBuf::from("consentry.key"))
     }
 
     /// The lease's length.
@@ -127,6 +136,22 @@ impl Control {
                 complain(&format!("is {:?}, but sqlite:PATH or postgres://… is known", self.store))
             }
         }
+    }
+}
+
+impl Internal {
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        if self.tls.is_some() || self.allow_clear || self.listen.ip().is_loopback() {
+            return Ok(());
+        }
+        Err(ConfigError::whole(
+            path,
+            format!(
+                "internal.listen is {}, where enrolment tokens cross the network in the clear; give [internal.tls], \
+                 or say allow_clear = true if another layer protects that network",
+                self.listen
+            ),
+        ))
     }
 }
 
@@ -169,6 +194,23 @@ mod tests {
             assert!(!error.contains("hunter2"), "{error}");
         }
         parse(EXAMPLE).unwrap().check(path).unwrap();
+    }
+
+    #[test]
+    fn an_internal_api_in_the_clear_is_for_this_machine_unless_it_is_said_aloud() {
+        let of = |listen: &str, more: &str| {
+            let there = "listen = \"127.0.0.1:8083\"";
+            assert!(EXAMPLE.contains(there));
+            let text = EXAMPLE.replace(there, &format!("listen = \"{listen}\"\n{more}"));
+            parse(&text).unwrap().check(Path::new("control.toml"))
+        };
+        of("127.0.0.1:8083", "").unwrap();
+        of("[::1]:8083", "").unwrap();
+        of("0.0.0.0:8083", "allow_clear = true").unwrap();
+        of("0.0.0.0:8083", "tls = { certificate = \"a\", key = \"b\" }").unwrap();
+        for listen in ["0.0.0.0:8083", "192.0.2.10:8083", "[::]:8083"] {
+            assert!(of(listen, "").unwrap_err().to_string().contains("allow_clear"));
+        }
     }
 
     #[test]

@@ -3,8 +3,20 @@
 //! Comes in: TOML. Goes out: inert values, parsed whole; an unknown key, a wrong type or a value without meaning is
 //! refused with file, line, column and the mend. Nothing is opened, bound or resolved here.
 
+use url::{Host, Url};
+
 pub mod control;
 pub mod file;
 pub mod redis;
 pub mod route;
 pub mod sidecar;
+
+/// Whether a URL leads to this machine: loopback, by address or by the name `localhost`.
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::file::{self, ConfigError};
+use super::is_this_machine;
 use super::redis::Redis;
 use super::route::{Adapter, Route};
 use crate::model::id::SidecarId;
@@ -89,6 +90,10 @@ pub struct ControlPlane {
     /// A certificate authority to trust instead of the system's, PEM.
     #[serde(default)]
     pub ca: Option<PathBuf>,
+    /// Whether it may be reached in the clear on another machine: only where another layer keeps the network to
+    /// itself. The enrolment token can be read on the way, and used first.
+    #[serde(default)]
+    pub allow_clear: bool,
     /// The certificate that it shows (mutual TLS), PEM.
     #[serde(default)]
     pub certificate: Option<PathBuf>,
@@ -250,6 +255,12 @@ impl ControlPlane {
             if !matches!(url.scheme(), "http" | "https") || !plain {
                 return complain(format!("{url} is not just scheme, host and port (http or https)"));
             }
+            if url.scheme() == "http" && !self.allow_clear && !is_this_machine(url) {
+                return complain(format!(
+                    "{url} would carry the enrolment token over the network in the clear; use https, or say \
+                     allow_clear = true if another layer protects that network"
+                ));
+            }
         }
         if self.certificate.is_some() != self.key.is_some() {
             return complain("certificate and key belong together".to_owned());
@@ -322,6 +333,23 @@ mod tests {
         let named = |name: &str| parse(&text).unwrap().named(path, name);
         assert_eq!(named("web-7").unwrap().control.unwrap().name.as_str(), "web-7");
         assert!(named("web 7").unwrap_err().to_string().contains("CONSENTRY_SIDECAR_NAME"));
+    }
+
+    #[test]
+    fn a_control_plane_in_the_clear_is_on_this_machine_unless_it_is_said_aloud() {
+        let of = |url: &str, more: &str| {
+            let control = format!("urls = [\"{url}\"]\nname = \"web\"\nstate = \"x\"\n{more}");
+            parse(&format!("{GOOD}[control]\n{control}"))
+        };
+        for url in
+            ["http://127.0.0.1:8083", "http://localhost:8083", "http://[::1]:8083", "https://control:8083"]
+        {
+            of(url, "").unwrap();
+        }
+        of("http://control:8083", "allow_clear = true").unwrap();
+        for url in ["http://control:8083", "http://192.0.2.10:8083", "http://127.0.0.1.example:8083"] {
+            assert!(of(url, "").unwrap_err().to_string().contains("allow_clear"), "{url}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod internal;
 pub mod issuer;
 pub mod oauth;
 pub mod page;
+mod paging;
 mod problem;
 mod redirect_uri;
 pub mod resources;

@@ -139,6 +139,10 @@ impl From<InstallRefused> for Problem {
                 Self::new(StatusCode::BAD_REQUEST, "scope_not_offered", refused.to_string())
                     .next("Choose among the scopes that the application offers.")
             }
+            InstallRefused::Beyond(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "scope_beyond", refused.to_string())
+                    .next("Allow that scope as well, or leave the application as it is.")
+            }
             InstallRefused::NoApplication(_) => {
                 Self::new(StatusCode::NOT_FOUND, "not_found", refused.to_string())
             }

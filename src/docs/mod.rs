@@ -11,6 +11,9 @@ pub mod failing_closed {}
 #[doc = include_str!("grants.md")]
 pub mod grants {}
 
+#[doc = include_str!("official_applications.md")]
+pub mod official_applications {}
+
 #[doc = include_str!("writing_policies.md")]
 pub mod writing_policies {}
 

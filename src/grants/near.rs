@@ -6,6 +6,7 @@
 //! revision and policy set, when first used.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use moka::sync::Cache;
 use parking_lot::Mutex;
@@ -121,7 +122,10 @@ impl Near {
             }
         }
         // Only now: nobody queues behind a shared tier that is slow.
-        let _turn = self.reads.acquire().await;
+        let turn = tokio::time::timeout(LONGEST_TURN, self.reads.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(OriginError("too many wait for their turn to ask it".to_owned()));
+        };
         let since = self.slots.now();
         Ok((origin.await?, since, Tier::Origin))
     }
@@ -167,3 +171,6 @@ pub(super) fn subjects(key: &GrantKey, principal: &PrincipalKey) -> [Subject; SU
 
 /// So many reads of the origin go on at once; a flush must not become a stampede.
 const READS_AT_ONCE: usize = 64;
+
+/// Nobody waits longer for a turn: the origin hangs, and whoever is refused now may ask again.
+const LONGEST_TURN: Duration = Duration::from_secs(2);

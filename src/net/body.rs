@@ -11,6 +11,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::headers::keep_listed_trailers;
@@ -282,6 +284,27 @@ struct Download {
     lease: Option<Lease>,
     exchange: Exchange,
     wait: Wait,
+    /// How its protocol is told that it was cut, if it has a way.
+    status: Option<Status>,
+}
+
+/// A protocol that ends a stream by a status in the trailers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// gRPC over HTTP/2.
+    Grpc,
+    /// It was told.
+    Told,
+}
+
+impl Status {
+    /// By the type of what an upstream sends. gRPC-Web has its status in the body and is broken off like all others.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        let kind = headers.get(CONTENT_TYPE)?.as_bytes();
+        let (name, more) = kind.split_at_checked(GRPC.len())?;
+        let whole = more.first().is_none_or(|next| matches!(next, b'+' | b';' | b' '));
+        (whole && name.eq_ignore_ascii_case(GRPC)).then_some(Self::Grpc)
+    }
 }
 
 impl Answer {
@@ -299,6 +322,7 @@ impl Answer {
         slot: Slot,
         ticks: u32,
         cut: Option<&Cut>,
+        status: Option<Status>,
     ) -> Self {
         if incoming.is_end_stream() {
             lease.give_back();
@@ -306,7 +330,7 @@ impl Answer {
         }
         let wait = Wait { slot, ticks, cut: cut.cloned() };
         let exchange = exchange.clone();
-        Self(Sent::Streamed(Box::new(Download { incoming, lease: Some(lease), exchange, wait })))
+        Self(Sent::Streamed(Box::new(Download { incoming, lease: Some(lease), exchange, wait, status })))
     }
 }
 
@@ -324,6 +348,20 @@ impl From<String> for Answer {
 
 impl Download {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if self.status == Some(Status::Told) {
+            return Poll::Ready(None);
+        }
+        let polled = self.poll_incoming(cx);
+        let cut = matches!(polled, Poll::Ready(Some(Err(Broken::Cut))));
+        if cut && self.status.is_some() && self.exchange.link.part() {
+            self.status = Some(Status::Told);
+            self.wait.slot.disarm();
+            return Poll::Ready(Some(Ok(unauthenticated())));
+        }
+        polled
+    }
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         if polled.is_ready() {
             self.wait.check()?;
@@ -369,7 +407,9 @@ impl Body for Answer {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Sent::Whole(bytes) => bytes.is_empty(),
-            Sent::Streamed(download) => download.incoming.is_end_stream(),
+            Sent::Streamed(download) => {
+                download.status == Some(Status::Told) || download.incoming.is_end_stream()
+            }
         }
     }
 
@@ -429,6 +469,15 @@ fn take(bytes: &mut Bytes) -> Option<Frame<Bytes>> {
     if bytes.is_empty() { None } else { Some(Frame::data(std::mem::take(bytes))) }
 }
 
+/// The end of a gRPC stream that was cut: status 16, `UNAUTHENTICATED`.
+fn unauthenticated() -> Frame<Bytes> {
+    const CUT: &str = "the stream was cut: access has ended or cannot be confirmed any more; authorize again";
+    let mut trailers = HeaderMap::with_capacity(2);
+    trailers.insert("grpc-status", HeaderValue::from_static("16"));
+    trailers.insert("grpc-message", HeaderValue::from_static(CUT));
+    Frame::trailers(trailers)
+}
+
 /// The frame, without trailers that are not listed.
 fn allowed(mut frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
     match frame.trailers_mut() {
@@ -451,9 +500,26 @@ fn blame(error: &hyper::Error) -> Broken {
     Broken::Gone
 }
 
+const GRPC: &[u8] = b"application/grpc";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn grpc_is_known_by_its_type_and_what_only_sounds_like_it_is_not() {
+        let of = |kind: &'static str| {
+            Status::of(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]))
+        };
+        for kind in ["application/grpc", "application/grpc+proto", "Application/gRPC; charset=utf-8"] {
+            assert_eq!(of(kind), Some(Status::Grpc), "{kind}");
+        }
+        for kind in
+            ["application/grpc-web", "application/grpc-web+proto", "application/json", "application/gr", ""]
+        {
+            assert_eq!(of(kind), None, "{kind}");
+        }
+    }
 
     #[tokio::test]
     async fn a_body_that_was_read_before_is_not_passed_on_once_it_is_cut() {

@@ -175,12 +175,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Vetted<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Vetted<S> {
     #[inline]
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, buf)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write(cx, buf);
+        this.follower.wrote(written.is_ready());
+        written
     }
 
     #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
+        // TLS takes what it cannot send yet, and says so only here.
+        this.follower.wrote(flushed.is_ready());
+        flushed
     }
 
     #[inline]
@@ -194,7 +201,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Vetted<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
+        this.follower.wrote(written.is_ready());
+        written
     }
 
     #[inline]

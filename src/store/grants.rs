@@ -51,6 +51,11 @@ pub enum InstallRefused {
     /// A scope is not one that the application offers (any more).
     #[error("the application does not offer the scope {0}; open the page again")]
     NotOffered(String),
+    /// A scope would be granted that was not allowed beforehand.
+    #[error(
+        "{0} would be granted, which is not among the scopes that were allowed; look at what it requires now"
+    )]
+    Beyond(String),
     /// The application is disabled or not registered.
     #[error("the application {0} is not available")]
     NoApplication(String),

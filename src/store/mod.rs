@@ -14,7 +14,9 @@ mod directory;
 mod feed;
 mod grants;
 mod keys;
+mod listing;
 mod postgres;
+mod provisioning;
 mod records;
 mod sessions;
 mod sidecars;
@@ -39,6 +41,11 @@ pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
+pub use listing::{
+    Agreed, Assignee, AssigneeCounts, AssigneeKind, InstalledPage, Listed, Listing, Offered, Order, Page,
+    PageOf, Place, PlaceKey,
+};
+pub use provisioning::{Assignees, AssignmentChange, Provisioning};
 pub use records::{AuditEvent, DecisionFilter, Records};
 pub use sessions::{BrowserSession, PendingConsent, Sessions};
 pub use sidecars::{Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars};
@@ -52,6 +59,8 @@ pub trait Store:
     + Feed
     + Grants
     + Keys
+    + Listing
+    + Provisioning
     + Records
     + Sessions
     + Sidecars

@@ -15,6 +15,8 @@
 #[path = "../support/redis.rs"]
 #[expect(dead_code, reason = "shared with the tests, which need more of it")]
 mod real;
+#[path = "grants/whole.rs"]
+mod whole;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -56,6 +58,7 @@ fn main() {
     runtime.block_on(stampede());
     runtime.block_on(memory());
     runtime.block_on(shared());
+    runtime.block_on(whole::whole());
 }
 
 /// The guard's own cost: the same cache, with and without the question whether the entry still holds.

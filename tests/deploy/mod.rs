@@ -35,6 +35,34 @@ fn every_settings_file_is_good_for_its_role_and_a_mistake_in_it_is_seen() {
     }
 }
 
+/// What people are told to type is what the program understands: asked for its help, it says nothing of a mistake.
+#[test]
+fn every_command_that_a_file_or_guide_names_is_one_that_the_program_has() {
+    let guides = fs::read_dir(root().join("src/docs")).unwrap().map(|file| file.unwrap().path());
+    let texts =
+        files().into_iter().map(|file| deploy().join(file)).chain(guides).chain([root().join("README.md")]);
+    let mut seen = 0;
+    for path in texts {
+        let text = fs::read_to_string(&path).unwrap();
+        for (_, rest) in text.match_indices("consentry sidecars ").map(|(at, _)| text.split_at(at)) {
+            let words =
+                rest.split(['`', '\n', '\\', ';', '|', '>']).next().unwrap().split_whitespace().skip(1);
+            let asked = consentry().args(words).arg("--help").output().unwrap();
+            assert!(asked.status.success(), "{}: {}", path.display(), err(&asked));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 4, "{seen}");
+    assert!(
+        !consentry()
+            .args(["sidecars", "invite", "--name", "web", "--help"])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+}
+
 /// Which test reads a file.
 fn reader(path: &Path) -> Option<&'static str> {
     let text = |name: &str| fs::read_to_string(deploy().join(name)).unwrap();

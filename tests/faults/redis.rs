@@ -1,5 +1,7 @@
 //! Redis that fails in every way: it can cost time, and never a promise.
 
+use std::time::Duration;
+
 use super::play::Play;
 use super::servers::Server;
 use super::stage::Cast;
@@ -33,6 +35,47 @@ async fn redis_that_stands_still_costs_nobody_anything() {
         play.delete_all().await;
         play.serve_others(&[0, 1, 2]).await;
         play.stage.redis.as_ref().unwrap().thaw();
+        play.judge(&[]).await;
+    }
+}
+
+/// Slower than the 50 ms that a command may take, in each direction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn redis_that_is_slow_costs_nobody_anything() {
+    let mut play = Play::begin("Redis slow (100 ms each way)", Cast::WHOLE).await;
+    while play.round().await {
+        play.stage.redis_is(Mode::Delay(Duration::from_millis(100)));
+        play.delete_all().await;
+        play.serve_others(&[0, 1, 2]).await;
+        play.stage.heal();
+        play.judge(&[]).await;
+    }
+}
+
+/// Nothing can be published: not the log, not a tombstone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn redis_that_is_full_and_refuses_writes_costs_nobody_anything() {
+    let mut play = Play::begin("Redis full (noeviction)", Cast::WHOLE).await;
+    while play.round().await {
+        let redis = play.stage.redis.as_ref().unwrap();
+        redis.tell("CONFIG SET maxmemory 1");
+        play.delete_all().await;
+        play.serve_others(&[0, 1, 2]).await;
+        play.stage.redis.as_ref().unwrap().tell("CONFIG SET maxmemory 0");
+        play.judge(&[]).await;
+    }
+}
+
+/// Whatever it holds goes, the newest tombstone as well, and nobody is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn redis_that_evicts_everything_brings_nothing_back() {
+    let mut play = Play::begin("Redis full (allkeys-random)", Cast::WHOLE).await;
+    play.stage.redis.as_ref().unwrap().tell("CONFIG SET maxmemory-policy allkeys-random");
+    while play.round().await {
+        play.stage.redis.as_ref().unwrap().tell("CONFIG SET maxmemory 1");
+        play.delete_all().await;
+        play.serve_others(&[0, 1, 2]).await;
+        play.stage.redis.as_ref().unwrap().tell("CONFIG SET maxmemory 0");
         play.judge(&[]).await;
     }
 }

@@ -1,6 +1,8 @@
 //! `consentry app`: an account's applications, by the admin API.
 
+mod apply;
 mod connection;
+mod plan;
 mod table;
 mod verbs;
 
@@ -13,7 +15,7 @@ use super::{Failure, print};
 use connection::Connection;
 pub(super) use table::{at, plain, table, word};
 
-/// List, show, register, provision, assign, suspend, resume and revoke applications.
+/// List, show, register, provision, apply, assign, suspend, resume and revoke applications.
 #[derive(Debug, Args)]
 pub struct App {
     #[command(flatten)]
@@ -62,8 +64,22 @@ enum Verb {
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<String>,
     },
+    /// Provision and assign as a file says, and take nothing away unless told
+    Apply(apply::Apply),
     /// Say who may use an installed application; shows it when nothing is said
     Assign(verbs::Assign),
+    /// List who has agreed in person to an official application
+    Consents {
+        /// Its client ID or name
+        application: String,
+    },
+    /// End a person's own consent: their tokens end everywhere, and they are asked again
+    Withdraw {
+        /// Its client ID or name
+        application: String,
+        /// Whose, by login
+        login: String,
+    },
     /// Stop an application, and keep what was authorized
     Suspend(verbs::Change),
     /// Let a suspended application go on
@@ -108,7 +124,10 @@ impl Verb {
             Self::Show { application, policies } => verbs::show(api, &application, policies).await,
             Self::Register(register) => register.go(api).await,
             Self::Provision { application, scopes } => verbs::provision(api, &application, &scopes).await,
+            Self::Apply(apply) => apply.go(api).await,
             Self::Assign(assign) => assign.go(api).await,
+            Self::Consents { application } => verbs::consents(api, &application).await,
+            Self::Withdraw { application, login } => verbs::withdraw(api, &application, &login).await,
             Self::Suspend(change) => change.go(api, "suspend").await,
             Self::Resume(change) => change.go(api, "resume").await,
             Self::Revoke(change) => change.go(api, "revoke").await,

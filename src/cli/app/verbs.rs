@@ -3,6 +3,7 @@
 use clap::Args;
 use hyper::Method;
 use serde_json::{Value, json};
+use url::form_urlencoded;
 
 use super::table::{at, facts, table, word};
 use crate::cli::api::Api;
@@ -11,7 +12,7 @@ use crate::cli::{Failure, print};
 pub(super) type Told = (Value, String);
 
 pub(super) async fn list(api: &Api) -> Result<Told, Failure> {
-    let value = api.ask(Method::GET, "/applications", None).await?;
+    let value = json!({ "applications": every(api, "/applications", &[], "applications").await? });
     let row = |one: &Value| {
         ["name", "client_id", "kind", "state", "revision", "authorized_at", "authorized_by"]
             .map(|name| word(at(one, name)))
@@ -24,7 +25,7 @@ pub(super) async fn list(api: &Api) -> Result<Told, Failure> {
 }
 
 pub(super) async fn list_official(api: &Api) -> Result<Told, Failure> {
-    let value = api.ask(Method::GET, "/official-applications", None).await?;
+    let value = json!({ "applications": every(api, "/official-applications", &[], "applications").await? });
     let row = |one: &Value| {
         ["name", "client_id", "installed", "required_scopes", "optional_scopes"]
             .map(|name| word(at(one, name)))
@@ -147,6 +148,12 @@ pub(super) struct Assign {
     /// Nobody but the root identity
     #[arg(long, conflicts_with_all = ["users", "groups", "roles"])]
     nobody: bool,
+    /// Add those named to those assigned, instead of replacing them
+    #[arg(long, conflicts_with_all = ["all", "nobody", "remove"])]
+    add: bool,
+    /// Take those named off the list, and leave the others
+    #[arg(long, conflicts_with_all = ["all", "nobody"])]
+    remove: bool,
 }
 
 impl Assign {
@@ -154,7 +161,14 @@ impl Assign {
         let id = client_id(api, "/applications", &self.application).await?;
         let path = format!("/applications/{id}/assignments");
         let named = !self.users.is_empty() || !self.groups.is_empty() || !self.roles.is_empty();
-        let value = if self.all || self.nobody || named {
+        let value = if self.add || self.remove {
+            if !named {
+                return Err(Failure::Usage("say whom: --user, --group or --role".to_owned()));
+            }
+            let verb = if self.add { "add" } else { "remove" };
+            let names = json!({ "users": self.users, "groups": self.groups, "roles": self.roles });
+            api.ask(Method::PATCH, &path, Some(&json!({ verb: names }))).await?
+        } else if self.all || self.nobody || named {
             let mode = if self.all { "all" } else { "assigned" };
             let body =
                 json!({ "mode": mode, "users": self.users, "groups": self.groups, "roles": self.roles });
@@ -261,28 +275,84 @@ fn described(value: &Value) -> String {
     ])
 }
 
+/// Who has agreed in person.
+pub(super) async fn consents(api: &Api, application: &str) -> Result<Told, Failure> {
+    let id = client_id(api, "/applications", application).await?;
+    let all = every(api, &format!("/applications/{id}/consents"), &[], "consents").await?;
+    let row = |one: &Value| ["login", "scopes", "at"].map(|name| word(at(one, name))).to_vec();
+    let rows: Vec<_> = all.iter().map(row).collect();
+    let text = table(&["login", "scopes", "at"], &rows, "Nobody has agreed in person.");
+    Ok((json!({ "consents": all }), text))
+}
+
+/// Ends a person's own consent.
+pub(super) async fn withdraw(api: &Api, application: &str, login: &str) -> Result<Told, Failure> {
+    let id = client_id(api, "/applications", application).await?;
+    let login: String = form_urlencoded::byte_serialize(login.as_bytes()).collect();
+    let value = api.ask(Method::DELETE, &format!("/applications/{id}/consents/{login}"), None).await?;
+    let text = receipt(&value);
+    Ok((value, text))
+}
+
 /// The client ID that is meant: itself, or that of the only application of this name.
 async fn client_id(api: &Api, path: &str, meant: &str) -> Result<String, Failure> {
-    let value = api.ask(Method::GET, path, None).await?;
-    let ids = |field: &str| -> Vec<String> {
-        let fitting = all(&value).iter().filter(|one| *at(one, field) == *meant);
-        fitting.filter_map(|one| at(one, "client_id").as_str()).map(str::to_owned).collect()
-    };
-    let by_id = ids("client_id");
-    let found = if by_id.is_empty() { ids("name") } else { by_id };
-    match found.as_slice() {
-        [one] => Ok(one.clone()),
-        [] => Err(Failure::No(format!(
-            "there is no application {meant:?}; `consentry app list` lists what there is"
-        ))),
-        many => Err(Failure::Usage(format!(
+    let one = found(api, path, meant).await?;
+    let id = one.as_ref().and_then(|one| at(one, "client_id").as_str());
+    id.map(str::to_owned).ok_or_else(|| {
+        Failure::No(format!("there is no application {meant:?}; `consentry app list` lists what there is"))
+    })
+}
+
+/// The application of a list that is meant: by its client ID, or as the only one of this name.
+pub(super) async fn found(api: &Api, path: &str, meant: &str) -> Result<Option<Value>, Failure> {
+    let all = every(api, path, &[("search", meant)], "applications").await?;
+    let (mut by_id, mut by_name) = (Vec::new(), Vec::new());
+    for one in all {
+        if *at(&one, "client_id") == *meant {
+            by_id.push(one);
+        } else if *at(&one, "name") == *meant {
+            by_name.push(one);
+        }
+    }
+    let mut fitting = if by_id.is_empty() { by_name } else { by_id };
+    if fitting.len() > 1 {
+        let ids: Vec<_> = fitting.iter().map(|one| word(at(one, "client_id"))).collect();
+        return Err(Failure::Usage(format!(
             "{} applications of different publishers are named {meant}; give the client ID: {}",
-            many.len(),
-            many.join(", ")
-        ))),
+            ids.len(),
+            ids.join(", ")
+        )));
+    }
+    Ok(fitting.pop())
+}
+
+/// Everything that stands in `field` of a list, page after page.
+pub(super) async fn every(
+    api: &Api,
+    path: &str,
+    asked: &[(&str, &str)],
+    field: &str,
+) -> Result<Vec<Value>, Failure> {
+    let (mut all, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(asked).append_pair("limit", "1000");
+        if let Some(place) = &after {
+            query.append_pair("after", place);
+        }
+        let mut value = api.ask(Method::GET, &format!("{path}?{}", query.finish()), None).await?;
+        if let Some(Value::Array(items)) = value.get_mut(field).map(Value::take) {
+            all.extend(items);
+        }
+        let next = at(&value, "next").as_str().map(str::to_owned);
+        if next.is_none() || next == after {
+            return Ok(all);
+        }
+        after = next;
     }
 }
 
+/// For what is answered as a whole.
 fn all(value: &Value) -> &[Value] {
     at(value, "applications").as_array().map_or(&[], Vec::as_slice)
 }

@@ -1,20 +1,19 @@
-//! `consentry keys`: the issuer's signing keys, in the store of a control plane on this machine.
-
-use std::path::PathBuf;
+//! `consentry keys`: the issuer's signing keys, in a control plane's store on this machine or within reach.
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 
-use super::super::{Failure, print, sealing};
+use super::super::{Failure, print};
+use super::place::Place;
 use crate::control::{self, Settings};
 use crate::model::time::Clock;
-use crate::store;
+use crate::store::{SealedKey, Shared};
 
-/// List and rotate the issuer's signing keys.
+/// List, rotate and withdraw the issuer's signing keys.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Keys {
-    /// The data folder of `consentry dev`
-    #[arg(long, value_name = "DIR", default_value = ".consentry", env = "CONSENTRY_DATA", global = true)]
-    data: PathBuf,
+    #[command(flatten)]
+    place: Place,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -29,6 +28,11 @@ enum Verb {
         #[arg(long, value_name = "SECONDS", default_value_t = Settings::default().key_notice_seconds)]
         notice: i64,
     },
+    /// End a key at once, because somebody else may hold it: what it has signed is refused everywhere within the lease
+    Withdraw {
+        /// Its id, as `list` prints it
+        kid: String,
+    },
 }
 
 impl Keys {
@@ -41,22 +45,22 @@ impl Keys {
     }
 
     async fn ask(self) -> Result<(), Failure> {
-        let file = self.data.join("consentry.db");
-        if !file.is_file() {
-            let place = self.data.display();
-            return Err(Failure::Unreachable(format!(
-                "there is no store in {place}; give the folder with --data"
-            )));
-        }
-        let (store, clock) = (store::open(&format!("sqlite:{}", file.display())).await?, Clock::system());
-        match self.verb {
+        let (store, clock) = (self.place.store().await?, Clock::system());
+        let told = self.tell(&store, &clock).await;
+        store.close().await;
+        told
+    }
+
+    async fn tell(&self, store: &Shared, clock: &Clock) -> Result<(), Failure> {
+        match &self.verb {
             Verb::List => {}
             Verb::Rotate { notice } => {
-                let sealer = sealing::sealer(&self.data.join("key"))?;
-                control::rotate_keys(&store, &sealer, notice, clock.now())
+                let sealer = self.place.sealer()?;
+                control::rotate_keys(store, &sealer, *notice, clock.now())
                     .await
                     .map_err(|error| Failure::Unreachable(error.to_string()))?;
             }
+            Verb::Withdraw { kid } => withdraw(store, kid, clock.now()).await?,
         }
         let now = clock.now();
         for key in store.signing_keys(now).await? {
@@ -72,4 +76,21 @@ impl Keys {
         }
         Ok(())
     }
+}
+
+/// Not the only one of its purpose that signs: then nothing could be signed, and nobody could log in or be let through.
+async fn withdraw(store: &Shared, kid: &str, now: Timestamp) -> Result<(), Failure> {
+    let keys = store.signing_keys(now).await?;
+    let signs = |key: &&SealedKey| key.active_from <= now && key.retired_at.is_none_or(|end| now < end);
+    if let Some(key) = keys.iter().find(|key| key.kid == kid).filter(signs)
+        && !keys.iter().filter(signs).any(|other| other.kid != kid && other.purpose == key.purpose)
+    {
+        return Err(Failure::No(format!(
+            "{kid} is the only key that signs for {}; first make another: consentry keys rotate --notice 0",
+            key.purpose.as_str()
+        )));
+    }
+    store.withdraw_key(kid, now).await?;
+    print::narrate(&format!("consentry: {kid} is withdrawn; whoever holds what it has signed must ask anew"));
+    Ok(())
 }

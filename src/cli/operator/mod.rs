@@ -2,5 +2,6 @@
 
 pub(super) mod health;
 pub(super) mod keys;
+pub(super) mod place;
 pub(super) mod sidecars;
 pub(super) mod store;

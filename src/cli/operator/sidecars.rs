@@ -1,29 +1,23 @@
 //! `consentry sidecars`: which sidecars a control plane knows, in its store on this machine or within reach.
 
-use std::path::{Path, PathBuf};
-
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::super::app::{at, table, word};
 use super::super::{Failure, print};
-use crate::config::control as settings;
+use super::place::Place;
 use crate::model::id::SidecarId;
 use crate::model::time::Clock;
-use crate::store::{self, Enrolled, Instance, Invitation, Shared, StoreError};
+use crate::store::{Enrolled, Instance, Invitation, Shared, StoreError};
 use crate::token::proof;
 use crate::token::random::Secret;
 
 /// Invite, list and revoke the sidecars of a control plane.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Sidecars {
-    /// The control plane's settings file
-    #[arg(long, value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
-    /// The data folder of `consentry dev` instead
-    #[arg(long, value_name = "DIR", env = "CONSENTRY_DATA", global = true, conflicts_with = "config")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Human, global = true)]
     format: Format,
@@ -68,7 +62,7 @@ impl Sidecars {
     }
 
     async fn ask(self) -> Result<(), Failure> {
-        let (store, now) = (self.store().await?, Clock::system().now());
+        let (store, now) = (self.place.store().await?, Clock::system().now());
         let done = match &self.verb {
             Verb::Invite { name, life } => self.invite(&store, name, *life, now).await,
             Verb::List => self.list(&store, now).await,
@@ -76,23 +70,6 @@ impl Sidecars {
         };
         store.close().await;
         done
-    }
-
-    async fn store(&self) -> Result<Shared, Failure> {
-        if let Some(config) = &self.config {
-            let settings = settings::Control::read(config)?;
-            return Ok(store::open_with(&settings.store, settings.store_password_file.as_deref()).await?);
-        }
-        let data = self.data.as_deref().unwrap_or(Path::new(".consentry"));
-        let file = data.join("consentry.db");
-        if !file.is_file() {
-            return Err(Failure::Usage(format!(
-                "there is no store in {}; give the control plane's settings with --config, or the data folder of \
-                 `consentry dev` with --data",
-                data.display()
-            )));
-        }
-        Ok(store::open(&format!("sqlite:{}", file.display())).await?)
     }
 
     async fn invite(

@@ -12,16 +12,19 @@ use utoipa::ToSchema;
 
 use super::openapi::Refusals;
 use super::request::{Administrator, Asked, not_installed};
-use crate::control::{Control, Reply};
+use crate::control::{Control, Reply, paging};
 use crate::model::grant::{GrantState, Installed};
 use crate::model::scope::ScopeSet;
 use crate::policy::{ConsoleAction, generate};
+use crate::store::Listed;
 
 /// What an account has installed.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Applications {
-    /// The applications, the latest authorization first.
+    /// The applications, the latest authorization first unless asked for otherwise.
     applications: Vec<InstalledApplication>,
+    /// Give it as `after` to get the next page; null when this is the last.
+    next: Option<String>,
 }
 
 /// An installed application: what it is, and what it was granted.
@@ -124,7 +127,7 @@ pub(in crate::control) async fn find(
 }
 
 /// Whether a grant is more than a tombstone.
-pub(super) fn is_live(installed: &Installed) -> bool {
+pub(in crate::control) fn is_live(installed: &Installed) -> bool {
     match installed.grant.state {
         GrantState::Active | GrantState::Suspended => true,
         GrantState::Revoked => false,
@@ -140,16 +143,20 @@ pub(in crate::control) fn policy_text(control: &Control, installed: &Installed) 
 ///
 /// Those that an administrator of the account has authorized or provisioned and nobody has deleted.
 #[utoipa::path(get, path = "/api/v1/applications", tag = "applications", operation_id = "listApplications",
+    params(("search" = Option<String>, Query, description = "Only where this is a part of the name, the publisher or the client ID."),
+        ("state" = Option<String>, Query, description = "Only `active` or only `suspended`."),
+        ("sort" = Option<String>, Query, description = "`name`, `authorized_at`, `last_used` or `state`, with `-` before it for the last first; `-authorized_at` unless given."),
+        ("after" = Option<String>, Query, description = "Only what comes after this place: the `next` of the page before."),
+        ("limit" = Option<u32>, Query, description = "At most so many, 1 to 1000; 100 unless given.")),
     responses((status = 200, description = "What is installed.", body = Applications), Refusals))]
 pub(super) async fn list(State(control): State<Arc<Control>>, asked: Asked) -> Reply<Json<Applications>> {
     let by = asked.may(&control, ConsoleAction::List).await?;
-    asked.only(&[])?;
-    let mut applications = Vec::new();
-    for installed in control.store().installed_in(by.account()).await? {
-        let last_used = control.store().last_used(&installed.grant.key).await?;
-        applications.push(InstalledApplication::of(installed, last_used));
-    }
-    Ok(Json(Applications { applications }))
+    asked.only(&paging::INSTALLED)?;
+    let wanted = paging::installed(|name| asked.parameter(name), MOST)?;
+    let page = control.store().installed_page(by.account(), &wanted).await?;
+    let next = page.items.last().filter(|_| page.more).map(|last| paging::place_text(&last.place));
+    let one = |one: Listed| InstalledApplication::of(one.installed, one.last_used);
+    Ok(Json(Applications { applications: page.items.into_iter().map(one).collect(), next }))
 }
 
 /// Show one installed application
@@ -185,3 +192,5 @@ pub(super) async fn policies(
     let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
     Ok((headers, policy_text(&control, &installed)))
 }
+
+const MOST: u32 = 1000;

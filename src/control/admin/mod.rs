@@ -8,7 +8,7 @@
 
 pub(in crate::control) mod applications;
 pub(in crate::control) mod assignments;
-mod consents;
+pub(in crate::control) mod consents;
 mod decisions;
 pub(in crate::control) mod official;
 mod openapi;
@@ -40,8 +40,9 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route("/api/v1/applications/{client_id}/resume", post(state::resume))
         .route(
             "/api/v1/applications/{client_id}/assignments",
-            get(assignments::show).put(assignments::replace),
+            get(assignments::show).put(assignments::replace).patch(assignments::patch),
         )
+        .route("/api/v1/applications/{client_id}/assignees", get(assignments::list))
         .route("/api/v1/applications/{client_id}/consents", get(consents::list))
         .route("/api/v1/applications/{client_id}/consents/{login}", delete(consents::withdraw))
         .route("/api/v1/official-applications", get(official::list))

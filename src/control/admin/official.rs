@@ -1,6 +1,5 @@
 //! Official applications: what there is, and installing one without visiting it.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -13,20 +12,23 @@ use utoipa::ToSchema;
 
 use super::applications::{InstalledApplication, is_live};
 use super::openapi::Refusals;
-use super::request::{Administrator, Asked, Body};
+use super::request::{Administrator, Asked, Body, invalid};
 use super::state::Change;
-use crate::control::{Control, Problem, Reply};
+use crate::control::{Control, Problem, Reply, paging};
 use crate::model::application::Application;
 use crate::model::grant::Installed;
-use crate::model::id::{ApplicationId, GrantKey};
+use crate::model::id::{ApplicationId, GrantKey, Revision};
 use crate::model::scope::{Scope, ScopeSet};
 use crate::policy::ConsoleAction;
-use crate::store::Install;
+use crate::store::{Install, Offered, Page, PageOf};
 
 /// What cloud services publish.
 #[derive(Serialize, ToSchema)]
 pub(super) struct OfficialApplications {
+    /// The applications, by name.
     applications: Vec<OfficialApplication>,
+    /// Give it as `after` to get the next page; null when this is the last.
+    next: Option<String>,
 }
 
 /// One official application.
@@ -54,39 +56,23 @@ pub(super) struct OfficialApplication {
 
 /// What to provision with.
 #[derive(Deserialize, ToSchema, Default)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Provision {
+#[serde(deny_unknown_fields, default)]
+pub(in crate::control) struct Provision {
     /// The optional scopes chosen; the required ones are always included.
-    #[serde(default)]
     #[schema(value_type = Vec<String>)]
-    scopes: Vec<Scope>,
+    pub(in crate::control) scopes: Vec<Scope>,
+    /// Refuse rather than grant any other scope than these, the required ones included.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub(in crate::control) at_most: Option<Vec<Scope>>,
+    /// Replace the scopes of an installed application, if this still is its revision. Who may use it stays.
+    pub(in crate::control) replace: Option<u64>,
 }
 
-/// Every official application, with whether the account has it.
-pub(in crate::control) async fn offers(
-    control: &Control,
-    by: &Administrator,
-) -> Reply<Vec<(Application, bool)>> {
-    let installed = control.store().installed_in(by.account()).await?;
-    let installed: HashSet<ApplicationId> = installed.into_iter().map(|one| one.application.id).collect();
-    let all = control.store().official_applications().await?;
-    let usable = all.into_iter().filter(|application| application.enabled);
-    Ok(usable
-        .map(|application| (installed.contains(&application.id), application))
-        .map(|(had, a)| (a, had))
-        .collect())
-}
-
-/// Installs an official application with these optional scopes, and waits until every sidecar knows.
+/// The official application with this client ID.
 ///
 /// # Errors
-/// 404 for one that is not official, 409 for one that is installed, 400 for a scope that it does not offer.
-pub(in crate::control) async fn install(
-    control: &Control,
-    by: &Administrator,
-    client_id: &str,
-    chosen: ScopeSet,
-) -> Reply<Installed> {
+/// 404 for one that is not official or not usable, the store's.
+pub(in crate::control) async fn offered(control: &Control, client_id: &str) -> Reply<Application> {
     let unknown = || {
         Problem::new(
             StatusCode::NOT_FOUND,
@@ -97,18 +83,39 @@ pub(in crate::control) async fn install(
     };
     let id: ApplicationId = client_id.parse().map_err(|_| unknown())?;
     let found = control.store().application(&id).await?;
-    let application = found.filter(|found| found.official && found.enabled).ok_or_else(unknown)?;
-    let key = GrantKey { account: by.account().clone(), application: id };
-    if control.store().installed(&key).await?.as_ref().is_some_and(is_live) {
+    found.filter(|found| found.official && found.enabled).ok_or_else(unknown)
+}
+
+/// Installs an official application, or replaces its scopes, and waits until every sidecar knows.
+///
+/// # Errors
+/// 404 for one that is not official, 409 for one that is installed or was changed meanwhile, 400 for a scope that it
+/// does not offer or that goes beyond what was allowed.
+pub(in crate::control) async fn install(
+    control: &Control,
+    by: &Administrator,
+    client_id: &str,
+    wanted: Provision,
+) -> Reply<Installed> {
+    let Provision { scopes, at_most, replace } = wanted;
+    let at_most: Option<ScopeSet> = at_most.map(|scopes| scopes.into_iter().collect());
+    let application = offered(control, client_id).await?;
+    let key = GrantKey { account: by.account().clone(), application: application.id.clone() };
+    let present = control.store().installed(&key).await?;
+    if replace.is_none() && present.as_ref().is_some_and(is_live) {
         let detail = format!("{} is installed already.", application.name);
         return Err(Problem::new(StatusCode::CONFLICT, "exists", detail)
-            .next("To change its scopes, delete it first."));
+            .next("To change its scopes, say which revision is to be replaced, or delete it first."));
     }
-    let scopes = application.required.union(&chosen);
+    let scopes = application.required.union(&scopes.into_iter().collect());
     let declined = application.offered().beyond(&scopes);
-    let install = Install { key, scopes, declined, by: by.actor(), seen: None };
+    let install = Install { key, scopes, declined, by: by.actor(), seen: replace.map(Revision) };
     let change = Change::begin(control, true);
-    let (grant, seq) = control.store().install(&install, control.clock().now()).await?;
+    let now = control.clock().now();
+    let (grant, seq) = match at_most {
+        Some(most) => control.store().install_within(&install, &most, now).await?,
+        None => control.store().install(&install, now).await?,
+    };
     change.settle(control, seq).await;
     Ok(Installed { grant, application })
 }
@@ -116,14 +123,20 @@ pub(in crate::control) async fn install(
 /// List the official applications
 #[utoipa::path(get, path = "/api/v1/official-applications", tag = "official applications",
     operation_id = "listOfficialApplications",
-    responses((status = 200, description = "Every official application.", body = OfficialApplications), Refusals))]
+    params(("search" = Option<String>, Query, description = "Only where this is a part of the name, the publisher or the client ID."),
+        ("after" = Option<String>, Query, description = "Only what comes after this place: the `next` of the page before."),
+        ("limit" = Option<u32>, Query, description = "At most so many, 1 to 1000; 100 unless given.")),
+    responses((status = 200, description = "A page of them.", body = OfficialApplications), Refusals))]
 pub(super) async fn list(
     State(control): State<Arc<Control>>,
     asked: Asked,
 ) -> Reply<Json<OfficialApplications>> {
     let by = asked.may(&control, ConsoleAction::List).await?;
-    asked.only(&[])?;
-    let shown = |(application, installed): (Application, bool)| OfficialApplication {
+    asked.only(&paging::PAGE)?;
+    let wanted = paging::page(|name| asked.parameter(name), MOST)?;
+    let page = offers(&control, &by, &wanted).await?;
+    let next = page.items.last().filter(|_| page.more).map(|last| place(&last.application));
+    let shown = |Offered { application, installed }: Offered| OfficialApplication {
         client_id: application.id.into(),
         name: application.name,
         display_name: application.display_name,
@@ -131,15 +144,37 @@ pub(super) async fn list(
         publisher: application.publisher_name,
         required_scopes: application.required,
         optional_scopes: application.optional,
-        installed,
+        installed: installed.is_some(),
     };
-    let applications = offers(&control, &by).await?.into_iter().map(shown).collect();
-    Ok(Json(OfficialApplications { applications }))
+    Ok(Json(OfficialApplications { applications: page.items.into_iter().map(shown).collect(), next }))
 }
+
+/// A page of the official applications, with what each is to the account.
+///
+/// # Errors
+/// 400 for a place that is none, the store's.
+pub(in crate::control) async fn offers(
+    control: &Control,
+    by: &Administrator,
+    wanted: &PageOf,
+) -> Reply<Page<Offered>> {
+    if wanted.after.as_ref().is_some_and(|place| !place.contains('/')) {
+        return Err(invalid("`after` is no place in this list.").next("Begin at the first page."));
+    }
+    Ok(control.store().official_page(by.account(), wanted).await?)
+}
+
+/// Where an application stands in the list.
+pub(in crate::control) fn place(application: &Application) -> String {
+    format!("{}/{}", application.name, application.id)
+}
+
+const MOST: u32 = 1000;
 
 /// Provision an official application
 ///
-/// Installs it without visiting it. Nobody but the root identity can use it until it is assigned.
+/// Installs it without visiting it. Nobody but the root identity can use it until it is assigned. With `replace` it
+/// changes the scopes of one that is installed, without an interruption for what stays granted.
 #[utoipa::path(post, path = "/api/v1/official-applications/{client_id}/provision", tag = "official applications",
     operation_id = "provisionApplication", params(("client_id", description = "The application's client ID.")),
     request_body = Provision,
@@ -153,8 +188,7 @@ pub(super) async fn provision(
 ) -> Reply<Response> {
     let by = asked.may(&control, ConsoleAction::Provision).await?;
     asked.only(&[])?;
-    let Provision { scopes } = body.read_or_default()?;
-    let installed = install(&control, &by, &client_id, scopes.into_iter().collect()).await?;
+    let installed = install(&control, &by, &client_id, body.read_or_default()?).await?;
     let location = control.issuer().at(&format!("/api/v1/applications/{}", installed.application.id));
     let body = Json(InstalledApplication::of(installed, None));
     Ok((StatusCode::CREATED, [(LOCATION, location)], body).into_response())

@@ -6,7 +6,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use serde::Serialize;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
 use super::{applications, assignments, consents, decisions, official, publisher, secrets, sidecars, state};
@@ -44,6 +44,8 @@ pub(super) async fn get() -> impl IntoResponse {
         state::resume,
         assignments::show,
         assignments::replace,
+        assignments::patch,
+        assignments::list,
         consents::list,
         consents::withdraw,
         official::list,
@@ -59,7 +61,7 @@ pub(super) async fn get() -> impl IntoResponse {
         get,
     ),
     components(schemas(ProblemDetails)),
-    modifiers(&Security),
+    modifiers(&Security, &Texts),
     security(("token" = []), ("session" = [], "csrf" = [])),
     tags(
         (name = "applications", description = "What is installed."),
@@ -84,7 +86,7 @@ struct ProblemDetails {
     /// The status.
     status: u16,
     /// Stable: `unauthenticated`, `forbidden`, `not_found`, `not_installed`, `conflict`, `exists`,
-    /// `invalid_request`, `scope_not_offered`, `store_unavailable`, …
+    /// `invalid_request`, `scope_not_offered`, `scope_beyond`, `store_unavailable`, …
     code: String,
     /// What happened, in a sentence.
     detail: String,
@@ -132,8 +134,29 @@ impl Modify for Security {
     }
 }
 
+/// What stands in a path is text, where its function does not say more.
+struct Texts;
+
+impl Modify for Texts {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let operations = api.paths.paths.values_mut().flat_map(|path| {
+            [&mut path.get, &mut path.put, &mut path.post, &mut path.delete, &mut path.patch]
+                .into_iter()
+                .flatten()
+        });
+        for parameter in operations.filter_map(|operation| operation.parameters.as_mut()).flatten() {
+            if let RefOr::T(parameter) = parameter
+                && parameter.schema.is_none()
+            {
+                let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).build();
+                parameter.schema = Some(RefOr::T(text.into()));
+            }
+        }
+    }
+}
+
 const REFUSALS: [(&str, &str); 9] = [
-    ("400", "Something in the request does not fit: `invalid_request`, `scope_not_offered`."),
+    ("400", "Something in the request does not fit: `invalid_request`, `scope_not_offered`, `scope_beyond`."),
     ("401", "No valid token and no session: `unauthenticated`."),
     ("403", "Not for who asks: `forbidden`, `not_an_administrator`, `form_not_yours`."),
     ("404", "Not there, or not this account's: `not_installed`, `not_found`."),

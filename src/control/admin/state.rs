@@ -13,7 +13,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use http_body::Frame;
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use utoipa::ToSchema;
 
 use super::openapi::Refusals;
@@ -90,7 +90,7 @@ impl SidecarEffect {
     }
 }
 
-/// Lines as they come.
+/// Pieces as they come.
 struct Told(mpsc::Receiver<Bytes>);
 
 impl http_body::Body for Told {
@@ -100,7 +100,7 @@ impl http_body::Body for Told {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|line| line.map(|line| Ok(Frame::data(line))))
+        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
     }
 }
 
@@ -124,16 +124,37 @@ impl Change {
 
     /// Answers each sidecar's word as it comes, a line of JSON each, and at last the whole receipt in a line.
     fn told(self, control: Arc<Control>, revision: Revision, seq: Seq) -> Response {
-        let (lines, told) = mpsc::channel(LINES);
+        let each = |part: &Confirmation| line(&SidecarEffect::of(part.clone()));
+        let last = move |receipt| line(&Effect::of(revision, Some(receipt)));
+        ([(CONTENT_TYPE, LINES_OF_JSON)], self.tell(control, seq, Bytes::new(), each, last)).into_response()
+    }
+
+    /// A body that says `first` at once, each sidecar's word as it comes, and `last` when the change at `seq` is true
+    /// everywhere. Who stops listening does not stop the change.
+    pub(in crate::control) fn tell(
+        self,
+        control: Arc<Control>,
+        seq: Seq,
+        first: Bytes,
+        mut each: impl FnMut(&Confirmation) -> Bytes + Send + 'static,
+        last: impl FnOnce(Receipt) -> Bytes + Send + 'static,
+    ) -> Body {
+        let (pieces, told) = mpsc::channel(PIECES);
         tokio::spawn(async move {
-            // A line for which there is no room is in the receipt all the same.
-            let each = |part: &Confirmation| {
-                let _ = lines.try_send(line(&SidecarEffect::of(part.clone())));
+            let _ = pieces.send(first).await;
+            let mut late = Vec::new();
+            let word = |part: &Confirmation| {
+                if let Err(TrySendError::Full(piece)) = pieces.try_send(each(part)) {
+                    late.push(piece);
+                }
             };
-            let receipt = control.source().everywhere(seq, &self.before, each).await;
-            let _ = lines.send(line(&Effect::of(revision, Some(receipt)))).await;
+            let receipt = control.source().everywhere(seq, &self.before, word).await;
+            for piece in late {
+                let _ = pieces.send(piece).await;
+            }
+            let _ = pieces.send(last(receipt)).await;
         });
-        ([(CONTENT_TYPE, LINES_OF_JSON)], Body::new(Told(told))).into_response()
+        Body::new(Told(told))
     }
 
     /// Waits until the change at `seq` is true everywhere, unless it is not to be waited for.
@@ -158,7 +179,11 @@ pub(in crate::control) async fn set(
     Ok((grant, change.settle(control, seq).await))
 }
 
-async fn put(
+/// Puts an application into a state.
+///
+/// # Errors
+/// 404 `not_installed`, the store's.
+pub(in crate::control) async fn put(
     control: &Control,
     by: &Administrator,
     client_id: &str,
@@ -247,5 +272,5 @@ pub(super) async fn resume(
 }
 
 const LINES_OF_JSON: &str = "application/x-ndjson";
-/// So many may wait to be read.
-const LINES: usize = 256;
+/// So many pieces may wait to be read.
+const PIECES: usize = 256;

@@ -1,26 +1,37 @@
 //! The console: an administrator's pages about the applications of the account.
 //!
 //! Comes in: a browser with a session. Goes out: pages. What is done here is done by the admin API's functions, so
-//! that both always agree; what belongs to another account is answered like what does not exist.
+//! that both always agree; what belongs to another account is answered like what does not exist. Forms that change
+//! something are checked to be ours before anything else, and lead to a page that can be loaded again without doing it
+//! twice, except the receipt, which is shown once.
 
-mod read;
-pub mod view;
-mod write;
+pub mod assignments;
+pub mod consents;
+pub mod delete;
+pub mod details;
+pub mod installed;
+pub mod official;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::HeaderMap;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use url::form_urlencoded;
 
 use super::admin::request::Administrator;
+use super::browser::ask::line;
 use super::browser::session::{SignedIn, signed_in};
-use super::browser::{LOGIN, Shown};
+use super::browser::{LOGIN, Shown, csrf};
+use super::form::Parameters;
+use super::page::nav::{self, APPLICATIONS, OFFICIAL};
 use super::page::stop::Stopped;
-use super::page::{Label, respond};
+use super::page::{Label, ScopeLine, respond};
 use super::{Control, Problem};
+use crate::model::scope::ScopeSet;
 use crate::policy::ConsoleAction;
 use crate::store::StoreError;
 
@@ -28,14 +39,18 @@ use crate::store::StoreError;
 pub(in crate::control) fn routes() -> Router<Arc<Control>> {
     Router::new()
         .route("/", get(home))
-        .route(HOME, get(read::list))
-        .route("/console/applications/{client_id}", get(read::details))
-        .route("/console/applications/{client_id}/suspend", post(write::suspend))
-        .route("/console/applications/{client_id}/resume", post(write::resume))
-        .route("/console/applications/{client_id}/delete", get(read::delete).post(write::delete))
-        .route("/console/applications/{client_id}/assignments", get(read::assignments).post(write::assign))
-        .route("/console/official", get(read::official))
-        .route("/console/official/{client_id}", post(write::provision))
+        .route(APPLICATIONS, get(installed::show))
+        .route("/console/applications/{client_id}", get(details::show))
+        .route("/console/applications/{client_id}/suspend", post(details::suspend))
+        .route("/console/applications/{client_id}/resume", post(details::resume))
+        .route("/console/applications/{client_id}/delete", get(delete::ask).post(delete::delete))
+        .route(
+            "/console/applications/{client_id}/assignments",
+            get(assignments::show).post(assignments::change),
+        )
+        .route("/console/applications/{client_id}/consents", get(consents::show).post(consents::withdraw))
+        .route(OFFICIAL, get(official::list))
+        .route("/console/official/{client_id}", get(official::show).post(official::provision))
 }
 
 /// An administrator at the console.
@@ -81,6 +96,22 @@ impl Visit {
             }
         }
     }
+
+    /// The same for a form of ours.
+    async fn posted(
+        control: &Control,
+        headers: &HeaderMap,
+        body: &Bytes,
+        action: ConsoleAction,
+        back: &str,
+    ) -> Result<(Self, Parameters), Turned> {
+        let visit = Self::of(control, headers, action, back).await?;
+        let form = Parameters::from_body(headers, body).map_err(|fault| {
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", fault.to_string())
+        })?;
+        csrf::check(control, headers, &visit.person, form.one(csrf::FIELD).ok().flatten())?;
+        Ok((visit, form))
+    }
 }
 
 impl IntoResponse for Turned {
@@ -105,18 +136,60 @@ impl From<StoreError> for Turned {
     }
 }
 
-async fn home(axum::extract::State(control): axum::extract::State<Arc<Control>>) -> Redirect {
-    Redirect::to(&format!("{}{HOME}", control.issuer().path()))
+/// The ways from one page of a list to others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pager {
+    /// The first page, when this is not it.
+    pub first: Option<String>,
+    /// The next page, when there is one.
+    pub next: Option<String>,
+}
+
+impl Pager {
+    /// `path` with `kept` is the first page; `next` is the place after which the next one begins.
+    fn of(path: &str, kept: &[(&str, &str)], after: Option<&str>, next: Option<String>) -> Self {
+        let onward = |next: String| address(path, &[kept, &[("after", &next)]].concat());
+        Self { first: after.map(|_| address(path, kept)), next: next.map(onward) }
+    }
+}
+
+/// An address of ours with what is not empty of a query.
+fn address(path: &str, query: &[(&str, &str)]) -> String {
+    let given: Vec<_> = query.iter().filter(|(_, value)| !value.is_empty()).collect();
+    if given.is_empty() {
+        return path.to_owned();
+    }
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
+    format!("{path}?{query}")
+}
+
+/// To the person's first page.
+async fn home(State(control): State<Arc<Control>>, headers: HeaderMap) -> Result<Redirect, Turned> {
+    let person = signed_in(&control, &headers).await?;
+    let page = person.map_or(APPLICATIONS, |person| nav::home(&person.visitor()));
+    Ok(Redirect::to(&format!("{}{page}", control.issuer().path())))
 }
 
 fn application_page(client_id: &str) -> String {
-    format!("{HOME}/applications/{client_id}")
+    format!("{APPLICATIONS}/applications/{client_id}")
 }
 
-const HOME: &str = "/console";
+fn onward(control: &Control, path: &str) -> Response {
+    Redirect::to(&format!("{}{path}", control.issuer().path())).into_response()
+}
+
+fn lines(control: &Control, scopes: &ScopeSet) -> Vec<ScopeLine> {
+    scopes.iter().map(|scope| line(control, scope)).collect()
+}
 
 /// How many administrators are named to somebody who is none.
 const MOST_NAMED: u32 = 5;
+
+/// How many stand on a page unless chosen otherwise.
+const USUAL: &str = "50";
+
+/// How many can stand on a page.
+const MOST: u32 = 200;
 
 #[cfg(test)]
 mod samples;

@@ -5,6 +5,7 @@ use askama::Template;
 use crate::model::application::Application;
 use crate::model::id::AccountId;
 
+use super::nav::Here;
 use super::{FormTarget, Label, Page, ScopeLine, Visitor};
 
 /// Who asks, as both pages show it.
@@ -123,6 +124,10 @@ impl Page for Consent {
     fn form_target(&self) -> Option<&FormTarget> {
         self.form_target.as_ref()
     }
+
+    fn here(&self) -> Here {
+        Here::Deciding
+    }
 }
 
 /// A person's own page, at the first use of an official application. Posts like [`Consent`], without choices.
@@ -152,5 +157,9 @@ pub struct Personal {
 impl Page for Personal {
     fn form_target(&self) -> Option<&FormTarget> {
         self.form_target.as_ref()
+    }
+
+    fn here(&self) -> Here {
+        Here::Deciding
     }
 }

@@ -8,6 +8,7 @@
 //! template that extends `page/layout.html`, and `impl Page` for it.
 
 pub mod consent;
+pub mod nav;
 pub mod sign_in;
 pub mod stop;
 pub mod style;
@@ -15,6 +16,7 @@ pub mod style;
 use std::fmt;
 
 use askama::Template;
+use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -32,6 +34,16 @@ pub trait Page: Template {
         None
     }
 
+    /// Where it stands among the pages that the navigation leads to.
+    fn here(&self) -> nav::Here {
+        nav::Here::Beside
+    }
+
+    /// The links at its head.
+    fn links(&self, visitor: &Visitor) -> Vec<nav::Link> {
+        nav::links(visitor, self.here())
+    }
+
     /// After how many seconds it is worth coming back (RFC 9110 section 10.2.3).
     fn retry_after(&self) -> Option<u32> {
         None
@@ -40,11 +52,31 @@ pub trait Page: Template {
 
 /// Renders a page and adds its headers.
 pub fn respond(page: &impl Page) -> Response {
-    let Ok(html) = page.render() else {
-        tracing::error!("a page could not be rendered");
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    let mut response = (page.status(), html).into_response();
+    let Ok(html) = page.render() else { return unrendered() };
+    with_headers(page, html)
+}
+
+/// The same for a page that goes on being written after its head has been sent: `live` is given what stands before
+/// and after [`LIVE`] in it, and makes the body.
+pub fn respond_live(page: &impl Page, live: impl FnOnce(&str, &str) -> Body) -> Response {
+    let Ok(html) = page.render() else { return unrendered() };
+    let (before, after) = html.split_once(LIVE).unwrap_or((&html, ""));
+    let mut response = with_headers(page, live(before, after));
+    // For proxies that would gather it up first.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// Where a page goes on being written. What comes from outside is escaped, so it cannot hold this.
+pub const LIVE: &str = "<!--live-->";
+
+fn unrendered() -> Response {
+    tracing::error!("a page could not be rendered");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+}
+
+fn with_headers(page: &impl Page, body: impl IntoResponse) -> Response {
+    let mut response = (page.status(), body).into_response();
     let headers = response.headers_mut();
     for (name, value) in FIXED_HEADERS {
         headers.insert(name, HeaderValue::from_static(value));

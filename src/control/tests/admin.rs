@@ -25,7 +25,7 @@ async fn an_account_sees_what_it_has_authorized_and_nobody_elses() {
     assert!(one["authorized_at"].as_str().unwrap().ends_with('Z'));
 
     let other = world.api("admin@globex", "GET", "/applications", None).await.expect(200).json();
-    assert_eq!(other, json!({ "applications": [] }));
+    assert_eq!(other, json!({ "applications": [], "next": null }));
     for path in ["/applications/report-hub", "/applications/unknown", "/applications/not%20an%20id"] {
         world.api("admin@globex", "GET", path, None).await.expect_problem(404, "not_installed");
     }
@@ -139,7 +139,7 @@ async fn an_official_application_is_provisioned_assigned_and_seen() {
     assert_eq!(world.api(ADMIN, "GET", path, None).await.expect(200).json(), assigned);
     let consents =
         world.api(ADMIN, "GET", "/applications/mcp-server/consents", None).await.expect(200).json();
-    assert_eq!(consents, json!({ "consents": [] }));
+    assert_eq!(consents, json!({ "consents": [], "next": null }));
 }
 
 #[tokio::test]
@@ -150,7 +150,10 @@ async fn provisioning_refuses_what_is_not_official_or_not_offered() {
     world.api(ADMIN, "POST", &path("unknown"), None).await.expect_problem(404, "not_found");
     let more = Some(json!({ "scopes": ["/acs/alidns"] }));
     world.api(ADMIN, "POST", &path("mcp-server"), more).await.expect_problem(400, "scope_not_offered");
-    assert_eq!(world.api(ADMIN, "GET", "/applications", None).await.json(), json!({ "applications": [] }));
+    assert_eq!(
+        world.api(ADMIN, "GET", "/applications", None).await.json(),
+        json!({ "applications": [], "next": null })
+    );
 }
 
 #[tokio::test]
@@ -234,7 +237,7 @@ async fn what_cannot_be_registered_is_named_all_at_once() {
         assert!(answer.text.contains(word), "{word}: {}", answer.text);
     }
     let list = world.api(ADMIN, "GET", "/publisher/applications", None).await.json();
-    assert_eq!(list, json!({ "applications": [] }));
+    assert_eq!(list, json!({ "applications": [], "next": null }));
 }
 
 #[tokio::test]
@@ -323,4 +326,51 @@ async fn the_description_is_public() {
     let answer = world.send(ask).await.expect(200);
     assert_eq!(answer.headers["content-type"], "application/json");
     assert_eq!(answer.json()["openapi"], "3.1.0");
+}
+
+#[tokio::test]
+async fn every_list_is_paged_and_its_pages_hold_each_once() {
+    let world = World::new().await;
+    world.install("report-hub", "").await;
+    let grant = world.install("mcp-server", "").await;
+    world.install("third", "").await;
+    let store = world.control.store();
+    let now = world.control.clock().now();
+    for login in ["alice@acme", "admin@acme", "root@acme"] {
+        let person = world.principal(login).await;
+        store.consent_in_person(&grant.key, &person.key, &grant.scopes, now).await.unwrap();
+    }
+    let names =
+        json!({ "users": ["alice@acme", "admin@acme"], "groups": ["a", "b", "c"], "roles": ["3001"] });
+    let path = "/applications/mcp-server/assignments";
+    let counts = world.api(ADMIN, "PATCH", path, Some(json!({ "add": names }))).await.expect(200).json();
+    assert_eq!((&counts["users"], &counts["groups"], &counts["roles"]), (&json!(2), &json!(3), &json!(1)));
+    for (path, field, count) in [
+        ("/applications?", "applications", 3),
+        ("/applications?sort=name&", "applications", 3),
+        ("/official-applications?", "applications", 1),
+        ("/applications/mcp-server/consents?", "consents", 3),
+        ("/applications/mcp-server/assignees?", "assignees", 2),
+        ("/applications/mcp-server/assignees?kind=groups&", "assignees", 3),
+        ("/applications/mcp-server/assignees?kind=roles&", "assignees", 1),
+    ] {
+        let (mut seen, mut after) = (Vec::new(), String::new());
+        loop {
+            let page =
+                world.api(ADMIN, "GET", &format!("{path}limit=1{after}"), None).await.expect(200).json();
+            let items = page[field].as_array().unwrap().clone();
+            assert_eq!(items.len(), 1, "{path}: {page}");
+            seen.extend(items.into_iter().map(|one| one.to_string()));
+            let Some(next) = page["next"].as_str() else { break };
+            let place = url::form_urlencoded::byte_serialize(next.as_bytes()).collect::<String>();
+            after = format!("&after={place}");
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), count, "{path}: {seen:?}");
+        for wrong in ["limit=0", "limit=1001", "limit=x", "search=%00", "nothing=1"] {
+            let refused = world.api(ADMIN, "GET", &format!("{path}{wrong}"), None).await;
+            refused.expect_problem(400, "invalid_request");
+        }
+    }
 }

@@ -62,7 +62,7 @@ async fn nobody_else_sees_or_changes_anything() {
     world.install("report-hub", "").await;
     let alice = Browser::of(&world, "alice@acme").await;
     let other = Browser::of(&world, "admin@globex").await;
-    for path in [PAGE.to_owned(), format!("{PAGE}/delete"), format!("{PAGE}/assignments")] {
+    for path in ["", "/delete", "/assignments", "/consents"].map(|page| format!("{PAGE}{page}")) {
         let refused = alice.open(&path).await.expect(403);
         assert!(
             refused.text.contains("root@acme") && !refused.text.contains("Delete Application"),
@@ -71,9 +71,9 @@ async fn nobody_else_sees_or_changes_anything() {
         );
         other.open(&path).await.expect(404);
     }
-    for action in ["suspend", "resume", "delete", "assignments"] {
-        alice.post(&format!("{PAGE}/{action}"), "mode=all").await.expect(403);
-        other.post(&format!("{PAGE}/{action}"), "mode=all").await.expect(404);
+    for action in ["suspend", "resume", "delete", "assignments", "consents"] {
+        alice.post(&format!("{PAGE}/{action}"), "mode=all&login=alice%40acme").await.expect(403);
+        other.post(&format!("{PAGE}/{action}"), "mode=all&login=alice%40acme").await.expect(404);
     }
     let grant = world.control.store().installed_in(&super::account(super::ACME)).await.unwrap();
     assert_eq!((grant.len(), grant[0].grant.revision.0), (1, 1));
@@ -94,7 +94,7 @@ async fn a_form_without_its_csrf_field_changes_nothing() {
     let world = World::new().await;
     world.install("report-hub", "").await;
     let admin = Browser::of(&world, "admin@acme").await;
-    for action in ["suspend", "resume", "delete", "assignments"] {
+    for action in ["suspend", "resume", "delete", "assignments", "consents"] {
         admin.post_raw(&format!("{PAGE}/{action}"), "mode=all").await.expect(403);
         admin.post_raw(&format!("{PAGE}/{action}"), "csrf=wrong&mode=all").await.expect(403);
     }
@@ -134,20 +134,18 @@ async fn suspending_and_resuming_lead_back_to_the_details() {
 async fn an_official_application_is_provisioned_and_assigned_by_forms() {
     let world = World::new().await;
     let admin = Browser::of(&world, "admin@acme").await;
-    assert!(
-        admin
-            .open("/console/official")
-            .await
-            .expect(200)
-            .text
-            .contains("action=\"/console/official/mcp-server\"")
-    );
-    let answer = admin.post("/console/official/mcp-server", "scope=%2Facs%2Fecs%3Aread").await.expect(303);
-    assert_eq!(answer.headers["location"], "/console/applications/mcp-server/assignments");
-    let path = "/console/applications/mcp-server/assignments";
-    admin.post(path, "mode=assigned&users=alice%40acme%0D%0A&groups=&roles=").await.expect(303);
-    assert!(admin.open(path).await.expect(200).text.contains("alice@acme</textarea>"));
-    let wrong = admin.post(path, "mode=assigned&users=carol%40acme").await.expect(400);
+    let offers = admin.open("/console/official").await.expect(200);
+    assert!(offers.text.contains("href=\"/console/official/mcp-server\""), "{}", offers.text);
+    let offer = admin.open("/console/official/mcp-server").await.expect(200);
+    assert!(offer.text.contains("action=\"/console/official/mcp-server\""), "{}", offer.text);
+    let shown = "shown=openid&shown=profile&shown=%2Facs%2Foss%3Aread";
+    let chosen = format!("{shown}&scope=%2Facs%2Fecs%3Aread");
+    let answer = admin.post("/console/official/mcp-server", &chosen).await.expect(303);
+    assert_eq!(answer.headers["location"], MCP_ASSIGNMENTS);
+    admin.open("/console/official/mcp-server").await.expect(303);
+    admin.post(MCP_ASSIGNMENTS, "kind=users&names=alice%40acme%0D%0A").await.expect(303);
+    assert!(admin.open(MCP_ASSIGNMENTS).await.expect(200).text.contains("value=\"alice@acme\""));
+    let wrong = admin.post(MCP_ASSIGNMENTS, "kind=users&names=carol%40acme").await.expect(400);
     assert!(
         wrong.text.contains("Nothing was changed") && wrong.text.contains("carol@acme"),
         "{}",
@@ -155,3 +153,74 @@ async fn an_official_application_is_provisioned_and_assigned_by_forms() {
     );
     admin.post("/console/official/report-hub", "").await.expect(404);
 }
+
+#[tokio::test]
+async fn what_the_page_did_not_show_is_not_provisioned() {
+    let world = World::new().await;
+    let admin = Browser::of(&world, "admin@acme").await;
+    let refused = admin.post("/console/official/mcp-server", "shown=openid").await.expect(400);
+    assert!(refused.text.contains("scope_beyond"), "{}", refused.text);
+    assert!(world.control.store().installed_in(&super::account(super::ACME)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn single_users_groups_and_roles_are_added_found_and_taken_off() {
+    let world = World::new().await;
+    world.install("mcp-server", "").await;
+    let admin = Browser::of(&world, "admin@acme").await;
+    admin.post(MCP_ASSIGNMENTS, "kind=roles&name=3001").await.expect(303);
+    admin.post(MCP_ASSIGNMENTS, "kind=groups&names=developers").await.expect(303);
+    admin.post(MCP_ASSIGNMENTS, "kind=users&name=alice%40acme&name=admin%40acme").await.expect(303);
+    let page = admin.open(MCP_ASSIGNMENTS).await.expect(200);
+    assert!(page.text.contains("Users (2)") && page.text.contains("Groups (1)"), "{}", page.text);
+    let found = admin.open(&format!("{MCP_ASSIGNMENTS}?find=a")).await.expect(200);
+    assert!(!found.text.contains("name=\"name\""), "who is assigned is not offered again: {}", found.text);
+    admin.post(MCP_ASSIGNMENTS, "kind=users&remove=admin%40acme").await.expect(303);
+    let found = admin.open(&format!("{MCP_ASSIGNMENTS}?find=adm")).await.expect(200);
+    assert!(found.text.contains("name=\"name\" value=\"admin@acme\""), "{}", found.text);
+    let searched = admin.open(&format!("{MCP_ASSIGNMENTS}?search=nobody")).await.expect(200);
+    assert!(searched.text.contains("None fits"), "{}", searched.text);
+    admin.post(MCP_ASSIGNMENTS, "kind=users&mode=all").await.expect(303);
+    let page = admin.open(MCP_ASSIGNMENTS).await.expect(200);
+    assert!(page.text.contains("everybody may use it"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn the_list_is_searched_ordered_and_paged() {
+    let world = World::new().await;
+    world.install("report-hub", "").await;
+    world.install("mcp-server", "").await;
+    let admin = Browser::of(&world, "admin@acme").await;
+    let first = admin.open("/console?sort=state&limit=1").await.expect(200);
+    let next = first.text.split("after=").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let both = ["report-hub", "mcp-server"];
+    let on = |text: &str| both.map(|id| text.contains(&format!("/console/applications/{id}\"")));
+    assert_eq!(on(&first.text), [false, true], "{}", first.text);
+    let second = admin.open(&format!("/console?sort=state&limit=1&after={next}")).await.expect(200);
+    assert_eq!(on(&second.text), [true, false], "{}", second.text);
+    assert!(second.text.contains("First page") && !second.text.contains("Next page"));
+    assert_eq!(on(&admin.open("/console?search=PORT-h").await.expect(200).text), [true, false]);
+    assert_eq!(on(&admin.open("/console?state=suspended").await.expect(200).text), [false, false]);
+    for wrong in ["sort=size", "limit=1001", "after=%00", "search=a%00b", "sort=name&after=YQ"] {
+        admin.open(&format!("/console?{wrong}")).await.expect(400);
+    }
+}
+
+#[tokio::test]
+async fn a_personal_consent_is_listed_and_withdrawn() {
+    let world = World::new().await;
+    let grant = world.install("mcp-server", "").await;
+    let alice = world.principal("alice@acme").await;
+    let store = world.control.store();
+    let now = world.control.clock().now();
+    store.consent_in_person(&grant.key, &alice.key, &grant.scopes, now).await.unwrap();
+    let admin = Browser::of(&world, "admin@acme").await;
+    let path = "/console/applications/mcp-server/consents";
+    assert!(admin.open(path).await.expect(200).text.contains("value=\"alice@acme\""));
+    admin.post(path, "login=alice%40acme").await.expect(303);
+    assert!(admin.open(path).await.expect(200).text.contains("Nobody has agreed yet"));
+    admin.post(path, "login=alice%40acme").await.expect(404);
+    admin.post(path, "").await.expect(400);
+}
+
+const MCP_ASSIGNMENTS: &str = "/console/applications/mcp-server/assignments";

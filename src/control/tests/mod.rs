@@ -113,7 +113,7 @@ impl World {
                 store.add_api_token(&token).await.unwrap();
             }
         }
-        for (id, official) in [("report-hub", false), ("mcp-server", true)] {
+        for (id, official) in [("report-hub", false), ("mcp-server", true), ("third", false)] {
             store.register(&application(id, official), &[], &self.actor("admin@globex").await).await.unwrap();
         }
     }

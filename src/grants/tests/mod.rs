@@ -7,7 +7,7 @@ mod shared_world;
 
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -57,6 +57,30 @@ impl Origin for Always {
     }
 }
 
+/// Never answers, and counts who asks.
+#[derive(Default)]
+struct Never(AtomicUsize);
+
+#[async_trait]
+impl Origin for Never {
+    async fn installed(&self, _: &GrantKey) -> Result<Option<Installed>, OriginError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        pending().await
+    }
+
+    async fn member(&self, _: &GrantKey, _: &PrincipalKey) -> Result<Option<Member>, OriginError> {
+        pending().await
+    }
+
+    async fn keys(&self) -> Result<String, OriginError> {
+        pending().await
+    }
+
+    async fn publish_key(&self, _: &OwnKey) -> Result<(), OriginError> {
+        pending().await
+    }
+}
+
 fn key() -> Value {
     json!({ "account": "1", "kind": "user", "id": "11" })
 }
@@ -83,6 +107,32 @@ fn caller() -> Arc<Caller> {
 fn grants(lease: &Arc<Lease>) -> Grants {
     let policies = Current::fixed(Policies::embedded().unwrap());
     Grants::new(Arc::new(Always), None, Arc::default(), Arc::clone(lease), policies, Clock::system(), 10)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_turn_at_an_origin_that_hangs_is_refused_after_a_while() {
+    let (lease, origin) = (Arc::new(Lease::new(Duration::from_secs(60))), Arc::<Never>::default());
+    lease.renew(boot_milliseconds());
+    let policies = Current::fixed(Policies::embedded().unwrap());
+    let asked = Arc::clone(&origin);
+    let grants = Grants::new(asked, None, Arc::default(), lease, policies, Clock::system(), 1000);
+    let grants = Arc::new(grants);
+    let mut asking = tokio::task::JoinSet::new();
+    for account in 1..=200 {
+        let grants = Arc::clone(&grants);
+        asking.spawn(async move {
+            let mut caller = Caller::clone(&caller());
+            caller.principal.account = account.to_string().parse().unwrap();
+            grants.find(&Arc::new(caller), &Held::default()).await.err().unwrap()
+        });
+    }
+    let mut refused = 0;
+    while asking.len() > origin.0.load(Ordering::SeqCst) || refused == 0 {
+        let why = asking.join_next().await.unwrap().unwrap();
+        assert!(matches!(why, NoStanding::Unavailable(_)), "{why:?}");
+        refused += 1;
+    }
+    assert!(origin.0.load(Ordering::SeqCst) < 200);
 }
 
 #[tokio::test]

@@ -1,16 +1,24 @@
 //! Bodies that stream, stall and are cut.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Request;
+use bytes::Bytes;
+use http::{Request, Response};
 use http_body_util::{BodyExt as _, Empty};
+use hyper::body::{Body, Frame, Incoming};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::world::{Client, Proxy, Seen, Tuning, upstream};
+use crate::net::listener::{ListenerSettings, Shared};
+use crate::net::upstream::Protocol;
 
 /// An upstream that streams an event and then waits for the connection to end.
 async fn streaming() -> (std::net::SocketAddr, Arc<Seen>) {
@@ -139,7 +147,7 @@ async fn a_cut_resets_an_http2_stream_and_leaves_the_connection() {
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.unwrap();
     drop(tokio::spawn(connection));
-    let request = || Request::get("http://a.test/x").body(Empty::<bytes::Bytes>::new()).unwrap();
+    let request = || Request::get("http://a.test/x").body(Empty::<Bytes>::new()).unwrap();
     let mut body = sender.send_request(request()).await.unwrap().into_body();
     assert!(body.frame().await.unwrap().is_ok());
     assert_eq!(proxy.cut().await, 1);
@@ -147,6 +155,74 @@ async fn a_cut_resets_an_http2_stream_and_leaves_the_connection() {
     assert!(!sender.is_closed());
     proxy.fired.store(false, Ordering::SeqCst);
     assert!(sender.send_request(request()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_cut_ends_a_grpc_stream_by_status_16() {
+    let proxy = Proxy::with(endless("application/grpc").await).await;
+    let tcp = TcpStream::connect(proxy.workers.address()).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.unwrap();
+    drop(tokio::spawn(connection));
+    let request = || Request::post("http://a.test/watch").body(Empty::<Bytes>::new()).unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let mut body = sender.send_request(request()).await.unwrap().into_body();
+        assert!(body.frame().await.unwrap().is_ok());
+        streams.push(body);
+    }
+    assert_eq!(proxy.cut().await, streams.len());
+    for body in &mut streams {
+        let trailers = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
+        assert_eq!(trailers["grpc-status"], "16");
+        assert!(trailers["grpc-message"].to_str().unwrap().contains("authorize again"));
+        assert!(body.frame().await.is_none());
+    }
+    proxy.fired.store(false, Ordering::SeqCst);
+    assert!(sender.send_request(request()).await.is_ok(), "the connection goes on");
+}
+
+#[tokio::test]
+async fn a_cut_breaks_off_what_is_no_grpc_stream() {
+    let proxy = Proxy::with(endless("application/grpc-web+proto").await).await;
+    let tcp = TcpStream::connect(proxy.workers.address()).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.unwrap();
+    drop(tokio::spawn(connection));
+    let request = Request::post("http://a.test/watch").body(Empty::<Bytes>::new()).unwrap();
+    let mut body = sender.send_request(request).await.unwrap().into_body();
+    assert!(body.frame().await.unwrap().is_ok());
+    assert_eq!(proxy.cut().await, 1);
+    assert!(body.frame().await.unwrap().is_err());
+}
+
+/// A proxy to an HTTP/2 upstream whose answers are of this type and never end.
+async fn endless(kind: &'static str) -> Tuning {
+    let service = service_fn(move |_: Request<Incoming>| async move {
+        let body = Endless(Some(Bytes::from_static(b"\0\0\0\0\x02hi")));
+        Ok::<_, hyper::Error>(Response::builder().header("content-type", kind).body(body).unwrap())
+    });
+    let backend = Shared::start(ListenerSettings::new(([127, 0, 0, 1], 0).into()), service).await.unwrap();
+    let mut tuning = Tuning::to(backend.address());
+    tuning.upstream.protocol = Protocol::Http2;
+    // It serves until the test ends.
+    std::mem::forget(backend);
+    tuning
+}
+
+/// A message, and then nothing any more.
+struct Endless(Option<Bytes>);
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.take().map_or(Poll::Pending, |message| Poll::Ready(Some(Ok(Frame::data(message)))))
+    }
 }
 
 #[tokio::test]

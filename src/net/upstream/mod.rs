@@ -22,7 +22,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 
-use super::body::{Answer, Broken, Inbound, Progress};
+use super::body::{Answer, Broken, Inbound, Progress, Status};
 use super::headers::clean_response;
 use super::listener::Worker;
 use super::watch::{Cut, Exchange, Patience, Slot, Verdict};
@@ -353,7 +353,9 @@ impl Upstream {
             return Ok(response.map(|_| Answer::empty()));
         }
         let (exchange, cut) = (waiting.exchange, waiting.cut);
-        Ok(response.map(|incoming| Answer::stream(incoming, lease, exchange, slot, self.ticks.body, cut)))
+        // Only HTTP/2 can end a stream by a status after its last byte.
+        let by = exchange.link.http2.then(|| Status::of(response.headers())).flatten();
+        Ok(response.map(|incoming| Answer::stream(incoming, lease, exchange, slot, self.ticks.body, cut, by)))
     }
 }
 

@@ -55,6 +55,8 @@ pub(in crate::net) struct Link {
     served: Cell<u32>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
+    /// A stream that was cut has ended by a status: what came before it may still have to be written.
+    parting: Cell<bool>,
     age: Cell<Age>,
     /// The connection was upgraded: its tunnel has its own limits.
     tunnel: bool,
@@ -95,6 +97,7 @@ impl Link {
             served: Cell::new(0),
             order: Cell::new(Order::None),
             waker: RefCell::new(None),
+            parting: Cell::new(false),
             age: Cell::default(),
             tunnel,
             admitted,
@@ -107,6 +110,25 @@ impl Link {
         }
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
+        }
+    }
+
+    /// Whether a stream can end by a status after its last byte: only if nothing waits to be written, since that
+    /// would reach the caller after the cut.
+    pub(in crate::net) fn part(&self) -> bool {
+        let can = self.http2 && !self.findings.is_stuck();
+        self.parting.set(self.parting.get() || can);
+        can
+    }
+
+    pub(super) fn is_parting(&self) -> bool {
+        self.parting.get()
+    }
+
+    /// The connection has had its time to write what streams parted with. If it could not, it is closed.
+    pub(super) fn parted(&self) {
+        if self.parting.replace(false) && self.findings.is_stuck() {
+            self.order(Order::Close);
         }
     }
 
@@ -210,5 +232,36 @@ impl<C: Graceful> Future for Drive<C> {
             Order::Close => return Poll::Ready(()),
         }
         self.connection.as_mut().poll(cx).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(http2: bool) -> Rc<Link> {
+        let address = ([127, 0, 0, 1], 1).into();
+        let peer = Peer { address, local: address, secure: false };
+        Link::new(peer, Findings::new(), http2, Admitted(Arc::new(AtomicUsize::new(1))))
+    }
+
+    #[test]
+    fn a_stream_parts_by_a_status_only_where_nothing_waits_to_be_written() {
+        let (modern, old, slow) = (link(true), link(false), link(true));
+        slow.findings.wrote(true);
+        assert!(modern.part());
+        assert!(!old.part() && !slow.part());
+    }
+
+    #[test]
+    fn a_connection_that_cannot_write_what_streams_parted_with_is_closed_and_another_is_not() {
+        for stuck in [true, false] {
+            let link = link(true);
+            assert!(link.part());
+            link.findings.wrote(stuck);
+            link.parted();
+            assert_eq!(link.order.get() == Order::Close, stuck);
+            assert!(!link.is_parting());
+        }
     }
 }

@@ -204,6 +204,7 @@ impl Watch {
             if round % rounds == 0 {
                 // What is still there waits for a peer that does not read: close its connection.
                 self.sweep_waiting(Sweep::Close);
+                self.links.borrow_mut().iter_mut().for_each(|link| link.parted());
             }
         }
         self.cut.take()
@@ -211,6 +212,7 @@ impl Watch {
 
     fn is_cutting(&self) -> bool {
         self.waiting.borrow_mut().iter_mut().any(|waiting| waiting.verdict == Verdict::Cut)
+            || self.links.borrow_mut().iter_mut().any(|link| link.is_parting())
     }
 
     /// Judges everything that waits, and counts what is newly cut.
@@ -246,6 +248,7 @@ impl Watch {
 
     fn sweep_links(&self) {
         for link in self.links.borrow_mut().iter_mut() {
+            link.parted();
             link.age(self.limits);
         }
     }

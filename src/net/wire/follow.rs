@@ -70,6 +70,11 @@ impl Follower {
         self.findings.set_open(self.in_head());
     }
 
+    /// Takes whether a write was finished.
+    pub fn wrote(&self, finished: bool) {
+        self.findings.wrote(!finished);
+    }
+
     fn in_head(&self) -> bool {
         match self.state {
             State::RequestLine => self.carry.seen > 0,

@@ -97,6 +97,8 @@ pub struct Findings {
     open: AtomicBool,
     /// The connection no longer speaks HTTP/1 (HTTP/2, or upgraded).
     off: AtomicBool,
+    /// What was last written did not all fit: the peer reads too slowly.
+    stuck: AtomicBool,
 }
 
 // One thread writes and the same thread reads: relaxed order is enough, the atomics only make it `Send`.
@@ -135,6 +137,17 @@ impl Findings {
     #[must_use]
     pub fn heads(&self) -> u32 {
         self.heads.load(Ordering::Relaxed)
+    }
+
+    /// Whether something waits for the peer to read.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a write had to wait.
+    pub fn wrote(&self, stuck: bool) {
+        self.stuck.store(stuck, Ordering::Relaxed);
     }
 
     fn is_off(&self) -> bool {

@@ -48,6 +48,7 @@ async fn hanging() -> (String, TcpListener) {
 
 fn link(urls: &[&str], folder: &tempfile::TempDir) -> Arc<Link> {
     let settings = ControlPlane {
+        allow_clear: false,
         urls: urls.iter().map(|url| url.parse().unwrap()).collect(),
         name: "web-1".parse().unwrap(),
         state: folder.path().join("state"),

@@ -207,3 +207,27 @@ pub(super) async fn a_sidecars_key_is_prolonged_by_itself_and_by_nobody_else(wor
     assert!(world.store.sidecar_keys(at(71)).await.unwrap().is_empty());
     assert!(world.store.publish_sidecar_key(&key("edge-1", "{}", 400), at(72)).await.is_err());
 }
+
+pub(super) async fn a_sidecar_has_only_so_many_live_keys_and_another_has_its_own(world: &World) {
+    let key = |sidecar: &str, number: usize| SidecarKey {
+        kid: format!("{sidecar}-{number}"),
+        sidecar: sidecar.parse::<SidecarId>().unwrap(),
+        public_jwk: "{}".to_owned(),
+        published_until: at(100),
+    };
+    let publish = async |sidecar: &str, number, now| {
+        world.store.publish_sidecar_key(&key(sidecar, number), at(now)).await
+    };
+    let mut number = 0;
+    let refused = loop {
+        match publish("edge-1", number, 0).await {
+            Ok(()) => number += 1,
+            Err(refused) => break refused,
+        }
+        assert!(number < 10_000, "there is an end");
+    };
+    assert!(matches!(refused, StoreError::Conflict(_)), "{refused}");
+    publish("edge-2", 1, 0).await.unwrap();
+    publish("edge-1", 0, 0).await.unwrap();
+    publish("edge-1", number, 100).await.unwrap();
+}

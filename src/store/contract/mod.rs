@@ -5,6 +5,7 @@
 
 mod directory;
 mod grants;
+mod listing;
 mod postgres;
 mod records;
 mod sidecars;
@@ -58,6 +59,7 @@ every_backend! {
         a_signing_key_is_published_until_it_is_withdrawn,
         a_new_signing_key_retires_its_predecessor_only,
         a_sidecars_key_is_prolonged_by_itself_and_by_nobody_else,
+        a_sidecar_has_only_so_many_live_keys_and_another_has_its_own,
     }
     grants {
         an_administrator_installs_with_the_required_scopes,
@@ -80,6 +82,15 @@ every_backend! {
         taking_rights_and_disabling_are_in_the_log,
         a_follower_is_woken_after_the_commit,
         a_member_of_another_account_is_not_assigned,
+    }
+    listing {
+        the_pages_of_a_list_hold_each_application_once_in_every_order,
+        a_list_is_searched_to_the_letter_and_by_state,
+        official_applications_are_listed_with_what_they_are_to_the_account,
+        single_assignments_come_and_go_and_twice_is_once,
+        nobody_of_another_account_is_assigned_alone,
+        nothing_is_installed_beyond_what_was_allowed,
+        personal_consents_are_listed_by_login,
     }
     tokens {
         a_code_is_redeemed_once_by_one_of_many,

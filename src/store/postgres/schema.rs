@@ -51,7 +51,10 @@ pub(super) async fn bring_up_to_date(connection: &mut PgConnection, place: &str)
 }
 
 /// The migrations, in order. The database remembers how many it has seen.
-const SCHEMA: &[&str] = &[include_str!("../../../schemas/store/postgres/0001_first.sql")];
+const SCHEMA: &[&str] = &[
+    include_str!("../../../schemas/store/postgres/0001_first.sql"),
+    include_str!("../../../schemas/store/postgres/0015_console.sql"),
+];
 
 const MARK: &str = "CREATE TABLE consentry_schema (version BIGINT NOT NULL);
     INSERT INTO consentry_schema (version) VALUES (0)";

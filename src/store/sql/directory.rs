@@ -190,12 +190,12 @@ pub(super) async fn principal(
 }
 
 /// Binds a principal's key as `$1`, `$2` and `$3`.
-pub(super) fn of(key: &PrincipalKey, query: Query) -> Query {
+pub(in crate::store) fn of(key: &PrincipalKey, query: Query) -> Query {
     query.bind(key.account.as_str()).bind(key.kind.as_str()).bind(key.id.as_str())
 }
 
 /// There is no such principal.
-pub(super) fn missing(key: &PrincipalKey) -> StoreError {
+pub(in crate::store) fn missing(key: &PrincipalKey) -> StoreError {
     StoreError::Missing(format!("{} {} in account {}", key.kind, key.id, key.account))
 }
 

@@ -26,8 +26,7 @@ impl Grants for Tables {
         let mut writing = self.writing().await?;
         let done = async {
             let grant = authorized(&mut writing, install, now).await?;
-            let event = if grant.since == grant.revision { "grant.install" } else { "grant.replace" };
-            let seq = put(&mut writing, &grant, event, &install.by.login, now).await?;
+            let seq = put(&mut writing, &grant, event_of(&grant), &install.by.login, now).await?;
             Ok((grant, seq))
         }
         .await;
@@ -258,7 +257,7 @@ impl Grants for Tables {
 }
 
 /// Binds a grant's key as `$1` and `$2`.
-pub(super) fn about(key: &GrantKey, query: Query) -> Query {
+pub(in crate::store) fn about(key: &GrantKey, query: Query) -> Query {
     query.bind(key.account.as_str()).bind(key.application.as_str())
 }
 
@@ -273,13 +272,19 @@ pub(super) async fn find(reading: &mut impl Asks, key: &GrantKey) -> Result<Opti
     reading.row(query).await?.map(|row| row.grant()).transpose()
 }
 
-async fn live(reading: &mut impl Asks, key: &GrantKey) -> Result<Grant, StoreError> {
+/// The grant, unless there is none or it is revoked.
+pub(in crate::store) async fn live(reading: &mut impl Asks, key: &GrantKey) -> Result<Grant, StoreError> {
     let grant = find(reading, key).await?.filter(|grant| grant.state != GrantState::Revoked);
     grant.ok_or_else(|| StoreError::Missing(format!("grant {key}")))
 }
 
+/// What the audit calls an authorization.
+pub(in crate::store) fn event_of(grant: &Grant) -> &'static str {
+    if grant.since == grant.revision { "grant.install" } else { "grant.replace" }
+}
+
 /// The grant as it will stand, if everything that the person at the page was told is still so.
-async fn authorized(
+pub(in crate::store) async fn authorized(
     writing: &mut Writing,
     install: &Install,
     now: Timestamp,
@@ -336,6 +341,18 @@ async fn put(
     actor: &str,
     now: Timestamp,
 ) -> Result<Seq, StoreError> {
+    put_with(writing, grant, event, actor, json!({}), now).await
+}
+
+/// The same, with more for the audit row.
+pub(in crate::store) async fn put_with(
+    writing: &mut Writing,
+    grant: &Grant,
+    event: &str,
+    actor: &str,
+    more: serde_json::Value,
+    now: Timestamp,
+) -> Result<Seq, StoreError> {
     let number = |revision: Revision| i64::try_from(revision.0).unwrap_or(i64::MAX);
     writing
         .run(
@@ -353,13 +370,16 @@ async fn put(
                 .bind(grant.expires_at.map(Timestamp::as_microsecond)),
         )
         .await?;
-    let detail = json!({
+    let mut detail = json!({
         "revision": grant.revision,
         "state": grant.state,
         "scopes": grant.scopes,
         "declined": grant.declined,
         "assignment": grant.assignment,
     });
+    if let (Some(detail), serde_json::Value::Object(more)) = (detail.as_object_mut(), more) {
+        detail.extend(more);
+    }
     audit(writing, &grant.key, event, actor, detail, now).await?;
     writing.log(&Subject::Grant(grant.key.clone()), now).await
 }

@@ -89,6 +89,20 @@ impl Keys for Tables {
             }
             let known = sql("SELECT 1 FROM sidecar_keys WHERE kid = $1").bind(&key.kid);
             let is_new = writing.row(known).await?.is_none();
+            if is_new {
+                let live = sql("SELECT COUNT(*) AS live FROM sidecar_keys
+                     WHERE sidecar = $1 AND withdrawn_at IS NULL AND published_until > $2")
+                .bind(key.sidecar.as_str())
+                .bind(now.as_microsecond());
+                let live = writing.row(live).await?.map_or(Ok(0), |row| row.get::<i64>("live"))?;
+                if live >= MOST_KEYS {
+                    return Err(StoreError::Conflict(format!(
+                        "the sidecar {} has {live} keys already, and they end by themselves; give processes that \
+                         share its name a state folder that stays, or names of their own",
+                        key.sidecar
+                    )));
+                }
+            }
             let published = writing
                 .run(
                     sql("INSERT INTO sidecar_keys (kid, sidecar, public_jwk, published_until)
@@ -152,6 +166,10 @@ fn signing_key(row: &Row) -> Result<SealedKey, StoreError> {
         published_until: row.time_any("published_until")?,
     })
 }
+
+/// Live keys of one sidecar's name: each of its processes has one, and one that lost its folder makes another. A hostile
+/// one must not fill the key set that everybody reads.
+const MOST_KEYS: i64 = 500;
 
 const WITHDRAW: [&str; 2] = [
     "UPDATE signing_keys SET withdrawn_at = $2 WHERE kid = $1 AND withdrawn_at IS NULL",

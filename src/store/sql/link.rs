@@ -20,7 +20,7 @@ use crate::store::{AuditEvent, StoreError, Subject};
 
 /// What can be asked: one state, a change's own view, or, for one question, the store as it is.
 #[async_trait]
-pub(super) trait Asks: Send {
+pub(in crate::store) trait Asks: Send {
     /// Every row of the answer.
     async fn rows(&mut self, query: Query) -> Result<Vec<Row>, StoreError>;
 
@@ -148,7 +148,7 @@ fn answer(waiting: Vec<oneshot::Sender<Result<(), StoreError>>>, outcome: &Resul
 }
 
 /// A change being made. Dropped without [`Writing::end`] it leaves no trace.
-pub(super) struct Writing {
+pub(in crate::store) struct Writing {
     line: Arc<Line>,
     /// Taken when it ends.
     under_way: Option<UnderWay>,
@@ -164,7 +164,7 @@ struct UnderWay {
 
 impl Writing {
     /// Runs a statement and says how many rows it touched.
-    pub(super) async fn run(&mut self, query: Query) -> Result<u64, StoreError> {
+    pub(in crate::store) async fn run(&mut self, query: Query) -> Result<u64, StoreError> {
         let under_way = self.under_way.as_mut().ok_or_else(cut_short)?;
         let touched = under_way.batch.session.run(query).await;
         touched.inspect_err(|error| under_way.fault = Some(error.clone()))
@@ -221,7 +221,7 @@ impl Writing {
     /// Makes what was done durable, or undoes it when it was refused. Either answer comes when all that it rests on
     /// is durable, and both go on in a task of their own: a caller that goes away meanwhile cannot leave a commit
     /// that nobody hears of.
-    pub(super) async fn end<T, E: From<StoreError>>(mut self, done: Result<T, E>) -> Result<T, E> {
+    pub(in crate::store) async fn end<T, E: From<StoreError>>(mut self, done: Result<T, E>) -> Result<T, E> {
         let Some(under_way) = self.under_way.take() else { return done };
         let at_fault = under_way.fault.is_some();
         let settled = tokio::spawn(Arc::clone(&self.line).settle(under_way, done.is_ok())).await;

@@ -5,11 +5,11 @@
 //! isolates two changes from each other. Statements keep to the SQL that both databases read the same.
 
 mod applications;
-mod directory;
+pub(super) mod directory;
 mod feed;
-mod grants;
+pub(super) mod grants;
 mod keys;
-mod link;
+pub(super) mod link;
 mod records;
 mod rows;
 mod sessions;
@@ -67,17 +67,17 @@ impl Tables {
     }
 
     /// For a change.
-    async fn writing(&self) -> Result<Writing, StoreError> {
+    pub(in crate::store) async fn writing(&self) -> Result<Writing, StoreError> {
         self.line.writing().await
     }
 
     /// The first row of the answer to one question.
-    async fn row(&self, query: Query) -> Result<Option<Row>, StoreError> {
+    pub(in crate::store) async fn row(&self, query: Query) -> Result<Option<Row>, StoreError> {
         Asks::row(&mut &*self, query).await
     }
 
     /// Every row of the answer to one question.
-    async fn rows(&self, query: Query) -> Result<Vec<Row>, StoreError> {
+    pub(in crate::store) async fn rows(&self, query: Query) -> Result<Vec<Row>, StoreError> {
         self.backend.rows(query).await
     }
 }

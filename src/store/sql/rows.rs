@@ -14,13 +14,13 @@ use crate::store::backend::Row;
 use crate::store::{Authorization, StoreError};
 
 /// A time as it will be read again: in whole microseconds.
-pub(super) fn kept(at: Timestamp) -> Timestamp {
+pub(in crate::store) fn kept(at: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 
 impl Row {
     /// A column of text that is read as something.
-    pub(super) fn parse<T>(&self, column: &'static str) -> Result<T, StoreError>
+    pub(in crate::store) fn parse<T>(&self, column: &'static str) -> Result<T, StoreError>
     where
         T: FromStr,
         T::Err: Display,
@@ -29,33 +29,36 @@ impl Row {
     }
 
     /// A point in time.
-    pub(super) fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
+    pub(in crate::store) fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
         Timestamp::from_microsecond(self.get(column)?).map_err(|error| self.unreadable(column, error))
     }
 
     /// A point in time where there may be none.
-    pub(super) fn time_any(&self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+    pub(in crate::store) fn time_any(&self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
         let at = self.get::<Option<i64>>(column)?;
         at.map(Timestamp::from_microsecond).transpose().map_err(|error| self.unreadable(column, error))
     }
 
     /// A SHA-256.
-    pub(super) fn hash(&self, column: &'static str) -> Result<[u8; 32], StoreError> {
+    pub(in crate::store) fn hash(&self, column: &'static str) -> Result<[u8; 32], StoreError> {
         self.get::<&[u8]>(column)?.try_into().map_err(|error| self.unreadable(column, error))
     }
 
     /// A column of JSON.
-    pub(super) fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
+    pub(in crate::store) fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        column: &'static str,
+    ) -> Result<T, StoreError> {
         serde_json::from_str(self.get(column)?).map_err(|error| self.unreadable(column, error))
     }
 
     /// The key of the grant that the row is about.
-    pub(super) fn grant_key(&self) -> Result<GrantKey, StoreError> {
+    pub(in crate::store) fn grant_key(&self) -> Result<GrantKey, StoreError> {
         Ok(GrantKey { account: self.parse("account")?, application: self.parse("application")? })
     }
 
     /// The principal that the row refers to.
-    pub(super) fn principal_key(&self) -> Result<PrincipalKey, StoreError> {
+    pub(in crate::store) fn principal_key(&self) -> Result<PrincipalKey, StoreError> {
         Ok(PrincipalKey {
             account: self.parse("account")?,
             kind: self.parse("principal_kind")?,
@@ -64,7 +67,7 @@ impl Row {
     }
 
     /// A principal, of the view `people`.
-    pub(super) fn principal(&self) -> Result<Principal, StoreError> {
+    pub(in crate::store) fn principal(&self) -> Result<Principal, StoreError> {
         let groups = self.get::<Option<&str>>("group_names")?.unwrap_or_default();
         let groups: Result<Vec<GroupName>, _> = groups.split_ascii_whitespace().map(str::parse).collect();
         Ok(Principal {
@@ -82,7 +85,7 @@ impl Row {
     }
 
     /// An application.
-    pub(super) fn application(&self) -> Result<Application, StoreError> {
+    pub(in crate::store) fn application(&self) -> Result<Application, StoreError> {
         Ok(Application {
             id: self.parse("id")?,
             name: self.get("name")?,
@@ -104,7 +107,7 @@ impl Row {
     }
 
     /// A grant.
-    pub(super) fn grant(&self) -> Result<Grant, StoreError> {
+    pub(in crate::store) fn grant(&self) -> Result<Grant, StoreError> {
         let key = self.grant_key()?;
         Ok(Grant {
             revision: Revision(self.number("revision")?),
@@ -126,12 +129,12 @@ impl Row {
     }
 
     /// A grant with its application, of the two tables joined: they share no column.
-    pub(super) fn installed(&self) -> Result<Installed, StoreError> {
+    pub(in crate::store) fn installed(&self) -> Result<Installed, StoreError> {
         Ok(Installed { grant: self.grant()?, application: self.application()? })
     }
 
     /// What a token family carries. The family's own id stands in the column `family`.
-    pub(super) fn authorization(&self) -> Result<Authorization, StoreError> {
+    pub(in crate::store) fn authorization(&self) -> Result<Authorization, StoreError> {
         Ok(Authorization {
             family: self.parse("family")?,
             grant: self.grant_key()?,

@@ -1,0 +1,59 @@
+//! Provisioning: an application installed within bounds that were set beforehand, and who may use it changed one by one.
+//!
+//! Comes in: what is wanted. Goes out: the grant as it stands then. Each is one change like those of [`super::Grants`],
+//! with the same checks at its commit; what changes nothing leaves no trace.
+
+pub(super) mod sql;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{Actor, Install, InstallRefused, StoreError};
+use crate::model::grant::{AssignmentMode, Grant};
+use crate::model::id::{GrantKey, GroupName, PrincipalId, Seq};
+use crate::model::scope::ScopeSet;
+
+/// Users, groups and roles.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Assignees {
+    /// Users, by id.
+    pub users: Vec<PrincipalId>,
+    /// Groups.
+    pub groups: Vec<GroupName>,
+    /// Roles, by id.
+    pub roles: Vec<PrincipalId>,
+}
+
+/// What is to change about who may use an application.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AssignmentChange {
+    /// Everybody, or those assigned; as it is when not given.
+    pub mode: Option<AssignmentMode>,
+    /// To be assigned.
+    pub add: Assignees,
+    /// To be assigned no more. Wins over `add`.
+    pub remove: Assignees,
+}
+
+/// Changes of an administrator's own hand.
+#[async_trait]
+pub trait Provisioning {
+    /// As [`super::Grants::install`], but `Beyond` when a scope would be granted that is not covered by `at_most`,
+    /// the application's required scopes as they stand in the same transaction included.
+    async fn install_within(
+        &self,
+        install: &Install,
+        at_most: &ScopeSet,
+        now: Timestamp,
+    ) -> Result<(Grant, Seq), InstallRefused>;
+    /// Changes who is assigned. The grant's revision rises when that changes anything; otherwise it answers the
+    /// present grant with the newest `Seq`. `Missing` when there is no grant, it is revoked, or a user or role to be
+    /// added is not one of the account's.
+    async fn change_assignment(
+        &self,
+        key: &GrantKey,
+        change: &AssignmentChange,
+        by: &Actor,
+        now: Timestamp,
+    ) -> Result<(Grant, Seq), StoreError>;
+}
