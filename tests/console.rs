@@ -1,14 +1,17 @@
 //! The console in a real browser, from login to a forwarded and a refused call: wide, narrow, dark, enlarged, by keyboard
 //! alone and without JavaScript. The pictures are in `tests/output`.
 
+use http_body_util::BodyExt as _;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::official::{mcp_sidecar, tools};
 use crate::revoke::assert_dead;
+use crate::support::eventually::in_time;
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::script::Script;
-use crate::support::{Application, Attempt, Tokens, World};
+use crate::support::{Application, Attempt, Person, Tokens, World, html, post};
 
 #[tokio::test]
 async fn an_official_application_by_pointer_on_a_wide_screen() {
@@ -53,6 +56,40 @@ async fn details_deletion_and_other_scopes_without_javascript_on_a_narrow_screen
 #[tokio::test]
 async fn details_deletion_and_other_scopes_on_a_narrow_screen_and_enlarged() {
     rescope("narrow", json!({ "javascript": true, "width": 320, "zoom": 2 })).await;
+}
+
+#[tokio::test]
+async fn the_receipt_is_shown_while_a_sidecar_has_not_spoken_yet() {
+    let mut fleet = Fleet::start().await;
+    let (east, west) = (mcp_sidecar(&mut fleet, "east").await, mcp_sidecar(&mut fleet, "west").await);
+    let world = &fleet.world;
+    world.install("report-hub", "admin@acme", &[]).await;
+    let mut admin = Person::new(world, "admin@acme");
+    let client_id = world.seed("report-hub").client_id.clone();
+    admin.visit(format!("{}/console", world.issuer)).await;
+    let page = admin.open(format!("{}/console/applications/{client_id}/delete", world.issuer)).await;
+    let form = html::forms(&page.html).into_iter().find(|form| form.action.ends_with("/delete")).unwrap();
+    let fields = form.untouched();
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    west.signal(Signal::STOP);
+    let call = post(page.url.join(&form.action).unwrap()).form(&fields);
+    let call = call.header("cookie", admin.cookie()).header("origin", world.issuer.as_str());
+    let mut answer = call.header("sec-fetch-site", "same-origin").open().await;
+    assert_eq!(answer.status(), 200);
+    let (mut text, mut alone) = (String::new(), false);
+    in_time("the receipt is whole", async {
+        while let Some(frame) = answer.body_mut().frame().await {
+            text.push_str(&String::from_utf8_lossy(&frame.unwrap().into_data().unwrap()));
+            alone |= text.contains(&east.id)
+                && !text.contains(&west.id)
+                && !text.contains("is deleted, everywhere");
+        }
+    })
+    .await;
+    assert!(alone, "the one who has spoken is not shown before the one who has not: {text}");
+    assert!(text.contains("unreachable") && text.contains(&west.id), "{text}");
+    assert!(text.contains("is deleted, everywhere") && text.trim_end().ends_with("</html>"), "{text}");
+    west.signal(Signal::CONT);
 }
 
 /// Provisioned, assigned, agreed to, withdrawn, suspended, resumed, assigned no more.
@@ -101,7 +138,7 @@ async fn rescope(name: &str, mut facts: Value) {
     facts["hub"]["name"] = "report-hub".into();
     let mut script = start(&fleet.world, "rescope", &format!("{name}-hub"), facts, &application);
     let servers = |tokens: &Tokens| {
-        let call = crate::support::post(format!("{}/ecs/", sidecar.url));
+        let call = post(format!("{}/ecs/", sidecar.url));
         call.header("x-acs-action", "DescribeInstances").bearer(&tokens.access).send()
     };
 

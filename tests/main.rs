@@ -11,6 +11,7 @@
 mod support;
 
 // What the product is for, in the order of the story.
+mod approval;
 mod assume;
 mod consent;
 mod details;
@@ -48,6 +49,7 @@ mod cli;
 mod clients;
 mod console;
 mod deploy;
+mod directory;
 mod policy_files;
 mod records;
 

@@ -1,7 +1,11 @@
 //! Changing what was granted: revoke and access again, or `prompt=admin_consent` without an outage.
 
+use http_body_util::BodyExt as _;
+use serde_json::json;
+
 use crate::revoke::assert_dead;
-use crate::support::{Person, World};
+use crate::support::eventually::in_time;
+use crate::support::{Application, Person, Tokens, World};
 
 #[tokio::test]
 async fn after_a_deletion_the_next_access_asks_again_and_grants_what_is_chosen_then() {
@@ -78,4 +82,103 @@ async fn nobody_but_an_administrator_can_be_asked_again_and_rejecting_changes_no
     let page = admin.reject(&page).await;
     assert_eq!(page.returned("error").as_deref(), Some("access_denied"));
     world.rpc("ecs", "StopInstance").bearer(&tokens.access).send().await.expect(200);
+}
+
+/// An application of globex that reads objects only if that is chosen, installed in acme with it, and its tokens.
+async fn watcher(world: &World) -> (Application, Tokens) {
+    let facts = json!({
+        "name": "watcher", "type": "WebApp", "redirect_uris": ["http://127.0.0.1:9100/callback"],
+        "required_scopes": ["profile"], "optional_scopes": ["/acs/oss:read", "/acs/ecs:read"],
+    });
+    let made = world.api("globex", "POST", "/publisher/applications").json(&facts).send().await.expect(201);
+    let text = |name: &str| made[name].as_str().unwrap().to_owned();
+    let application = Application {
+        issuer: world.issuer.clone(),
+        client_id: text("client_id"),
+        secret: Some(text("client_secret")),
+        redirect_uri: "http://127.0.0.1:9100/callback".to_owned(),
+        scopes: ["openid", "profile", "/acs/oss:read", "/acs/ecs:read"].map(str::to_owned).to_vec(),
+    };
+    let attempt = application.ask();
+    let mut admin = Person::new(world, "admin@acme");
+    let page = admin.visit(&attempt.url).await;
+    let page = admin.authorize(&page, &["/acs/oss:read", "/acs/ecs:read"]).await;
+    let tokens = application.tokens(&attempt, &page).await;
+    (application, tokens)
+}
+
+#[tokio::test]
+async fn a_scope_that_is_taken_in_the_console_ends_its_calls_and_streams_and_no_others() {
+    let world = World::start().await;
+    let (application, tokens) = watcher(&world).await;
+    let open = || world.call("GET", "/oss-watch/reports").bearer(&tokens.access).open();
+    let path = format!("{}/console/applications/{}/scope", world.issuer, application.client_id);
+    let mut admin = Person::new(&world, "admin@acme");
+    let take = async |admin: &mut Person, keep: &str| {
+        let page = admin.visit(&path).await;
+        let form = page.form_with("step").unwrap();
+        let mut fields = form.untouched();
+        fields.retain(|(name, value)| name != "scope" || value == keep);
+        let review = admin.post(&page, &form, &fields).await;
+        assert!(review.text().contains("Removed"), "{}", review.text());
+        let form = review.form_with("step").unwrap();
+        admin.submit(&review, &form, &[]).await
+    };
+    // First another scope goes. The token goes on with what is left, and opens its streams again.
+    take(&mut admin, "/acs/oss:read").await;
+    let describe = world.rpc("ecs", "DescribeInstances").bearer(&tokens.access).send().await;
+    assert_eq!(describe.status, 403, "{}", describe.text());
+    world.read_object(&tokens.access).await.expect(200);
+    let mut stream = open().await;
+    stream.body_mut().frame().await.unwrap().unwrap();
+    let path = format!("/applications/{}", application.client_id);
+    let details = world.api("acme", "GET", &path).send().await.expect(200);
+    assert_eq!(details["scopes"]["declined"], json!(["/acs/ecs:read"]), "{details}");
+
+    take(&mut admin, "none").await;
+    assert_eq!(world.read_object(&tokens.access).await.status, 403);
+    let end =
+        in_time("the stream ends", async { while let Some(Ok(_)) = stream.body_mut().frame().await {} });
+    end.await;
+    let refused = open().await;
+    assert_eq!(refused.status(), 403);
+}
+
+#[tokio::test]
+async fn what_a_publisher_comes_to_require_stops_new_codes_and_nothing_else() {
+    let world = World::start().await;
+    let (application, tokens) = watcher(&world).await;
+    let path = format!("/publisher/applications/{}", application.client_id);
+    let change = json!({ "required_scopes": ["profile", "/acs/ecs"], "optional_scopes": ["/acs/oss:read"] });
+    world.api("acme", "PATCH", &path).json(&change).send().await.expect_problem(404, "not_found");
+    world.api("globex", "PATCH", &path).json(&change).send().await.expect(200);
+
+    // Calls, streams and refreshing go on, and carry no more than before.
+    world.read_object(&tokens.access).await.expect(200);
+    let mut stream = world.call("GET", "/oss-watch/reports").bearer(&tokens.access).open().await;
+    stream.body_mut().frame().await.unwrap().unwrap();
+    let fresh = Tokens::of(&application.refresh(&tokens.refresh).await.expect(200));
+    world.rpc("ecs", "DescribeInstances").bearer(&fresh.access).send().await.expect(200);
+    let stop = |token: &str| world.rpc("ecs", "StopInstance").bearer(token).send();
+    assert_eq!(stop(&fresh.access).await.status, 403, "nothing was widened");
+
+    let scope = "openid profile /acs/ecs /acs/oss:read";
+    let alice = Person::new(&world, "alice@acme").visit(application.ask_for(scope, &[]).url).await;
+    assert!(alice.status == 403 && !alice.has_left(), "{}", alice.text());
+    for part in ["/acs/ecs", "admin@acme", "requires by now"] {
+        assert!(alice.text().contains(part), "{part}: {}", alice.text());
+    }
+    let attempt = application.ask_for(scope, &[]);
+    let mut admin = Person::new(&world, "admin@acme");
+    let page = admin.visit(&attempt.url).await;
+    assert!(page.consent().required.contains(&"/acs/ecs".to_owned()), "{}", page.text());
+    let page = admin.reject(&page).await;
+    assert_eq!(page.returned("error").as_deref(), Some("access_denied"));
+    world.read_object(&fresh.access).await.expect(200);
+    let page = admin.visit(&attempt.url).await;
+    let page = admin.authorize(&page, &["/acs/oss:read"]).await;
+    let wide = application.tokens(&attempt, &page).await;
+    stop(&wide.access).await.expect(200);
+    assert_eq!(stop(&fresh.access).await.status, 403, "a token carries what it was given");
+    world.read_object(&fresh.access).await.expect(200);
 }

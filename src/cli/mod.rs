@@ -5,6 +5,7 @@ pub mod app;
 pub mod check;
 pub mod control;
 pub mod dev;
+mod directory;
 pub mod failure;
 mod operator;
 mod policies;
@@ -52,6 +53,8 @@ enum Command {
     Keys(keys::Keys),
     /// Invite, list and revoke the sidecars of a control plane
     Sidecars(sidecars::Sidecars),
+    /// Manage accounts, users, groups, roles and API tokens in the store of a control plane
+    Directory(directory::Directory),
     /// Copy a store, from SQLite to PostgreSQL or back
     #[command(subcommand)]
     Store(store::Store),
@@ -101,6 +104,7 @@ impl Command {
             Self::App(app) => app.run(),
             Self::Keys(keys) => keys.run().map(|()| ExitCode::SUCCESS),
             Self::Sidecars(sidecars) => sidecars.run().map(|()| ExitCode::SUCCESS),
+            Self::Directory(directory) => directory.run().map(|()| ExitCode::SUCCESS),
             Self::Store(store) => store.run().map(|()| ExitCode::SUCCESS),
             Self::Completions { shell } => completions(shell),
             Self::Man { out } => manual(out.as_deref()),

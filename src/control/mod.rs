@@ -10,6 +10,7 @@ pub mod admin;
 mod arrival;
 pub mod browser;
 pub mod console;
+pub mod directory;
 mod form;
 pub mod health;
 pub mod internal;
@@ -17,10 +18,15 @@ pub mod issuer;
 pub mod oauth;
 pub mod page;
 mod paging;
+pub mod people;
 mod problem;
 mod redirect_uri;
+pub mod requests;
+pub mod rescope;
 pub mod resources;
+pub mod security;
 mod signing;
+pub mod tenant;
 
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
@@ -43,6 +49,7 @@ use crate::net::watch::Peer;
 use crate::policy::Policies;
 use crate::policy::reload::Current;
 use crate::store::{Shared, StoreError};
+use crate::token::factor::passkey::Passkeys;
 use crate::token::issue::Subjects;
 use crate::token::password::Passwords;
 use crate::token::seal::Sealer;
@@ -124,6 +131,7 @@ pub struct Control {
     ring: ArcSwap<Ring>,
     subjects: Subjects,
     passwords: Passwords,
+    passkeys: Option<Passkeys>,
     throttle: Throttle,
     publisher: OnceLock<Arc<Publisher>>,
 }
@@ -141,6 +149,7 @@ impl Control {
         let ring = ArcSwap::from_pointee(Ring::load(&store, &sealer, clock.now()).await?);
         let subjects = Subjects::new(&*sealer.derive("subjects")?);
         let passwords = Passwords::new(settings.logins_at_once)?;
+        let passkeys = Passkeys::new(issuer.origin(), sealer.derive("passkey handles")?);
         let throttle = Throttle::new(settings.throttle);
         Ok(Arc::new(Self {
             issuer,
@@ -154,6 +163,7 @@ impl Control {
             ring,
             subjects,
             passwords,
+            passkeys,
             throttle,
             publisher: OnceLock::new(),
         }))
@@ -186,7 +196,13 @@ impl Control {
             .merge(browser::routes())
             .merge(admin::routes())
             .merge(console::routes())
-            .route(page::style::address(), get(page::style::get));
+            .merge(requests::routes())
+            .merge(rescope::routes())
+            .merge(tenant::routes())
+            .merge(people::routes())
+            .merge(security::routes())
+            .route(page::style::address(), get(page::style::get))
+            .route(page::script::address(), get(page::script::get));
         let under_issuer = if self.issuer.path().is_empty() {
             all
         } else {
@@ -267,6 +283,15 @@ impl Control {
 
     fn resources(&self) -> &Resources {
         &self.resources
+    }
+
+    /// Asks for passkeys; none where the issuer's address is no name.
+    fn passkeys(&self) -> Option<&Passkeys> {
+        self.passkeys.as_ref()
+    }
+
+    fn sealer(&self) -> &Sealer {
+        &self.sealer
     }
 
     fn throttle(&self) -> &Throttle {

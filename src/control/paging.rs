@@ -74,7 +74,8 @@ fn place(text: &str, order: Order) -> Option<Place> {
     let (application, key) = decoded.split_once('/')?;
     let key = match order {
         Order::Authorized | Order::LastUsed => PlaceKey::Number(key.parse().ok()?),
-        Order::Name | Order::State => PlaceKey::Text(self::text(Some(key), "after").ok()??),
+        // Whatever a name may be, but no text that a database would not take.
+        Order::Name | Order::State => PlaceKey::Text(Some(key).filter(|key| !key.contains('\0'))?.to_owned()),
     };
     Some(Place { key, application: application.parse().ok()? })
 }

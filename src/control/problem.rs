@@ -139,6 +139,14 @@ impl From<InstallRefused> for Problem {
                 Self::new(StatusCode::BAD_REQUEST, "scope_not_offered", refused.to_string())
                     .next("Choose among the scopes that the application offers.")
             }
+            InstallRefused::Required(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "scope_required", refused.to_string())
+                    .next("Name it too; to refuse it, delete the application.")
+            }
+            InstallRefused::Blocked(_) => {
+                Self::new(StatusCode::CONFLICT, "application_blocked", refused.to_string())
+                    .next("Take the block back in the account's application policy, then decide again.")
+            }
             InstallRefused::Beyond(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "scope_beyond", refused.to_string())
                     .next("Allow that scope as well, or leave the application as it is.")

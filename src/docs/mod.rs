@@ -11,6 +11,9 @@ pub mod failing_closed {}
 #[doc = include_str!("grants.md")]
 pub mod grants {}
 
+#[doc = include_str!("asking.md")]
+pub mod asking {}
+
 #[doc = include_str!("official_applications.md")]
 pub mod official_applications {}
 
@@ -28,6 +31,9 @@ pub mod adding_a_store {}
 
 #[doc = include_str!("deploying.md")]
 pub mod deploying {}
+
+#[doc = include_str!("people.md")]
+pub mod people {}
 
 #[doc = include_str!("words.md")]
 pub mod words {}

@@ -48,6 +48,39 @@ impl Grant {
         };
         live && issued >= self.since && issued <= self.revision && self.expires_at.is_none_or(|end| now < end)
     }
+
+    /// What of `application`'s scopes an administrator has not decided about.
+    #[must_use]
+    pub fn waiting(&self, application: &Application) -> Waiting {
+        Waiting {
+            required: application.required.beyond(&self.scopes),
+            optional: application
+                .optional
+                .beyond(&self.scopes.union(&application.required))
+                .without(&self.declined),
+            withdrawn: self.scopes.without(&application.offered()),
+        }
+    }
+}
+
+/// How an application's scopes, as its publisher has them now, differ from what a grant says. None of it counts until
+/// an administrator has decided.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// Required by now, and not granted: no code is given until somebody has accepted it.
+    pub required: ScopeSet,
+    /// Offered by now, and neither granted nor declined.
+    pub optional: ScopeSet,
+    /// Granted, and not offered any more.
+    pub withdrawn: ScopeSet,
+}
+
+impl Waiting {
+    /// Whether there is no difference.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.required.is_empty() && self.optional.is_empty() && self.withdrawn.is_empty()
+    }
 }
 
 /// Whether a grant may be used.

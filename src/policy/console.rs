@@ -32,6 +32,12 @@ pub enum ConsoleAction {
     List,
     /// Register and change the account's own applications.
     Publish,
+    /// Deny requests for approval.
+    Deny,
+    /// Say which applications are blocked or approved beforehand, and what becomes of unknown ones.
+    SetPolicy,
+    /// See and change the account's people, groups and roles, and what they log in with.
+    ManagePeople,
 }
 
 impl ConsoleAction {
@@ -47,6 +53,9 @@ impl ConsoleAction {
             Self::Revoke => "console:Revoke",
             Self::List => "console:List",
             Self::Publish => "console:Publish",
+            Self::Deny => "console:Deny",
+            Self::SetPolicy => "console:SetPolicy",
+            Self::ManagePeople => "console:ManagePeople",
         }
     }
 }

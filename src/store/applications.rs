@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::StoreError;
 use super::grants::Actor;
 use crate::model::application::Application;
-use crate::model::id::{AccountId, ApplicationId};
+use crate::model::id::{AccountId, ApplicationId, Seq};
 
 /// A client secret, as kept: only its hash. Secrets are 256 random bits, so one SHA-256 is enough.
 #[derive(Clone)]
@@ -37,6 +37,14 @@ pub trait Applications {
         by: &Actor,
         now: Timestamp,
     ) -> Result<(), StoreError>;
+    /// The same, if the application still is what was read `before`; otherwise a `Conflict`.
+    async fn replace_application(
+        &self,
+        before: &Application,
+        after: &Application,
+        by: &Actor,
+        now: Timestamp,
+    ) -> Result<Seq, StoreError>;
     /// The application with this `client_id`.
     async fn application(&self, id: &ApplicationId) -> Result<Option<Application>, StoreError>;
     /// Its live secrets.

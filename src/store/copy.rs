@@ -163,17 +163,27 @@ async fn follow(reading: &mut dyn Session, writing: &mut dyn Session) -> Result<
 const AT_ONCE: usize = 200;
 
 /// Every table with its key, each after those that it refers to.
-const TABLES: [(&str, &[&str]); 23] = [
+const TABLES: [(&str, &[&str]); 33] = [
     ("accounts", &["id"]),
     ("principals", &["account", "kind", "id"]),
     ("memberships", &["account", "kind", "id", "group_name"]),
     ("api_tokens", &["hash"]),
+    ("people_groups", &["account", "name"]),
+    ("password_links", &["account", "kind", "id"]),
+    ("passkeys", &["credential"]),
+    ("totps", &["account", "kind", "id"]),
+    ("recovery_codes", &["account", "kind", "id", "hash"]),
+    ("directory_rules", &["account"]),
     ("applications", &["id"]),
     ("secrets", &["application", "id"]),
     ("grants", &["account", "application"]),
     ("assignments", &["account", "application", "kind", "name"]),
     ("consents", &["account", "application", "principal_kind", "principal_id"]),
     ("uses", &["account", "application"]),
+    ("tenant_policies", &["account"]),
+    ("application_rules", &["account", "application"]),
+    ("approval_requests", &["account", "application", "round"]),
+    ("approval_askers", &["account", "application", "principal_kind", "principal_id"]),
     ("families", &["id"]),
     ("codes", &["hash"]),
     ("refresh_tokens", &["hash"]),

@@ -51,6 +51,12 @@ pub enum InstallRefused {
     /// A scope is not one that the application offers (any more).
     #[error("the application does not offer the scope {0}; open the page again")]
     NotOffered(String),
+    /// A scope that the application requires is left out.
+    #[error("the application requires the scope {0}, which is not among those named")]
+    Required(String),
+    /// The account has blocked the application, so that not even an administrator can authorize it.
+    #[error("the application {0} is blocked in this account; unblock it first")]
+    Blocked(String),
     /// A scope would be granted that was not allowed beforehand.
     #[error(
         "{0} would be granted, which is not among the scopes that were allowed; look at what it requires now"

@@ -11,17 +11,21 @@ mod applications;
 mod backend;
 mod copy;
 mod directory;
+mod factors;
 mod feed;
 mod grants;
 mod keys;
 mod listing;
+mod people;
 mod postgres;
 mod provisioning;
 mod records;
+mod requests;
 mod sessions;
 mod sidecars;
 mod sql;
 mod sqlite;
+mod tenant;
 mod tokens;
 
 #[cfg(test)]
@@ -38,6 +42,7 @@ use self::backend::Backend;
 pub use applications::{Applications, Secret};
 pub use copy::{Copied, copy};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
+pub use factors::{Factors, KeptPasskey, KeptTotp, SecondFactors};
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};
 pub use keys::{KeyPurpose, Keys, SealedKey, SidecarKey};
@@ -45,25 +50,35 @@ pub use listing::{
     Agreed, Assignee, AssigneeCounts, AssigneeKind, InstalledPage, Listed, Listing, Offered, Order, Page,
     PageOf, Place, PlaceKey,
 };
+pub use people::{By, Group, KeptToken, PasswordLink, People, PeopleFilter, Person, PersonChange, Rules};
 pub use provisioning::{Assignees, AssignmentChange, Provisioning};
 pub use records::{AuditEvent, DecisionFilter, Records};
+pub use requests::{
+    ASKING_WINDOW, ApprovalRequest, ApprovalRequests, Ask, AskOutcome, Decided, MOST_ASKED, RequestFilter,
+    RequestState,
+};
 pub use sessions::{BrowserSession, PendingConsent, Sessions};
 pub use sidecars::{Acknowledged, Enrolled, Instance, Invitation, Presumed, SidecarStatus, Sidecars};
+pub use tenant::{MOST_RULES, Manner, Rescope, Rule, Standing, TenantPolicy, TenantRules, Terms, Unknown};
 pub use tokens::{Authorization, Code, CodeOutcome, Refresh, RefreshOutcome, Tokens};
 
 /// Everything that a control plane keeps.
 #[async_trait]
 pub trait Store:
     Applications
+    + ApprovalRequests
     + Directory
+    + Factors
     + Feed
     + Grants
     + Keys
+    + People
     + Listing
     + Provisioning
     + Records
     + Sessions
     + Sidecars
+    + TenantRules
     + Tokens
     + Send
     + Sync

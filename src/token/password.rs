@@ -92,6 +92,12 @@ impl Passwords {
     }
 }
 
+/// Whether a text is what is kept of a password: an Argon2id hash as a PHC string.
+#[must_use]
+pub fn is_hash(text: &str) -> bool {
+    PasswordHash::new(text).is_ok_and(|hash| hash.algorithm.as_str() == "argon2id" && hash.hash.is_some())
+}
+
 fn hash(password: &Secret) -> Result<String, PasswordError> {
     let mut salt = [0_u8; 16];
     random::fill(&mut salt)?;
@@ -136,6 +142,15 @@ mod tests {
         let passwords = Passwords::new(1).unwrap();
         let answer = passwords.verify(secret("x"), Some("$argon2id$broken".to_owned())).await;
         assert_eq!(answer, Err(PasswordError::Unusable));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_argon2id_hash_is_told_from_one() {
+        let kept = Passwords::new(1).unwrap().hash(secret("correct horse")).await.unwrap();
+        assert!(is_hash(&kept));
+        for other in ["correct horse", "$argon2id$broken", "", "$2b$12$abcdefghijklmnopqrstuv"] {
+            assert!(!is_hash(other), "{other}");
+        }
     }
 
     #[tokio::test]

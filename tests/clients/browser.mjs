@@ -128,6 +128,89 @@ const stories = {
     return { pages, authorized, rejected: await back(admin) };
   },
 
+  /** Asked for, approved, used, narrowed, blocked, unblocked, deleted, asked for again and denied, and then refused. */
+  async approval() {
+    const alice = await person('alice');
+    const admin = await person('admin');
+    const { page } = admin;
+    const at = (path) => new URL(path, facts.console).href;
+    const press = (someone, name) => Promise.all([someone.page.waitForNavigation(), someone.page.getByRole('button', { name }).click()]);
+    const follow = (name) => Promise.all([page.waitForNavigation(), page.getByRole('link', { name }).first().click()]);
+    const ask = async (someone, shots) => {
+      await someone.page.goto(facts.authorize);
+      if (await someone.page.locator('[name=password]').count()) await logIn(someone);
+      if (shots) await look('ask', someone);
+      await someone.page.getByLabel('What you need it for').fill('Cost reports for the board, each month.');
+      await press(someone, 'Ask for approval');
+      if (shots) await look('asked', someone);
+      assert.match(await someone.page.innerText('main'), /You have asked/);
+    };
+    await ask(alice, true);
+    await page.goto(at('/console/requests'));
+    await logIn(admin);
+    await look('requests', admin);
+    await page.locator(`main a[href$="/${facts.client_id}"]`).click();
+    assert.match(await page.innerText('main'), /Cost reports for the board/);
+    await look('request', admin);
+    await follow(/Approve/);
+    await look('consent-requested', admin);
+    await page.locator('input[name=scope]:not(:disabled)').first().check();
+    await press(admin, 'Authorize');
+    await look('installed', admin);
+    await alice.page.goto(facts.authorize);
+    tell({ authorized: await back(alice) });
+    await hear();
+
+    await page.goto(at(`/console/applications/${facts.client_id}`));
+    await follow('Change scope');
+    await look('scope', admin);
+    await page.locator('input[name=scope]:checked').first().uncheck();
+    await press(admin, 'Look at the difference');
+    assert.match(await page.innerText('main'), /Removed/);
+    await look('scope-review', admin);
+    await press(admin, 'Change it');
+    tell({ narrowed: page.url() });
+    await hear();
+
+    await page.goto(at(`/console/policy/${facts.client_id}`));
+    await look('rule', admin);
+    await page.getByLabel('Why').fill('It sells what it reads.');
+    await press(admin, /^Block/);
+    await look('rule-blocked', admin);
+    for (const someone of [alice, admin]) {
+      await someone.page.goto(facts.authorize);
+      assert.match(await someone.page.innerText('main'), /It sells what it reads/);
+      await look(someone === admin ? 'blocked-administrator' : 'blocked', someone);
+    }
+    tell({ blocked: page.url() });
+    await hear();
+    await page.goto(at(`/console/policy/${facts.client_id}`));
+    await press(admin, 'Unblock it');
+    await page.goto(at(`/console/applications/${facts.client_id}/delete`));
+    await press(admin, 'Delete Application');
+
+    const bob = await person('bob');
+    await ask(bob);
+    await page.goto(at(`/console/requests/${facts.client_id}`));
+    await page.locator('form[action$="/deny"] textarea').fill('Use the reports in the shared folder.');
+    await press(admin, 'Deny');
+    await page.goto(at('/console/requests?state=denied'));
+    await look('requests-denied', admin);
+    await bob.page.goto(facts.authorize);
+    assert.match(await bob.page.innerText('main'), /Use the reports in the shared folder/);
+    await look('denied', bob);
+
+    await page.goto(at('/console/policy'));
+    await page.getByLabel('They are refused').check();
+    await page.getByLabel('Message to those who are refused').fill('Ask the platform team first.');
+    await press(admin, 'Save');
+    await look('policy', admin);
+    await alice.page.goto(facts.authorize);
+    assert.match(await alice.page.innerText('main'), /Ask the platform team first/);
+    await look('refused', alice);
+    return { pages };
+  },
+
   async keyboard() {
     const admin = await person('admin');
     const { page } = admin;

@@ -53,8 +53,10 @@ pub(crate) fn forms(html: &str) -> Vec<Form> {
                 open = Some(Form { action: attribute("action"), method, controls: Vec::new() });
             }
             "/form" => forms.extend(open.take()),
-            "input" | "button" => {
+            "input" | "button" | "textarea" => {
                 let kind = match (tag.name.as_str(), attribute("type").to_lowercase()) {
+                    // What stands between its tags is not read: tests type their own.
+                    ("textarea", _) => "textarea".to_owned(),
                     ("button", kind) if kind.is_empty() => "submit".to_owned(),
                     (_, kind) => kind,
                 };

@@ -45,6 +45,13 @@ async fn an_official_application_is_provisioned_assigned_suspended_and_revoked_b
     admin("provision mcp-server --scope /acs/ecs:read").await;
     let (value, _) = admin("assign mcp-server --user alice@acme").await;
     assert_eq!(value["users"], serde_json::json!(["alice@acme"]));
+    let (value, _) = admin("assign mcp-server --add --user admin@acme --role 3001").await;
+    assert_eq!((&value["users"], &value["roles"]), (&serde_json::json!(2), &serde_json::json!(1)));
+    admin("assign mcp-server --remove --user alice@acme --role deploy@acme").await;
+    assert_eq!(admin("assign mcp-server").await.0["users"], serde_json::json!(["admin@acme"]));
+    assert_eq!(admin("consents mcp-server").await.1, "Nobody has agreed in person.\n");
+    let none = told(&server, "admin@acme", "withdraw mcp-server alice@acme").await.unwrap_err();
+    assert!(matches!(none, Failure::No(_)), "{none}");
     let (_, text) = admin("show mcp-server").await;
     assert!(text.contains("authorized by  admin@acme") && text.contains("/acs/ecs:read"), "{text}");
     admin("suspend mcp-server").await;

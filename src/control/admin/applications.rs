@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::openapi::Refusals;
 use super::request::{Administrator, Asked, not_installed};
+use crate::control::rescope::WaitingScopes;
 use crate::control::{Control, Reply, paging};
 use crate::model::grant::{GrantState, Installed};
 use crate::model::scope::ScopeSet;
@@ -29,7 +30,7 @@ pub(super) struct Applications {
 
 /// An installed application: what it is, and what it was granted.
 #[derive(Serialize, ToSchema)]
-pub(super) struct InstalledApplication {
+pub(in crate::control) struct InstalledApplication {
     /// Its `client_id`.
     client_id: String,
     /// Its name, unique for its publisher.
@@ -54,6 +55,8 @@ pub(super) struct InstalledApplication {
     /// The login of who authorized them.
     authorized_by: String,
     scopes: Scopes,
+    /// What its publisher has changed and no administrator has decided about.
+    waiting: WaitingScopes,
     /// Who may use it: `all` or `assigned`.
     assignment: &'static str,
     /// From then on it grants nothing.
@@ -88,8 +91,10 @@ pub(super) struct Scopes {
 
 impl InstalledApplication {
     pub(super) fn of(installed: Installed, last_used: Option<Timestamp>) -> Self {
+        let waiting = WaitingScopes::of(&installed);
         let Installed { grant, application } = installed;
         Self {
+            waiting,
             kind: application.relation_to(&grant.key.account).as_str(),
             client_id: application.id.into(),
             name: application.name,

@@ -11,8 +11,8 @@ pub(in crate::control) mod assignments;
 pub(in crate::control) mod consents;
 mod decisions;
 pub(in crate::control) mod official;
-mod openapi;
-mod publisher;
+pub(in crate::control) mod openapi;
+pub(in crate::control) mod publisher;
 pub(in crate::control) mod request;
 mod secrets;
 mod sidecars;
@@ -28,7 +28,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, post};
 pub use openapi::document;
 
-use super::Control;
+use super::{Control, directory, requests, rescope, tenant};
 
 /// The routes of the admin API.
 pub(in crate::control) fn routes() -> Router<Arc<Control>> {
@@ -55,7 +55,11 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route("/api/v1/decisions", get(decisions::list))
         .route("/api/v1/decisions/{id}", get(decisions::show))
         .route("/api/v1/sidecars", get(sidecars::list))
+        .merge(directory::api())
         .route("/api/v1/openapi.json", get(openapi::get))
+        .merge(requests::api_routes())
+        .merge(rescope::api_routes())
+        .merge(tenant::api_routes())
         .layer(map_response(finish))
 }
 

@@ -9,6 +9,11 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
+use crate::control::requests::api as requests;
+use crate::control::rescope::{api as scopes, publish};
+use crate::control::tenant::api as tenant;
+use crate::control::directory::{groups, people, roles, rules};
+
 use super::{applications, assignments, consents, decisions, official, publisher, secrets, sidecars, state};
 
 /// The description, as it stands in `schemas/control.openapi.json`.
@@ -39,6 +44,9 @@ pub(super) async fn get() -> impl IntoResponse {
         applications::list,
         applications::show,
         applications::policies,
+        scopes::show,
+        scopes::replace,
+        scopes::change,
         state::revoke,
         state::suspend,
         state::resume,
@@ -52,12 +60,41 @@ pub(super) async fn get() -> impl IntoResponse {
         official::provision,
         publisher::list,
         publisher::register,
+        publish::show,
+        publish::patch,
         secrets::list,
         secrets::add,
         secrets::remove,
+        requests::list,
+        requests::show,
+        requests::deny,
+        requests::block,
+        tenant::show,
+        tenant::replace,
+        tenant::set_rule,
+        tenant::take_back,
         decisions::list,
         decisions::show,
         sidecars::list,
+        people::list,
+        people::add,
+        people::show,
+        people::change,
+        people::link,
+        people::reset,
+        groups::list,
+        groups::add,
+        groups::show,
+        groups::change,
+        groups::remove,
+        groups::join,
+        groups::leave,
+        roles::list,
+        roles::add,
+        roles::show,
+        roles::change,
+        rules::show,
+        rules::replace,
         get,
     ),
     components(schemas(ProblemDetails)),
@@ -67,9 +104,13 @@ pub(super) async fn get() -> impl IntoResponse {
         (name = "applications", description = "What is installed."),
         (name = "assignments", description = "Who may use what is installed, and who has agreed in person."),
         (name = "official applications", description = "What can be provisioned."),
+        (name = "approval requests", description = "What users who may not authorize have asked for."),
+        (name = "application policy",
+            description = "What is said beforehand: about unknown, blocked and pre-approved applications."),
         (name = "publisher", description = "What this account has registered for others."),
         (name = "decisions", description = "What applications have called, and why it was allowed or not."),
         (name = "sidecars", description = "Where decisions are made, and how fresh what they rest on is."),
+        (name = "directory", description = "The account's people, groups and roles, and what they log in with."),
         (name = "description", description = "This document."),
     )
 )]
@@ -95,7 +136,7 @@ struct ProblemDetails {
 }
 
 /// The refusals that every operation may answer with.
-pub(super) struct Refusals;
+pub(in crate::control) struct Refusals;
 
 impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
@@ -156,11 +197,15 @@ impl Modify for Texts {
 }
 
 const REFUSALS: [(&str, &str); 9] = [
-    ("400", "Something in the request does not fit: `invalid_request`, `scope_not_offered`, `scope_beyond`."),
+    (
+        "400",
+        "Something in the request does not fit: `invalid_request`, `scope_not_offered`, `scope_required`, \
+         `scope_beyond`.",
+    ),
     ("401", "No valid token and no session: `unauthenticated`."),
     ("403", "Not for who asks: `forbidden`, `not_an_administrator`, `form_not_yours`."),
     ("404", "Not there, or not this account's: `not_installed`, `not_found`."),
-    ("409", "Something stands against it: `exists`, `conflict`."),
+    ("409", "Something stands against it: `exists`, `conflict`, `application_blocked`."),
     ("413", "The body is too large: `invalid_request`."),
     ("415", "The body is not JSON: `invalid_request`."),
     ("503", "The store cannot answer; nothing was changed: `store_unavailable`."),

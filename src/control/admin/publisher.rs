@@ -29,7 +29,7 @@ pub(super) struct Published {
 
 /// A registered application.
 #[derive(Serialize, ToSchema)]
-pub(super) struct PublishedApplication {
+pub(in crate::control) struct PublishedApplication {
     /// Its `client_id`.
     client_id: String,
     /// Shown once, when a confidential application is registered.
@@ -70,7 +70,7 @@ pub(super) struct PublishedApplication {
 /// An application to be registered.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Registration {
+pub(in crate::control) struct Registration {
     /// 1 to 64 characters of `A-Z a-z 0-9 . _ -`, unique for the publisher.
     name: String,
     /// 1 to 24 characters; the name, cut, unless given.
@@ -103,7 +103,8 @@ pub(super) struct Registration {
 }
 
 impl PublishedApplication {
-    fn of(application: Application, client_secret: Option<String>) -> Self {
+    /// As its publisher sees it, with its secret when that is new.
+    pub(in crate::control) fn of(application: Application, client_secret: Option<String>) -> Self {
         Self {
             client_id: application.id.into(),
             client_secret,
@@ -125,8 +126,25 @@ impl PublishedApplication {
 }
 
 impl Registration {
+    /// An application as it would be registered anew, to be checked like one.
+    pub(in crate::control) fn of(application: &Application) -> Self {
+        let list = |scopes: &ScopeSet| scopes.iter().cloned().collect();
+        Self {
+            name: application.name.clone(),
+            display_name: Some(application.display_name.clone()),
+            description: application.description.clone(),
+            contact: application.contact.clone(),
+            runs_on: application.kind,
+            redirect_uris: application.redirect_uris.clone(),
+            required_scopes: list(&application.required),
+            optional_scopes: list(&application.optional),
+            access_token_seconds: Some(application.access_token_seconds),
+            refresh_token_seconds: Some(application.refresh_token_seconds),
+        }
+    }
+
     /// The checks that need no store. Every complaint is told at once.
-    fn complaints(&self, catalogue: &Catalogue) -> Vec<String> {
+    pub(in crate::control) fn complaints(&self, catalogue: &Catalogue) -> Vec<String> {
         let mut found = Vec::new();
         let named = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if self.name.is_empty() || self.name.len() > 64 || !self.name.bytes().all(named) {
@@ -168,7 +186,11 @@ impl Registration {
 }
 
 /// An application that the account has published; another's answers like an unknown one.
-pub(super) async fn own(control: &Control, by: &Administrator, client_id: &str) -> Reply<Application> {
+pub(in crate::control) async fn own(
+    control: &Control,
+    by: &Administrator,
+    client_id: &str,
+) -> Reply<Application> {
     let unknown = || {
         Problem::new(
             StatusCode::NOT_FOUND,

@@ -73,7 +73,7 @@ pub(in crate::control) fn not_installed(client_id: &str) -> Problem {
 }
 
 /// A request's head, as far as it counts here.
-pub(super) struct Asked {
+pub(in crate::control) struct Asked {
     headers: HeaderMap,
     method: Method,
     query: Vec<(String, String)>,
@@ -84,17 +84,21 @@ impl Asked {
     ///
     /// # Errors
     /// 401 `unauthenticated`, 403 `forbidden`, 403 for a console session without its CSRF header, the store's.
-    pub(super) async fn may(&self, control: &Control, action: ConsoleAction) -> Reply<Administrator> {
+    pub(in crate::control) async fn may(
+        &self,
+        control: &Control,
+        action: ConsoleAction,
+    ) -> Reply<Administrator> {
         Administrator::check(control, self.principal(control).await?, action)
     }
 
     /// A parameter of the query, if given.
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+    pub(in crate::control) fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Refuses parameters other than these.
-    pub(super) fn only(&self, known: &[&str]) -> Reply<()> {
+    pub(in crate::control) fn only(&self, known: &[&str]) -> Reply<()> {
         match self.query.iter().find(|(key, _)| !known.contains(&key.as_str())) {
             None => Ok(()),
             Some((key, _)) => Err(invalid(format!("There is no parameter {key:?} here."))
@@ -103,13 +107,13 @@ impl Asked {
     }
 
     /// Whether the answer may be of this media type: it is named, without parameters.
-    pub(super) fn takes(&self, kind: &str) -> bool {
+    pub(in crate::control) fn takes(&self, kind: &str) -> bool {
         let named = self.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         named.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(kind))
     }
 
     /// Whether the answer is to wait until the change is true everywhere: `wait`, 1 unless given.
-    pub(super) fn waits(&self) -> Reply<bool> {
+    pub(in crate::control) fn waits(&self) -> Reply<bool> {
         self.only(&["wait"])?;
         match self.parameter("wait") {
             None | Some("1") => Ok(true),
@@ -148,7 +152,7 @@ impl FromRequestParts<Arc<Control>> for Asked {
 }
 
 /// A request's JSON body, not read yet, so that who asks can be checked first.
-pub(super) struct Body {
+pub(in crate::control) struct Body {
     json: bool,
     bytes: Bytes,
 }
@@ -158,7 +162,7 @@ impl Body {
     ///
     /// # Errors
     /// 400 `invalid_request`, or 415 for another content type.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Reply<T> {
+    pub(in crate::control) fn read<T: DeserializeOwned>(&self) -> Reply<T> {
         if !self.json {
             let detail = "The body must be JSON.";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", detail)
@@ -171,7 +175,7 @@ impl Body {
     }
 
     /// The same, where no body at all means the default.
-    pub(super) fn read_or_default<T: DeserializeOwned + Default>(&self) -> Reply<T> {
+    pub(in crate::control) fn read_or_default<T: DeserializeOwned + Default>(&self) -> Reply<T> {
         if self.bytes.is_empty() { Ok(T::default()) } else { self.read() }
     }
 }

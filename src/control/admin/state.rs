@@ -27,7 +27,7 @@ use crate::store::StoreError;
 
 /// What became of a change, and where.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Effect {
+pub(in crate::control) struct Effect {
     /// Whether it is known to be true everywhere; false only when the answer was not to wait.
     effective: bool,
     /// The grant's revision by which it is true.
@@ -45,7 +45,7 @@ pub(super) struct Effect {
 
 /// One sidecar's part: it has confirmed, or it is known to have stopped by itself.
 #[derive(Serialize, ToSchema)]
-pub(super) struct SidecarEffect {
+pub(in crate::control) struct SidecarEffect {
     /// Which sidecar.
     id: String,
     /// It confirmed after so many milliseconds.
@@ -58,12 +58,12 @@ pub(super) struct SidecarEffect {
 
 impl Effect {
     /// The answer: 200 with the receipt, or 202 when it was not waited for.
-    pub(super) fn answer(revision: Revision, receipt: Option<Receipt>) -> Response {
+    pub(in crate::control) fn answer(revision: Revision, receipt: Option<Receipt>) -> Response {
         let status = if receipt.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
         (status, Json(Self::of(revision, receipt))).into_response()
     }
 
-    fn of(revision: Revision, receipt: Option<Receipt>) -> Self {
+    pub(in crate::control) fn of(revision: Revision, receipt: Option<Receipt>) -> Self {
         let Some(receipt) = receipt else {
             let revision = revision.0;
             return Self {

@@ -5,15 +5,18 @@ use axum::response::Response;
 use super::super::oauth::decision::Stop;
 use super::super::oauth::request::AuthorizeRequest;
 use super::super::page::consent::{Asker, Choice, Consent, Mark, Personal};
-use super::super::page::stop::{NeedsAdministrator, Stopped};
+use super::super::page::stop::Stopped;
 use super::super::page::{FormTarget, Label, Risk, ScopeLine, respond};
-use super::super::{Control, Problem};
+use super::super::requests::asking;
+use super::super::{Control, Problem, tenant};
 use super::session::SignedIn;
-use super::{Shown, consent, install};
+use super::{Shown, consent};
 use crate::model::application::Application;
+use crate::model::id::GrantKey;
 use crate::model::scope::{Scope, ScopeSet};
+use crate::policy::ConsoleAction;
 use crate::policy::catalogue::RiskLevel;
-use crate::store::StoreError;
+use crate::store::{Standing, StoreError};
 use crate::token::random::Secret;
 
 /// The administrator's page; `granted` is what a live grant holds.
@@ -32,6 +35,7 @@ pub(super) async fn administrator(
     };
     let optional = application.optional.without(&application.required);
     let dropped = granted.map(|granted| granted.without(&application.offered())).unwrap_or_default();
+    let newly = granted.map(|granted| application.required.beyond(granted)).unwrap_or_default();
     let onward =
         request.map_or_else(|| control.issuer().at("/console"), |request| request.redirect_uri.clone());
     Ok(respond(&Consent {
@@ -45,6 +49,7 @@ pub(super) async fn administrator(
         required: application.required.iter().map(choice).collect(),
         optional: optional.iter().map(choice).collect(),
         dropped: dropped.iter().map(ToString::to_string).collect(),
+        newly: newly.iter().map(ToString::to_string).collect(),
         again: granted.is_some(),
         form_target: request.and_then(|request| FormTarget::of(&request.redirect_uri)),
     }))
@@ -85,15 +90,22 @@ pub(super) async fn stopped(
     let administrators = control.store().administrators(account, ADMINISTRATORS_NAMED).await?;
     let administrators = administrators.iter().map(|one| Label::new(&one.login)).collect();
     Ok(match stop {
-        Stop::NotInstalled => respond(&NeedsAdministrator {
-            visitor: Some(visitor),
-            asker: asker(person, application, redirect_uri),
-            login: Label::new(&person.principal.login),
-            account: alias(control, person).await?,
-            administrators,
-            scopes: application.offered().iter().map(|scope| line(control, scope)).collect(),
-            link: format!("{}{}", control.issuer().origin(), install::address(control, application)),
-        }),
+        Stop::NotInstalled | Stop::NewlyRequired => {
+            return asking::needs_administrator(control, person, redirect_uri, application).await;
+        }
+        Stop::Blocked => {
+            let key = GrantKey { account: account.clone(), application: application.id.clone() };
+            let terms = control.store().terms(&key).await?;
+            let message = match terms.rule.map(|rule| rule.standing) {
+                Some(Standing::Blocked { word }) if !word.is_empty() => word,
+                Some(_) | None => terms.manner.message,
+            };
+            let unblock = control
+                .policies()
+                .may(&person.principal, ConsoleAction::SetPolicy, account)
+                .then(|| format!("{}{}/{}", control.issuer().path(), tenant::HOME, application.id));
+            respond(&Stopped::blocked(visitor, name, Label::long(&message), administrators, unblock))
+        }
         Stop::OnlyAdministrators => respond(&Stopped {
             title: "An administrator has to decide this again".to_owned(),
             application: Some(name),
@@ -150,7 +162,7 @@ fn unknown(scope: &Scope) -> ScopeLine {
     }
 }
 
-fn asker(person: &SignedIn, application: &Application, redirect_uri: &str) -> Asker {
+pub(in crate::control) fn asker(person: &SignedIn, application: &Application, redirect_uri: &str) -> Asker {
     Asker {
         display_name: Label::new(&application.display_name),
         name: Label::new(&application.name),
@@ -164,7 +176,7 @@ fn asker(person: &SignedIn, application: &Application, redirect_uri: &str) -> As
     }
 }
 
-async fn alias(control: &Control, person: &SignedIn) -> Result<Label, Problem> {
+pub(in crate::control) async fn alias(control: &Control, person: &SignedIn) -> Result<Label, Problem> {
     let id = &person.principal.key.account;
     let account = control.store().account(id).await?;
     let account = account.ok_or_else(|| StoreError::Missing(format!("account {id}")))?;

@@ -271,8 +271,8 @@ async fn keep(
 async fn take(control: &Control, person: &SignedIn, transaction: &str) -> Result<Pending, Problem> {
     let (hash, now) = (sha256(transaction.as_bytes()), control.clock().now());
     let kept = control.store().take_pending(&hash, &person.session.hash, now).await?.ok_or_else(spent)?;
-    let pending: Pending =
-        serde_json::from_str(&kept.request).map_err(|why| Problem::internal("a pending consent", &why))?;
+    // What else waits for an answer in the same place is no consent.
+    let pending: Pending = serde_json::from_str(&kept.request).map_err(|_| spent())?;
     if pending.principal == person.principal.key { Ok(pending) } else { Err(spent()) }
 }
 

@@ -31,13 +31,13 @@ pub fn check(
 }
 
 /// The field that goes with a cookie.
-pub(super) fn token(cookie: &Secret) -> String {
+pub(in crate::control) fn token(cookie: &Secret) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, cookie.expose().as_bytes());
     URL_SAFE_NO_PAD.encode(hmac::sign(&key, b"consentry csrf v1"))
 }
 
 /// Checks a posted form against the cookie that it must belong to.
-pub(super) fn check_under(
+pub(in crate::control) fn check_under(
     control: &Control,
     headers: &HeaderMap,
     cookie: &Secret,
@@ -48,7 +48,7 @@ pub(super) fn check_under(
 }
 
 /// The answer to a form that is not of this session.
-pub(super) fn forged() -> Problem {
+pub(in crate::control) fn forged() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "form_not_yours",

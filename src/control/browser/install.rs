@@ -49,11 +49,27 @@ pub(super) async fn show(
             format!("{name} is your own account's application."),
         ));
     }
-    if !control.policies().may(&person.principal, ConsoleAction::Authorize, account) {
-        return ask::stopped(&control, &person, "", &application, Stop::NotInstalled).await;
-    }
     let key = GrantKey { account: account.clone(), application: application.id.clone() };
+    if control.store().terms(&key).await?.blocked() {
+        return ask::stopped(&control, &person, "", &application, Stop::Blocked).await;
+    }
     let grant = control.store().installed(&key).await?.map(|installed| installed.grant);
+    if !control.policies().may(&person.principal, ConsoleAction::Authorize, account) {
+        let now = control.clock().now();
+        return match grant {
+            Some(grant)
+                if grant.honours(grant.revision, now) && grant.waiting(&application).required.is_empty() =>
+            {
+                let name = &application.display_name;
+                let sentence = format!("An administrator has authorized {name}. Open it again to use it.");
+                Ok(done(&person, "The application is installed", sentence))
+            }
+            Some(grant) if grant.state == GrantState::Suspended => {
+                ask::stopped(&control, &person, "", &application, Stop::Suspended).await
+            }
+            Some(_) | None => ask::stopped(&control, &person, "", &application, Stop::NotInstalled).await,
+        };
+    }
     let seen = match &grant {
         Some(grant) => match grant.state {
             GrantState::Active => Some(grant.revision),
@@ -68,7 +84,7 @@ pub(super) async fn show(
 }
 
 /// The path of ours that leads here for this application.
-pub(super) fn address(control: &Control, application: &Application) -> String {
+pub(in crate::control) fn address(control: &Control, application: &Application) -> String {
     // An application's id needs no encoding.
     format!("{}{PATH}?client_id={}", control.issuer().path(), application.id)
 }
@@ -85,6 +101,7 @@ pub(super) fn decided(person: &SignedIn, application: &Application, authorized: 
 }
 
 fn done(person: &SignedIn, title: &str, sentence: String) -> Response {
-    let onward = Some(("/console".to_owned(), "Go to the console".to_owned()));
+    let console = ("/console".to_owned(), "Go to the console".to_owned());
+    let onward = person.principal.is_administrator().then_some(console);
     respond(&Done { visitor: Some(person.visitor()), title: title.to_owned(), sentence, onward })
 }

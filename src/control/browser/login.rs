@@ -1,7 +1,8 @@
 //! `GET|POST /login` and `POST /logout`.
 //!
 //! The form carries on where the person came from, to a path of our own only. An unknown login and a wrong password
-//! get the same answer after the same work, and guessing is throttled.
+//! get the same answer after the same work, and guessing is throttled. Where a right password is not enough, and where
+//! none is asked for, `security` goes on.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,23 +10,25 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, RawQuery, Request, State};
 use axum::http::header::SET_COOKIE;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use url::Url;
 
+use super::super::directory::is_text;
 use super::super::form::Parameters;
 use super::super::issuer::Issuer;
 use super::super::oauth::request;
 use super::super::page::sign_in::{Done, SignIn};
 use super::super::page::stop::Stopped;
 use super::super::page::{FormTarget, Label, respond};
+use super::super::security::step;
 use super::super::{Control, Problem};
 use super::session::{Cookie, cookie, open, set_cookie, signed_in};
 use super::{LOGIN, Shown, csrf};
 use crate::model::account::Principal;
 use crate::store::AuditEvent;
 use crate::token::password::PasswordError;
-use crate::token::random::Secret;
+use crate::token::random::{Secret, sha256};
 
 /// Shows the form.
 pub(super) async fn show(
@@ -40,25 +43,44 @@ pub(super) async fn show(
 
 /// Checks login and password.
 pub(super) async fn answer(State(control): State<Arc<Control>>, request: Request) -> Result<Response, Shown> {
+    let (way, form_sent) = sent(&control, request).await?;
+    let one = |name: &str| form_sent.one(name).ok().flatten();
+    let (login, password) = (one("login").unwrap_or_default(), one("password").unwrap_or_default());
+    if let Err(seconds) = control.throttle().begin(login, way.address, control.clock().seconds()) {
+        return Ok(respond(&Stopped::throttled(seconds)));
+    }
+    match verified(&control, login, password, way.address).await? {
+        None => form(&control, &way.headers, way.onward, login, true).await,
+        Some((principal, proof)) => {
+            control.throttle().succeeded(login, way.address);
+            step::after_password(&control, way, principal, proof).await
+        }
+    }
+}
+
+/// How somebody comes in: what stays the same from the first form to the last.
+pub(in crate::control) struct Way {
+    pub(in crate::control) headers: HeaderMap,
+    /// The cookie of the forms before anybody is logged in.
+    pub(in crate::control) form_cookie: Secret,
+    /// Where it leads: a path of ours.
+    pub(in crate::control) onward: String,
+    pub(in crate::control) address: Option<IpAddr>,
+}
+
+/// A form of those before anybody is logged in, checked to be ours.
+pub(in crate::control) async fn sent(
+    control: &Control,
+    request: Request,
+) -> Result<(Way, Parameters), Shown> {
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let headers = request.headers().clone();
     let body = read(request, control.settings().body_limit).await?;
-    let form_sent = Parameters::from_body(&headers, &body).map_err(|_| csrf::forged())?;
-    let one = |name: &str| form_sent.one(name).ok().flatten();
-    let onward = own_path(control.issuer(), one("continue"));
-    let form_cookie = cookie(&headers, Cookie::LoginForm.name(&control)).ok_or_else(csrf::forged)?;
-    csrf::check_under(&control, &headers, &form_cookie, one(csrf::FIELD))?;
-    let (login, password) = (one("login").unwrap_or_default(), one("password").unwrap_or_default());
-    if let Err(seconds) = control.throttle().begin(login, address, control.clock().seconds()) {
-        return Ok(respond(&Stopped::throttled(seconds)));
-    }
-    match verified(&control, login, password, address).await? {
-        None => form(&control, &headers, onward, login, true).await,
-        Some(principal) => {
-            control.throttle().succeeded(login, address);
-            enter(&control, &headers, &principal, &onward).await
-        }
-    }
+    let form = Parameters::from_body(&headers, &body).map_err(|_| csrf::forged())?;
+    let form_cookie = cookie(&headers, Cookie::LoginForm.name(control)).ok_or_else(csrf::forged)?;
+    csrf::check_under(control, &headers, &form_cookie, form.one(csrf::FIELD).ok().flatten())?;
+    let onward = own_path(control.issuer(), form.one("continue").ok().flatten());
+    Ok((Way { headers, form_cookie, onward, address }, form))
 }
 
 /// Ends the session.
@@ -78,7 +100,7 @@ pub(super) async fn leave(
 }
 
 /// The form with a CSRF field of its own: nobody is logged in yet, and still nobody else may log a person in.
-async fn form(
+pub(in crate::control) async fn form(
     control: &Control,
     headers: &HeaderMap,
     onward: String,
@@ -98,6 +120,7 @@ async fn form(
         continue_to: onward,
         login: Label::new(login),
         failed,
+        passkeys: control.passkeys().is_some(),
         application,
         form_target,
     });
@@ -110,7 +133,10 @@ async fn form(
 
 /// The application that the person is on the way to. Its redirect URI must be allowed as a target of the form,
 /// for the login may lead there without another page.
-async fn destination(control: &Control, onward: &str) -> Result<(Option<Label>, Option<FormTarget>), Shown> {
+pub(in crate::control) async fn destination(
+    control: &Control,
+    onward: &str,
+) -> Result<(Option<Label>, Option<FormTarget>), Shown> {
     let own = onward.strip_prefix(control.issuer().path()).unwrap_or(onward);
     let Some(query) = own.strip_prefix(request::PATH).and_then(|rest| rest.strip_prefix('?')) else {
         return Ok((None, None));
@@ -123,40 +149,47 @@ async fn destination(control: &Control, onward: &str) -> Result<(Option<Label>, 
     Ok((Some(Label::new(&application.display_name)), target))
 }
 
-/// Whoever the login and password prove. One answer for every way to be wrong.
+/// Whoever the login and password prove, and what stands for the password. One answer for every way to be wrong.
 async fn verified(
     control: &Control,
     login: &str,
     password: &str,
     address: Option<IpAddr>,
-) -> Result<Option<Principal>, Shown> {
-    let found = if login.len() > LONGEST_LOGIN { None } else { control.store().credential(login).await? };
+) -> Result<Option<(Principal, [u8; 32])>, Shown> {
+    let found = if is_text(login) { control.store().credential(login).await? } else { None };
     let (principal, kept) = match found {
         Some(credential) => (Some(credential.principal), credential.password_hash),
         None => (None, None),
     };
+    let proof = sha256(kept.as_deref().unwrap_or_default().as_bytes());
     let right = control.passwords().verify(Secret::new(password.to_owned()), kept).await.map_err(busy)?;
     let proven = principal.as_ref().filter(|principal| right && principal.enabled).is_some();
-    if let Some(principal) = &principal {
-        let event = AuditEvent {
-            at: control.clock().now(),
-            account: principal.key.account.clone(),
-            actor: principal.login.clone(),
-            event: if proven { "login.succeeded" } else { "login.failed" }.to_owned(),
-            subject: principal.login.clone(),
-            detail: serde_json::json!({ "address": address }).to_string(),
-        };
-        if proven {
-            control.store().keep_audit(&event).await?;
-        } else {
-            keep_aside(control, event);
-        }
+    if let Some(principal) = principal.as_ref().filter(|_| !proven) {
+        keep_aside(control, event(control, principal, "login.failed", "password", address));
     }
-    Ok(principal.filter(|_| proven))
+    Ok(principal.filter(|_| proven).map(|principal| (principal, proof)))
+}
+
+/// What the audit keeps of somebody coming in, or failing to.
+pub(in crate::control) fn event(
+    control: &Control,
+    principal: &Principal,
+    what: &str,
+    by: &str,
+    address: Option<IpAddr>,
+) -> AuditEvent {
+    AuditEvent {
+        at: control.clock().now(),
+        account: principal.key.account.clone(),
+        actor: principal.login.clone(),
+        event: what.to_owned(),
+        subject: principal.login.clone(),
+        detail: serde_json::json!({ "address": address, "by": by }).to_string(),
+    }
 }
 
 /// Keeps a failure without being waited for: only logins that exist have one, and a disk's time would tell which.
-fn keep_aside(control: &Control, event: AuditEvent) {
+pub(in crate::control) fn keep_aside(control: &Control, event: AuditEvent) {
     let store = Arc::clone(control.store());
     tokio::spawn(async move {
         if let Err(error) = store.keep_audit(&event).await {
@@ -166,24 +199,36 @@ fn keep_aside(control: &Control, event: AuditEvent) {
 }
 
 /// Logs in: a new session in the place of whatever was there before, so that a planted cookie is worth nothing.
-async fn enter(
+pub(in crate::control) async fn enter(
     control: &Control,
-    headers: &HeaderMap,
+    way: &Way,
     principal: &Principal,
-    onward: &str,
+    by: &str,
 ) -> Result<Response, Shown> {
-    if let Some(before) = cookie(headers, Cookie::Session.name(control)) {
-        control.store().close_session(&before.hash()).await?;
+    let cookies = opened(control, way, principal, by).await?;
+    let mut response = Redirect::to(&way.onward).into_response();
+    for line in cookies {
+        response.headers_mut().append(SET_COOKIE, line);
     }
-    let session = open(control, principal).await?;
-    let mut response = Redirect::to(onward).into_response();
-    response.headers_mut().append(SET_COOKIE, session);
-    response.headers_mut().append(SET_COOKIE, set_cookie(control, Cookie::LoginForm, None)?);
     Ok(response)
 }
 
+/// Opens the session; answers the cookies that go with whatever page comes next.
+pub(in crate::control) async fn opened(
+    control: &Control,
+    way: &Way,
+    principal: &Principal,
+    by: &str,
+) -> Result<[HeaderValue; 2], Shown> {
+    control.store().keep_audit(&event(control, principal, "login.succeeded", by, way.address)).await?;
+    if let Some(before) = cookie(&way.headers, Cookie::Session.name(control)) {
+        control.store().close_session(&before.hash()).await?;
+    }
+    Ok([open(control, principal).await?, set_cookie(control, Cookie::LoginForm, None)?])
+}
+
 /// `text` if it is a path of ours, the console otherwise: nobody is sent to a stranger from our login page.
-fn own_path(issuer: &Issuer, text: Option<&str>) -> String {
+pub(in crate::control) fn own_path(issuer: &Issuer, text: Option<&str>) -> String {
     let console = || format!("{}/console", issuer.path());
     let Some(text) = text.filter(|text| is_path(text)) else { return console() };
     let Ok(base) = Url::parse(issuer.origin()) else { return console() };
@@ -196,7 +241,7 @@ fn is_path(text: &str) -> bool {
     plain && text.starts_with('/') && !text.starts_with("//")
 }
 
-fn busy(error: PasswordError) -> Problem {
+pub(in crate::control) fn busy(error: PasswordError) -> Problem {
     tracing::warn!(error = %error, "a password could not be checked");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Signing in is not possible at the moment.")
         .next("Wait a few seconds, then try again.")
@@ -211,8 +256,6 @@ async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
         )
     })
 }
-
-const LONGEST_LOGIN: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@
 pub(crate) mod ask;
 pub(crate) mod consent;
 pub mod csrf;
-mod install;
+pub(in crate::control) mod install;
 mod login;
 pub mod session;
 pub(crate) mod throttle;

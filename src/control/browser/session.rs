@@ -67,7 +67,7 @@ pub(super) async fn open(control: &Control, principal: &Principal) -> Result<Hea
 
 /// Our two cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cookie {
+pub(in crate::control) enum Cookie {
     /// Of somebody who is logged in.
     Session,
     /// Of a browser at the login form, only to know the form again.
@@ -77,7 +77,7 @@ pub(super) enum Cookie {
 impl Cookie {
     /// With `__Host-` a browser takes it only over https, from this very host, for every path (RFC 6265bis
     /// §4.1.3.2). A loopback address is served over http, where that prefix is not to be had.
-    pub(super) fn name(self, control: &Control) -> &'static str {
+    pub(in crate::control) fn name(self, control: &Control) -> &'static str {
         match (self, control.issuer().is_secure()) {
             (Self::Session, true) => "__Host-consentry",
             (Self::Session, false) => "consentry_session",
@@ -88,7 +88,7 @@ impl Cookie {
 }
 
 /// The header that sets a cookie, or takes it away.
-pub(super) fn set_cookie(
+pub(in crate::control) fn set_cookie(
     control: &Control,
     cookie: Cookie,
     value: Option<&Secret>,
@@ -104,7 +104,7 @@ pub(super) fn set_cookie(
 }
 
 /// The value of a cookie. Two of one name are none: one of them would be somebody else's.
-pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<Secret> {
+pub(in crate::control) fn cookie(headers: &HeaderMap, name: &str) -> Option<Secret> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);

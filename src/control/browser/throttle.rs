@@ -55,9 +55,22 @@ impl Throttle {
     }
 
     /// Counts an attempt, or answers after how many seconds another is looked at.
-    pub(super) fn begin(&self, login: &str, address: Option<IpAddr>, now: i64) -> Result<(), u32> {
+    pub(in crate::control) fn begin(
+        &self,
+        login: &str,
+        address: Option<IpAddr>,
+        now: i64,
+    ) -> Result<(), u32> {
+        self.count(self.keys(Some(login), address), now)
+    }
+
+    /// The same where nobody has said who they are.
+    pub(in crate::control) fn begin_unnamed(&self, address: Option<IpAddr>, now: i64) -> Result<(), u32> {
+        self.count(self.keys(None, address), now)
+    }
+
+    fn count(&self, keys: Vec<(Key, u32)>, now: i64) -> Result<(), u32> {
         let mut windows = self.windows.lock();
-        let keys = self.keys(login, address);
         for (key, limit) in &keys {
             let window = windows.get(key).filter(|window| window.ends > now);
             if let Some(window) = window.filter(|window| window.failures >= *limit) {
@@ -77,9 +90,18 @@ impl Throttle {
     }
 
     /// Takes an attempt back that was right: the login starts anew, the address has one failure less.
-    pub(super) fn succeeded(&self, login: &str, address: Option<IpAddr>) {
+    pub(in crate::control) fn succeeded(&self, login: &str, address: Option<IpAddr>) {
+        self.take_back(self.keys(Some(login), address));
+    }
+
+    /// The same where nobody had said who they were.
+    pub(in crate::control) fn succeeded_unnamed(&self, address: Option<IpAddr>) {
+        self.take_back(self.keys(None, address));
+    }
+
+    fn take_back(&self, keys: Vec<(Key, u32)>) {
         let mut windows = self.windows.lock();
-        for (key, _) in self.keys(login, address) {
+        for (key, _) in keys {
             match key {
                 Key::Login(_) => {
                     windows.remove(&key);
@@ -93,9 +115,9 @@ impl Throttle {
         }
     }
 
-    fn keys(&self, login: &str, address: Option<IpAddr>) -> Vec<(Key, u32)> {
-        let login = Key::Login(sha256(login.to_lowercase().as_bytes()));
-        let mut keys = vec![(login, self.settings.per_login)];
+    fn keys(&self, login: Option<&str>, address: Option<IpAddr>) -> Vec<(Key, u32)> {
+        let login = login.map(|login| Key::Login(sha256(login.to_lowercase().as_bytes())));
+        let mut keys: Vec<_> = login.map(|login| (login, self.settings.per_login)).into_iter().collect();
         if let Some(address) = address {
             keys.push((Key::Address(network(address)), self.settings.per_address));
         }

@@ -9,7 +9,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::{MOST, Pager, Turned, USUAL, Visit, address, application_page, onward};
+use super::{MOST, Pager, Turned, USUAL, Visit, address, application_page, onward, posted};
 use crate::control::admin::applications;
 use crate::control::admin::assignments::{self as assigned, ChangeOfAssigned, Named};
 use crate::control::admin::request::invalid;
@@ -130,7 +130,7 @@ pub(super) async fn change(
     body: Bytes,
 ) -> Result<Response, Turned> {
     let path = page(&client_id);
-    let (visit, form) = Visit::posted(&control, &headers, &body, ConsoleAction::Assign, &path).await?;
+    let (visit, form) = posted(&control, &headers, &body, ConsoleAction::Assign, &path).await?;
     let one = |name: &str| form.one(name).ok().flatten().unwrap_or_default();
     let kind = assigned::kind(Some(one("kind")).filter(|word| !word.is_empty()))?;
     let mode = match one("mode") {

@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
 
-use super::{MOST, Pager, Turned, USUAL, Visit, address, application_page, onward};
+use super::{MOST, Pager, Turned, USUAL, Visit, address, application_page, onward, posted};
 use crate::control::admin::request::invalid;
 use crate::control::admin::{applications, consents};
 use crate::control::form::Parameters;
@@ -114,7 +114,7 @@ pub(super) async fn withdraw(
     body: Bytes,
 ) -> Result<Response, Turned> {
     let path = page(&client_id);
-    let (visit, form) = Visit::posted(&control, &headers, &body, ConsoleAction::Assign, &path).await?;
+    let (visit, form) = posted(&control, &headers, &body, ConsoleAction::Assign, &path).await?;
     let one = |name: &str| form.one(name).ok().flatten();
     let login = one("login").ok_or_else(|| invalid("The form does not say whose consent is meant."))?;
     consents::end(&control, &visit.by, &client_id, login, true).await?;

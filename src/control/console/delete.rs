@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
 
-use super::{Turned, Visit, application_page};
+use super::{Turned, Visit, application_page, posted};
 use crate::control::Control;
 use crate::control::admin::{applications, state};
 use crate::control::page::nav::{self, Here};
@@ -110,7 +110,7 @@ pub(super) async fn delete(
     body: Bytes,
 ) -> Result<Response, Turned> {
     let back = application_page(&client_id);
-    let (visit, _) = Visit::posted(&control, &headers, &body, ConsoleAction::Revoke, &back).await?;
+    let (visit, _) = posted(&control, &headers, &body, ConsoleAction::Revoke, &back).await?;
     let installed = applications::find(&control, &visit.by, &client_id).await?;
     let at = control.clock().now();
     let change = state::Change::begin(&control, true);

@@ -10,15 +10,16 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
 
-use super::{Turned, Visit, application_page, lines, onward};
+use super::{Turned, Visit, application_page, lines, onward, posted};
 use crate::control::Control;
 use crate::control::admin::{applications, state};
 use crate::control::page::consent::Asker;
 use crate::control::page::nav::{self, Here};
 use crate::control::page::{Label, Page, ScopeLine, Visitor, respond};
+use crate::control::rescope;
 use crate::model::account::PrincipalKey;
 use crate::model::decision::{Decision, Outcome};
-use crate::model::grant::{AssignmentMode, Grant, GrantState, Installed};
+use crate::model::grant::{AssignmentMode, Grant, GrantState, Installed, Waiting};
 use crate::model::id::{AccountId, Revision};
 use crate::policy::explain::explain;
 use crate::policy::{ConsoleAction, Policies};
@@ -58,6 +59,8 @@ pub struct Details {
     pub consents: Option<u64>,
     /// Where the scopes are changed.
     pub change: String,
+    /// What its publisher has changed and nobody has decided about.
+    pub waiting: Waiting,
     /// What was granted.
     pub granted: Vec<ScopeLine>,
     /// What was offered and declined.
@@ -152,6 +155,7 @@ pub(super) async fn show(
     let consents =
         if installed.application.official { Some(control.store().consents_count(key).await?) } else { None };
     let policies = applications::policy_text(&control, &installed);
+    let waiting = rescope::waiting(&installed);
     let Installed { grant, application } = installed;
     Ok(respond(&Details {
         csrf: visit.person.csrf(),
@@ -168,8 +172,8 @@ pub(super) async fn show(
         last_used,
         users: users(&grant, counts),
         consents,
-        // An application's id needs no encoding.
-        change: format!("{}/oauth2/v1/install?client_id={}", control.issuer().path(), application.id),
+        change: format!("{}{}/scope", control.issuer().path(), application_page(application.id.as_str())),
+        waiting,
         granted: lines(&control, &grant.scopes),
         declined: lines(&control, &grant.declined),
         decisions,
@@ -227,7 +231,7 @@ async fn turn(
     (action, wanted): (ConsoleAction, GrantState),
 ) -> Result<Response, Turned> {
     let back = application_page(client_id);
-    let (visit, _) = Visit::posted(control, headers, body, action, &back).await?;
+    let (visit, _) = posted(control, headers, body, action, &back).await?;
     state::set(control, &visit.by, client_id, wanted, true).await?;
     Ok(onward(control, &back))
 }

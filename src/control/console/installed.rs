@@ -12,7 +12,7 @@ use super::{MOST, Pager, Turned, USUAL, Visit};
 use crate::control::form::Parameters;
 use crate::control::page::nav::{self, Here};
 use crate::control::page::{Label, Page, Visitor, respond};
-use crate::control::{Control, paging};
+use crate::control::{Control, paging, rescope};
 use crate::model::grant::GrantState;
 use crate::policy::ConsoleAction;
 use crate::store::Listed;
@@ -69,6 +69,8 @@ pub struct Row {
     pub last_used: Option<Timestamp>,
     /// Whether it may be used.
     pub state: GrantState,
+    /// Whether its publisher has changed something that nobody has decided about.
+    pub waiting: bool,
 }
 
 impl From<&Listed> for Row {
@@ -84,6 +86,7 @@ impl From<&Listed> for Row {
             authorized_by: Label::new(&grant.authorized_by_login),
             last_used: listed.last_used,
             state: grant.state,
+            waiting: !rescope::waiting(&listed.installed).is_empty(),
         }
     }
 }

@@ -54,14 +54,14 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
 }
 
 /// An administrator at the console.
-struct Visit {
-    person: SignedIn,
-    by: Administrator,
-    account: Label,
+pub(in crate::control) struct Visit {
+    pub(in crate::control) person: SignedIn,
+    pub(in crate::control) by: Administrator,
+    pub(in crate::control) account: Label,
 }
 
 /// Why a page of the console is not shown.
-enum Turned {
+pub(in crate::control) enum Turned {
     /// Nobody is logged in: to the login form, and back here afterwards.
     ToLogin(String),
     /// Not for this person.
@@ -72,19 +72,13 @@ enum Turned {
 
 impl Visit {
     /// Who is at the browser, if policy lets them do `action`. `back` is where a login leads to.
-    async fn of(
+    pub(in crate::control) async fn of(
         control: &Control,
         headers: &HeaderMap,
         action: ConsoleAction,
         back: &str,
     ) -> Result<Self, Turned> {
-        let path = control.issuer().path();
-        let Some(person) = signed_in(control, headers).await? else {
-            let back = format!("{path}{back}");
-            let query =
-                form_urlencoded::Serializer::new(String::new()).append_pair("continue", &back).finish();
-            return Err(Turned::ToLogin(format!("{path}{LOGIN}?{query}")));
-        };
+        let person = anybody(control, headers, back).await?;
         let account = control.store().account(&person.principal.key.account).await?;
         let account = Label::new(&account.map(|account| account.alias).unwrap_or_default());
         match Administrator::check(control, person.principal.clone(), action) {
@@ -96,22 +90,37 @@ impl Visit {
             }
         }
     }
+}
 
-    /// The same for a form of ours.
-    async fn posted(
-        control: &Control,
-        headers: &HeaderMap,
-        body: &Bytes,
-        action: ConsoleAction,
-        back: &str,
-    ) -> Result<(Self, Parameters), Turned> {
-        let visit = Self::of(control, headers, action, back).await?;
-        let form = Parameters::from_body(headers, body).map_err(|fault| {
-            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", fault.to_string())
-        })?;
-        csrf::check(control, headers, &visit.person, form.one(csrf::FIELD).ok().flatten())?;
-        Ok((visit, form))
+/// The same for a form of ours.
+pub(in crate::control) async fn posted(
+    control: &Control,
+    headers: &HeaderMap,
+    body: &Bytes,
+    action: ConsoleAction,
+    back: &str,
+) -> Result<(Visit, Parameters), Turned> {
+    let visit = Visit::of(control, headers, action, back).await?;
+    let form = Parameters::from_body(headers, body).map_err(|fault| {
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", fault.to_string())
+    })?;
+    csrf::check(control, headers, &visit.person, form.one(csrf::FIELD).ok().flatten())?;
+    Ok((visit, form))
+}
+
+/// Who is logged in at the browser, whatever they may do. `back` is where a login leads to.
+pub(in crate::control) async fn anybody(
+    control: &Control,
+    headers: &HeaderMap,
+    back: &str,
+) -> Result<SignedIn, Turned> {
+    if let Some(person) = signed_in(control, headers).await? {
+        return Ok(person);
     }
+    let path = control.issuer().path();
+    let back = format!("{path}{back}");
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("continue", &back).finish();
+    Err(Turned::ToLogin(format!("{path}{LOGIN}?{query}")))
 }
 
 impl IntoResponse for Turned {
@@ -147,14 +156,19 @@ pub struct Pager {
 
 impl Pager {
     /// `path` with `kept` is the first page; `next` is the place after which the next one begins.
-    fn of(path: &str, kept: &[(&str, &str)], after: Option<&str>, next: Option<String>) -> Self {
+    pub(in crate::control) fn of(
+        path: &str,
+        kept: &[(&str, &str)],
+        after: Option<&str>,
+        next: Option<String>,
+    ) -> Self {
         let onward = |next: String| address(path, &[kept, &[("after", &next)]].concat());
         Self { first: after.map(|_| address(path, kept)), next: next.map(onward) }
     }
 }
 
 /// An address of ours with what is not empty of a query.
-fn address(path: &str, query: &[(&str, &str)]) -> String {
+pub(in crate::control) fn address(path: &str, query: &[(&str, &str)]) -> String {
     let given: Vec<_> = query.iter().filter(|(_, value)| !value.is_empty()).collect();
     if given.is_empty() {
         return path.to_owned();
@@ -170,15 +184,16 @@ async fn home(State(control): State<Arc<Control>>, headers: HeaderMap) -> Result
     Ok(Redirect::to(&format!("{}{page}", control.issuer().path())))
 }
 
-fn application_page(client_id: &str) -> String {
+pub(in crate::control) fn application_page(client_id: &str) -> String {
     format!("{APPLICATIONS}/applications/{client_id}")
 }
 
-fn onward(control: &Control, path: &str) -> Response {
+/// To a page of ours, after something has been done.
+pub(in crate::control) fn onward(control: &Control, path: &str) -> Response {
     Redirect::to(&format!("{}{path}", control.issuer().path())).into_response()
 }
 
-fn lines(control: &Control, scopes: &ScopeSet) -> Vec<ScopeLine> {
+pub(in crate::control) fn lines(control: &Control, scopes: &ScopeSet) -> Vec<ScopeLine> {
     scopes.iter().map(|scope| line(control, scope)).collect()
 }
 
@@ -192,4 +207,6 @@ const USUAL: &str = "50";
 const MOST: u32 = 200;
 
 #[cfg(test)]
-mod samples;
+mod examples;
+#[cfg(test)]
+pub(in crate::control) mod samples;

@@ -8,7 +8,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::{MOST, Pager, Turned, USUAL, Visit, application_page, lines, onward};
+use super::{MOST, Pager, Turned, USUAL, Visit, application_page, lines, onward, posted};
 use crate::control::admin::applications::is_live;
 use crate::control::admin::official::{self as offered, Provision};
 use crate::control::admin::request::invalid;
@@ -152,7 +152,7 @@ pub(super) async fn provision(
     body: Bytes,
 ) -> Result<Response, Turned> {
     let back = format!("{}/{client_id}", nav::OFFICIAL);
-    let (visit, form) = Visit::posted(&control, &headers, &body, ConsoleAction::Provision, &back).await?;
+    let (visit, form) = posted(&control, &headers, &body, ConsoleAction::Provision, &back).await?;
     let chosen: Result<Vec<Scope>, _> = form.all("scope").map(str::parse).collect();
     let shown: Result<Vec<Scope>, _> = form.all("shown").map(str::parse).collect();
     let (chosen, shown) =

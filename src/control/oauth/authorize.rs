@@ -14,7 +14,7 @@ use url::form_urlencoded;
 use super::super::browser::session::{SignedIn, later, signed_in};
 use super::super::browser::{LOGIN, Shown, consent};
 use super::super::form::Parameters;
-use super::super::{Control, Problem, page};
+use super::super::{Control, Problem, page, tenant};
 use super::decision::{Agreed, Answer, Facts, Stop, decide};
 use super::request::{self, AuthorizeRequest, PageFault, RedirectFault};
 use crate::model::application::Application;
@@ -95,10 +95,16 @@ pub(crate) async fn proceed(
     request: AuthorizeRequest,
     application: Application,
 ) -> Result<Response, Shown> {
+    let mut beforehand = true;
     for _ in 0..TRIES {
-        return match look(control, person, &request, &application).await? {
+        return match look(control, person, &request, &application, beforehand).await? {
             Answer::InstallSilently(seen) => {
                 install_silently(control, person, &application, seen).await?;
+                continue;
+            }
+            Answer::InstallPreApproved => {
+                // The store has the last word. When it says no, the request goes the ordinary way.
+                beforehand = tenant::install_pre_approved(control, person, &application).await?;
                 continue;
             }
             Answer::AskAdministrator(_) | Answer::AskPerson(_) if request.prompt.none => {
@@ -122,6 +128,7 @@ async fn look(
     person: &SignedIn,
     request: &AuthorizeRequest,
     application: &Application,
+    beforehand: bool,
 ) -> Result<Answer, Shown> {
     let now = control.clock().now();
     let account = &person.principal.key.account;
@@ -129,6 +136,8 @@ async fn look(
     let installed = control.store().installed(&key).await?;
     let member = control.store().member(&key, &person.principal.key, now).await?;
     let member = member.ok_or_else(|| Problem::from(StoreError::Missing(person.principal.login.clone())))?;
+    let terms = control.store().terms(&key).await?;
+    let pre_approved = beforehand && tenant::holds(control, application, &terms).await?;
     Ok(decide(Facts {
         request,
         application,
@@ -136,6 +145,8 @@ async fn look(
         installed,
         member: &member,
         may_authorize: control.policies().may(&person.principal, ConsoleAction::Authorize, account),
+        blocked: terms.blocked(),
+        pre_approved,
         now,
     }))
 }
@@ -147,10 +158,17 @@ async fn install_silently(
     application: &Application,
     seen: Option<Revision>,
 ) -> Result<(), Problem> {
+    let key = GrantKey { account: person.principal.key.account.clone(), application: application.id.clone() };
+    // What an administrator has taken from it is not given back by anybody's visit.
+    let declined = match seen {
+        Some(_) => control.store().installed(&key).await?.map(|installed| installed.grant.declined),
+        None => None,
+    };
+    let declined = declined.unwrap_or_default();
     let install = Install {
-        key: GrantKey { account: person.principal.key.account.clone(), application: application.id.clone() },
-        scopes: application.offered(),
-        declined: crate::model::scope::ScopeSet::new(),
+        key,
+        scopes: application.offered().without(&declined),
+        declined,
         by: Actor::from(&person.principal),
         seen,
     };
@@ -205,6 +223,11 @@ fn silent(stop: Stop) -> RedirectFault {
         Stop::NotAssigned => {
             RedirectFault::new("access_denied", "the application is not assigned to this user")
         }
+        Stop::Blocked => RedirectFault::new("access_denied", "the account has blocked the application"),
+        Stop::NewlyRequired => RedirectFault::new(
+            "consent_required",
+            "the application requires more than was authorized; an administrator must accept it first",
+        ),
     }
 }
 

@@ -27,6 +27,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) member: &'a Member,
     /// Whether policy lets the person authorize applications for the account.
     pub(crate) may_authorize: bool,
+    /// Whether the account has blocked the application.
+    pub(crate) blocked: bool,
+    /// Whether an administrator has approved the application beforehand, and that still holds.
+    pub(crate) pre_approved: bool,
     /// Now.
     pub(crate) now: Timestamp,
 }
@@ -36,6 +40,8 @@ pub(crate) struct Facts<'a> {
 pub(crate) enum Answer {
     /// A first-party application: installed without a question, then looked at again.
     InstallSilently(Option<Revision>),
+    /// Approved beforehand: installed without a question, then looked at again.
+    InstallPreApproved,
     /// The administrator at the browser is shown the consent page; the revision is that of the live grant.
     AskAdministrator(Option<Revision>),
     /// The person is asked for their own consent.
@@ -57,6 +63,10 @@ pub(crate) enum Stop {
     Suspended,
     /// The application is for assigned users, and the person is none.
     NotAssigned,
+    /// The account has blocked the application, for administrators too.
+    Blocked,
+    /// The application has come to require more than was granted, and the person may not accept it.
+    NewlyRequired,
 }
 
 /// A grant that stands, and the scopes of it that this person's tokens may carry. Made here only, and used up by
@@ -81,13 +91,23 @@ impl Agreed {
 
 /// Reads from top to bottom as the table in the documentation does.
 pub(crate) fn decide(facts: Facts<'_>) -> Answer {
-    let Facts { request, application, relation, installed, member, may_authorize, now } = facts;
+    let Facts { request, application, relation, installed, member, may_authorize, .. } = facts;
+    let foreign = match relation {
+        Relation::FirstParty => false,
+        Relation::ThirdParty | Relation::Official => true,
+    };
     let ask_administrator = |seen: Option<Revision>, otherwise: Stop| {
         if may_authorize { Answer::AskAdministrator(seen) } else { Answer::Stop(otherwise) }
     };
+    if facts.blocked {
+        return Answer::Stop(Stop::Blocked);
+    }
+    // Who asks for an administrator gets one, whatever was said beforehand.
+    let pre_approved = facts.pre_approved && foreign && !request.prompt.admin_consent;
     let Some(installed) = installed else {
         return match relation {
             Relation::FirstParty => Answer::InstallSilently(None),
+            Relation::ThirdParty | Relation::Official if pre_approved => Answer::InstallPreApproved,
             Relation::ThirdParty | Relation::Official => ask_administrator(None, Stop::NotInstalled),
         };
     };
@@ -95,12 +115,15 @@ pub(crate) fn decide(facts: Facts<'_>) -> Answer {
     match grant.state {
         GrantState::Active => {}
         GrantState::Suspended => return Answer::Stop(Stop::Suspended),
+        // What was approved after it was deleted; the deletion took what was approved before along.
+        GrantState::Revoked if pre_approved => return Answer::InstallPreApproved,
         // Somebody took it away on purpose, so that not even a first-party application comes back by itself.
         GrantState::Revoked => return ask_administrator(None, Stop::NotInstalled),
     }
-    if grant.expires_at.is_some_and(|end| end <= now) {
+    if grant.expires_at.is_some_and(|end| end <= facts.now) {
         return ask_administrator(Some(grant.revision), Stop::NotInstalled);
     }
+    let waiting = grant.waiting(application);
     match relation {
         Relation::FirstParty if !lacks(grant, &request.scopes).is_empty() => {
             return Answer::InstallSilently(Some(grant.revision));
@@ -108,10 +131,20 @@ pub(crate) fn decide(facts: Facts<'_>) -> Answer {
         Relation::ThirdParty | Relation::Official if request.prompt.admin_consent => {
             return ask_administrator(Some(grant.revision), Stop::OnlyAdministrators);
         }
+        // No new code without what is required by now. What was issued before goes on, and can be refreshed.
+        Relation::ThirdParty | Relation::Official if !waiting.required.is_empty() => {
+            return ask_administrator(Some(grant.revision), Stop::NewlyRequired);
+        }
         Relation::FirstParty | Relation::ThirdParty | Relation::Official => {}
     }
     if !member.assigned {
         return Answer::Stop(Stop::NotAssigned);
+    }
+    // An administrator who is here anyway is asked about what is offered newly. Everybody else, and who wants silence,
+    // goes on with what is granted.
+    let undecided = request.scopes.iter().any(|scope| waiting.optional.contains(scope));
+    if foreign && undecided && may_authorize && !request.prompt.none {
+        return Answer::AskAdministrator(Some(grant.revision));
     }
     let scopes = granted(&request.scopes, &grant.scopes);
     if application.official {
@@ -139,8 +172,11 @@ pub(crate) fn granted(asked: &ScopeSet, held: &ScopeSet) -> ScopeSet {
     asked.meet(held).union(&openid)
 }
 
+/// What is asked for that nobody has decided about: neither granted, nor taken away by an administrator.
 fn lacks(grant: &Grant, asked: &ScopeSet) -> ScopeSet {
-    asked.iter().filter(|scope| !is_openid(scope) && !grant.scopes.covers(scope)).cloned().collect()
+    let open =
+        |scope: &&Scope| !is_openid(scope) && !grant.scopes.covers(scope) && !grant.declined.covers(scope);
+    asked.iter().filter(open).cloned().collect()
 }
 
 fn is_openid(scope: &Scope) -> bool {
@@ -193,6 +229,11 @@ mod tests {
         administrator: bool,
         assigned: bool,
         consented: Option<&'static str>,
+        /// Whether the administrator was asked about `/acs/oss` when there was one to ask.
+        declined: &'static str,
+        required: &'static str,
+        blocked: bool,
+        pre_approved: bool,
     }
 
     fn case(relation: Relation) -> Case {
@@ -205,12 +246,17 @@ mod tests {
             administrator: false,
             assigned: true,
             consented: Some("openid profile /acs/ecs"),
+            declined: "/acs/oss",
+            required: "openid profile",
+            blocked: false,
+            pre_approved: false,
         }
     }
 
     impl Case {
         fn answer(&self) -> Answer {
-            let application = application(self.relation);
+            let application =
+                Application { required: self.required.parse().unwrap(), ..application(self.relation) };
             let key =
                 PrincipalKey { account: account(), kind: PrincipalKind::User, id: "2001".parse().unwrap() };
             let installed = self.grant.map(|state| Installed {
@@ -220,7 +266,7 @@ mod tests {
                     since: Revision(5),
                     state,
                     scopes: "openid profile /acs/ecs".parse().unwrap(),
-                    declined: ScopeSet::new(),
+                    declined: self.declined.parse().unwrap(),
                     authorized_at: Timestamp::UNIX_EPOCH,
                     authorized_by: key.clone(),
                     authorized_by_login: "admin@acme".into(),
@@ -261,6 +307,8 @@ mod tests {
                 installed,
                 member: &member,
                 may_authorize: self.administrator,
+                blocked: self.blocked,
+                pre_approved: self.pre_approved,
                 now: Timestamp::UNIX_EPOCH,
             })
         }
@@ -294,8 +342,9 @@ mod tests {
     fn a_first_party_application_is_installed_without_a_question_until_somebody_takes_it_away() {
         let first = Case { grant: None, ..case(Relation::FirstParty) };
         assert_eq!(first.answer(), Answer::InstallSilently(None));
-        let more = case(Relation::FirstParty);
+        let more = Case { declined: "", ..case(Relation::FirstParty) };
         assert_eq!(more.answer(), Answer::InstallSilently(Some(Revision(7))));
+        assert_eq!(case(Relation::FirstParty).code(), "/acs/ecs:read openid", "what was taken away stays so");
         let same = Case { asked: "openid /acs/ecs:read", ..case(Relation::FirstParty) };
         assert_eq!(same.code(), "/acs/ecs:read openid");
         let taken = Case { grant: Some(GrantState::Revoked), ..case(Relation::FirstParty) };
@@ -336,6 +385,72 @@ mod tests {
             let administrator = Case { prompt, administrator: true, ..case(relation) };
             assert_eq!(administrator.answer(), Answer::AskAdministrator(Some(Revision(7))));
             assert_eq!(Case { prompt, ..case(relation) }.answer(), Answer::Stop(Stop::OnlyAdministrators));
+        }
+    }
+
+    #[test]
+    fn what_is_blocked_stops_for_everybody_whatever_else_is_so() {
+        for relation in [Relation::FirstParty, Relation::ThirdParty, Relation::Official] {
+            for grant in [None, Some(GrantState::Active), Some(GrantState::Revoked)] {
+                for (administrator, pre_approved) in [(false, false), (true, false), (false, true)] {
+                    let case = Case { grant, administrator, pre_approved, blocked: true, ..case(relation) };
+                    assert_eq!(case.answer(), Answer::Stop(Stop::Blocked));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_approved_beforehand_is_installed_where_there_is_no_grant() {
+        for relation in THIRD {
+            for grant in [None, Some(GrantState::Revoked)] {
+                for administrator in [false, true] {
+                    let case = Case { grant, administrator, pre_approved: true, ..case(relation) };
+                    assert_eq!(case.answer(), Answer::InstallPreApproved);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_approved_beforehand_changes_no_grant_and_replaces_no_administrator_who_is_wanted() {
+        let over = Some(Timestamp::UNIX_EPOCH);
+        for relation in THIRD {
+            let case = || Case { pre_approved: true, ..case(relation) };
+            let suspended = Case { grant: Some(GrantState::Suspended), ..case() };
+            assert_eq!(suspended.answer(), Answer::Stop(Stop::Suspended));
+            assert_eq!(Case { expires_at: over, ..case() }.answer(), Answer::Stop(Stop::NotInstalled));
+            let more = Case { required: "openid profile /acs/oss", ..case() };
+            assert_eq!(more.answer(), Answer::Stop(Stop::NewlyRequired));
+            let prompt = Prompt { admin_consent: true, ..Prompt::default() };
+            assert_eq!(Case { grant: None, prompt, ..case() }.answer(), Answer::Stop(Stop::NotInstalled));
+        }
+    }
+
+    #[test]
+    fn a_newly_required_scope_stops_codes_until_an_administrator_has_accepted_it() {
+        for relation in THIRD {
+            let case = || Case { required: "openid profile /acs/alidns", ..case(relation) };
+            assert_eq!(case().answer(), Answer::Stop(Stop::NewlyRequired));
+            let administrator = Case { administrator: true, assigned: false, ..case() };
+            assert_eq!(administrator.answer(), Answer::AskAdministrator(Some(Revision(7))));
+            let covered = Case { required: "openid profile /acs/ecs:write", ..case() };
+            assert_eq!(covered.code(), "/acs/ecs:read openid", "what is granted as a whole is not new");
+        }
+    }
+
+    #[test]
+    fn a_newly_offered_scope_is_asked_of_an_administrator_and_of_nobody_else() {
+        for relation in THIRD {
+            let case = || Case { declined: "", ..case(relation) };
+            let administrator = || Case { administrator: true, ..case() };
+            assert_eq!(administrator().answer(), Answer::AskAdministrator(Some(Revision(7))));
+            assert_eq!(case().code(), "/acs/ecs:read openid");
+            let silent = Prompt { none: true, ..Prompt::default() };
+            assert_eq!(Case { prompt: silent, ..administrator() }.code(), "/acs/ecs:read openid");
+            let unasked = Case { asked: "openid /acs/ecs:read", ..administrator() };
+            assert_eq!(unasked.code(), "/acs/ecs:read openid", "what it does not ask for is no question");
+            assert_eq!(Case { declined: "/acs/oss", ..administrator() }.code(), "/acs/ecs:read openid");
         }
     }
 }

@@ -114,6 +114,8 @@ pub struct Consent {
     pub optional: Vec<Choice>,
     /// Scopes granted now that the application does not offer any more; they would go.
     pub dropped: Vec<String>,
+    /// What the application has come to require since it was authorized.
+    pub newly: Vec<String>,
     /// Whether the application is installed already, so that this changes a grant.
     pub again: bool,
     /// Where the answer leads.

@@ -9,6 +9,7 @@
 
 pub mod consent;
 pub mod nav;
+pub mod script;
 pub mod sign_in;
 pub mod stop;
 pub mod style;
@@ -32,6 +33,11 @@ pub trait Page: Template {
     /// Where a form of the page may lead besides our own origin, redirects included (CSP 3, `form-action`).
     fn form_target(&self) -> Option<&FormTarget> {
         None
+    }
+
+    /// Whether it needs our one script, which only asks the browser for a passkey.
+    fn script(&self) -> bool {
+        false
     }
 
     /// Where it stands among the pages that the navigation leads to.
@@ -81,7 +87,8 @@ fn with_headers(page: &impl Page, body: impl IntoResponse) -> Response {
     for (name, value) in FIXED_HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers.insert(header::CONTENT_SECURITY_POLICY, content_security_policy(page.form_target()));
+    headers
+        .insert(header::CONTENT_SECURITY_POLICY, content_security_policy(page.form_target(), page.script()));
     if let Some(seconds) = page.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -221,10 +228,11 @@ pub fn is_name(host: &str) -> bool {
     host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
 }
 
-fn content_security_policy(target: Option<&FormTarget>) -> HeaderValue {
+fn content_security_policy(target: Option<&FormTarget>, script: bool) -> HeaderValue {
     let (space, target) = target.map_or(("", ""), |target| (" ", target.0.as_str()));
+    let script = if script { "script-src 'self'; " } else { "" };
     let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'{space}{target}; \
+        "default-src 'none'; {script}style-src 'self'; img-src 'self' data:; form-action 'self'{space}{target}; \
          frame-ancestors 'none'; base-uri 'none'"
     );
     HeaderValue::from_str(&policy)

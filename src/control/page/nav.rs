@@ -69,11 +69,23 @@ pub enum For {
 pub const APPLICATIONS: &str = "/console";
 /// The path of the list of official applications.
 pub const OFFICIAL: &str = "/console/official";
+/// The path of the requests for approval.
+pub const REQUESTS: &str = "/console/requests";
+/// The path of the account's policy about applications.
+pub const POLICY: &str = "/console/policy";
+/// The path of the list of users.
+pub const PEOPLE: &str = "/console/people";
+/// The path of what somebody signs in with.
+pub const SECURITY: &str = "/me/security";
 
 /// Every page of the navigation, in its order.
 const PAGES: &[(&str, &str, For)] = &[
     ("Applications", APPLICATIONS, For::Administrators),
     ("Official applications", OFFICIAL, For::Administrators),
+    ("Approval requests", REQUESTS, For::Administrators),
+    ("Application policy", POLICY, For::Administrators),
+    ("People", PEOPLE, For::Administrators),
+    ("Your security", SECURITY, For::Everybody),
 ];
 
 #[cfg(test)]

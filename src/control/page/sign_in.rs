@@ -21,6 +21,8 @@ pub struct SignIn {
     pub login: Label,
     /// Whether the last attempt failed. What of it was wrong is not said.
     pub failed: bool,
+    /// Whether a passkey can be used here.
+    pub passkeys: bool,
     /// The application that somebody is on the way to, by its display name.
     pub application: Option<Label>,
     /// Where that application will be returned to.

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
+use jiff::Timestamp;
 
 use super::consent::Asker;
 use super::{Label, Page, ScopeLine, Visitor};
@@ -22,14 +23,73 @@ pub struct NeedsAdministrator {
     pub administrators: Vec<Label>,
     /// What the application asks for.
     pub scopes: Vec<ScopeLine>,
+    /// What the application has come to require since it was authorized; empty when it is not installed.
+    pub newly: Vec<ScopeLine>,
     /// The address that an administrator opens to decide.
     pub link: String,
+    /// The person's own request.
+    pub asking: Asking,
 }
 
 impl Page for NeedsAdministrator {
     fn status(&self) -> StatusCode {
-        StatusCode::FORBIDDEN
+        if self.asking.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::FORBIDDEN }
     }
+}
+
+/// A person's request to the administrators: what became of it, and the form. Posts `csrf`, `client_id` and `reason`.
+pub struct Asking {
+    /// Where the form posts to.
+    pub action: String,
+    /// The CSRF field.
+    pub csrf: String,
+    /// What became of the last one.
+    pub state: AskState,
+    /// Whether there is a form.
+    pub may_ask: bool,
+    /// Whether the account takes no requests for it.
+    pub refused: bool,
+    /// The account's own words to those who are refused; may be empty.
+    pub message: Label,
+    /// After how many days a request expires.
+    pub days: u32,
+    /// What was typed before, after it was not taken.
+    pub reason: String,
+    /// Why it was not taken.
+    pub problem: Option<String>,
+}
+
+/// What became of a person's last request.
+pub enum AskState {
+    /// There is none that counts.
+    Never,
+    /// Nobody has decided yet.
+    Open {
+        /// When it was made.
+        at: Timestamp,
+        /// Until when it waits.
+        expires_at: Timestamp,
+        /// How many others have asked.
+        others: u64,
+    },
+    /// An administrator said no.
+    Denied {
+        /// When it was made.
+        at: Timestamp,
+        /// When that was.
+        decided_at: Timestamp,
+        /// Who.
+        by: Label,
+        /// Why.
+        word: Label,
+    },
+    /// Nobody decided in time.
+    Expired {
+        /// When it was made.
+        at: Timestamp,
+        /// Until when it waited.
+        expired_at: Timestamp,
+    },
 }
 
 /// Any other end: what happened, why, and the next step.
@@ -54,6 +114,10 @@ pub struct Stopped {
     pub code: &'static str,
     /// Seconds to wait, where waiting helps.
     pub retry_after: Option<u32>,
+    /// The account's own words about it; may be empty.
+    pub message: Label,
+    /// Where to do it: an address of ours and its name.
+    pub onward: Option<(String, String)>,
 }
 
 impl Stopped {
@@ -75,6 +139,40 @@ impl Stopped {
             administrators: Vec::new(),
             code,
             retry_after: None,
+            message: Label::default(),
+            onward: None,
+        }
+    }
+
+    /// The account has blocked the application. `unblock` is where that can be taken back, for who may.
+    #[must_use]
+    pub fn blocked(
+        visitor: Visitor,
+        application: Label,
+        message: Label,
+        administrators: Vec<Label>,
+        unblock: Option<String>,
+    ) -> Self {
+        let next = if unblock.is_some() {
+            "Nobody can authorize or use it while it is blocked, you neither. If that is to change, take the block \
+             back first; then open the application again."
+        } else {
+            "Nobody can authorize it for you while it is blocked. Ask an administrator if you think that it should \
+             not be."
+        };
+        Self {
+            title: "The application is blocked in your account".to_owned(),
+            application: Some(application),
+            administrators: if unblock.is_some() { Vec::new() } else { administrators },
+            visitor: Some(visitor),
+            message,
+            onward: unblock.map(|address| (address, "Look at the policy about it".to_owned())),
+            ..Self::refused(
+                StatusCode::FORBIDDEN,
+                "application_blocked",
+                "An administrator of your account has decided that this application is not to be used.",
+                next,
+            )
         }
     }
 

@@ -19,7 +19,8 @@ fn a_name_in_any_script_is_shown_as_it_is() {
 
 #[test]
 fn a_form_may_lead_to_the_redirect_uri_only() {
-    let policy = |uri| content_security_policy(FormTarget::of(uri).as_ref()).to_str().unwrap().to_owned();
+    let policy =
+        |uri| content_security_policy(FormTarget::of(uri).as_ref(), false).to_str().unwrap().to_owned();
     assert!(
         policy("https://hub.example:8443/callback?x=;y")
             .contains("form-action 'self' https://hub.example:8443;")

@@ -3,6 +3,9 @@
 mod admin;
 mod authorize;
 mod console;
+mod requests;
+mod directory;
+mod security;
 
 use std::sync::Arc;
 use std::time::Duration;

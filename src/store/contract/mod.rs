@@ -6,8 +6,10 @@
 mod directory;
 mod grants;
 mod listing;
+mod people;
 mod postgres;
 mod records;
+mod requests;
 mod sidecars;
 mod sqlite;
 mod throughput;
@@ -60,6 +62,22 @@ every_backend! {
         a_new_signing_key_retires_its_predecessor_only,
         a_sidecars_key_is_prolonged_by_itself_and_by_nobody_else,
         a_sidecar_has_only_so_many_live_keys_and_another_has_its_own,
+    }
+    people {
+        people_are_found_in_pages_by_what_is_looked_for,
+        a_change_of_somebody_is_in_the_log_and_the_audit_where_it_concerns_calls,
+        out_of_a_group_or_without_it_what_was_assigned_to_it_is_not,
+        nobody_rises_above_themselves,
+        the_last_user_who_administers_is_taken_by_the_root_identity_only,
+        a_link_sets_a_password_once_and_ends_sessions,
+        a_password_is_changed_from_the_one_that_stands,
+        a_passkey_is_one_persons_and_is_used_only_while_it_is_there,
+        a_step_and_a_recovery_code_are_taken_by_one_of_many,
+        who_lost_their_factors_is_reset_and_logged_out,
+        a_second_factor_is_demanded_of_administrators_from_then_on,
+        an_account_is_founded_with_its_root_identity,
+        a_group_is_there_without_members_and_made_by_the_first,
+        a_token_is_listed_by_its_mark_and_ends_when_it_is_revoked,
     }
     grants {
         an_administrator_installs_with_the_required_scopes,
@@ -115,6 +133,23 @@ every_backend! {
         the_log_has_no_gap_whoever_writes_it,
         a_refused_change_takes_none_along_that_is_committed_with_it,
         a_copy_holds_all_and_is_of_another_epoch,
+    }
+    requests {
+        a_policy_is_replaced_by_who_has_read_it_and_keeps_whose_its_rules_are,
+        a_block_suspends_what_is_installed_and_lets_nothing_in_again,
+        a_pre_approval_installs_at_the_first_access_in_the_name_of_who_approved,
+        a_pre_approval_of_who_lost_the_right_installs_nothing,
+        a_pre_approval_covers_what_was_named_and_nothing_that_came_later,
+        a_deletion_ends_a_pre_approval_and_one_made_after_it_counts,
+        only_who_may_authorize_approves_beforehand_and_only_what_is_offered,
+        a_change_of_scope_adds_and_takes_what_is_named_and_nothing_else,
+        an_application_is_replaced_by_who_has_read_it,
+        requests_for_one_application_are_one_with_everybodys_reason,
+        a_request_expires_and_the_next_one_is_another_round,
+        a_denial_is_told_and_counts_for_the_round_that_was_read,
+        an_installation_by_any_way_or_a_block_settles_a_request,
+        who_cannot_ask_leaves_no_trace,
+        one_person_asks_for_ten_applications_a_day_and_no_more,
     }
     sidecars {
         an_invitation_enrols_its_name_once,

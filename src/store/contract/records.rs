@@ -173,6 +173,10 @@ pub(super) async fn a_refused_change_takes_none_along_that_is_committed_with_it(
 pub(super) async fn a_copy_holds_all_and_is_of_another_epoch(world: &World) {
     let grant = world.install("report-hub", None).await;
     let refresh = world.refresh(&grant, 1).await;
+    let blocked = crate::store::Standing::Blocked { word: "no".to_owned() };
+    world.store.set_rule(&key("in-house"), Some(&blocked), &admin(), at(1)).await.unwrap();
+    let alice = actor(ACME, "u-alice", "alice@acme");
+    world.store.ask(&key("mcp-server"), &alice, "please", at(1)).await.unwrap();
     let many: Vec<_> = (0..450).map(|number| decision(number, "report-hub", Outcome::Forwarded)).collect();
     world.store.keep_decisions(&many).await.unwrap();
     world.store.note_policies("p1", at(1)).await.unwrap();
@@ -191,6 +195,9 @@ pub(super) async fn a_copy_holds_all_and_is_of_another_epoch(world: &World) {
         );
         assert_eq!(copy.any_decision(&many[449].id).await.unwrap().as_ref(), Some(&many[449]));
         assert_eq!(copy.principal(&user("u-alice")).await.unwrap().unwrap().groups.len(), 2);
+        assert!(copy.terms(&key("in-house")).await.unwrap().blocked());
+        let asked = copy.own_ask(&key("mcp-server"), &user("u-alice"), at(2)).await.unwrap().unwrap();
+        assert_eq!((asked.0.reason.as_str(), asked.1.askers), ("please", 1));
         assert_eq!(copy.newest().await.unwrap(), world.newest().await);
         assert_ne!(copy.epoch().await.unwrap(), world.store.epoch().await.unwrap());
         assert_eq!(copy.note_policies("p1", at(2)).await.unwrap(), None);

@@ -207,9 +207,13 @@ const OFFICIAL: &str = "SELECT a.*, g.state AS grant_state FROM applications a
         AND ($3 IS NULL OR (a.name, a.id) > ($3, $4))
     ORDER BY a.name, a.id LIMIT $5";
 
-const ASSIGNED_PEOPLE: &str = "SELECT s.name, p.login, p.login_key AS place, p.display_name, p.enabled
-    FROM assignments s JOIN principals p ON p.account = s.account AND p.kind = s.kind AND p.id = s.name
-    WHERE s.account = $1 AND s.application = $2 AND s.kind = $3
+// Of people, whether they are on a list is asked for each of them, in the order of their logins: before PostgreSQL knows
+// how many rows there are, it would join the two tables by comparing each with each.
+const ASSIGNED_PEOPLE: &str = "SELECT p.id AS name, p.login, p.login_key AS place, p.display_name, p.enabled
+    FROM principals p
+    WHERE p.account = $1 AND p.kind = $3
+        AND (SELECT s.name FROM assignments s WHERE s.account = p.account AND s.application = $2
+            AND s.kind = p.kind AND s.name = p.id) IS NOT NULL
         AND ($4 IS NULL OR p.login_key LIKE $4 ESCAPE '\\' OR lower(p.display_name) LIKE $4 ESCAPE '\\')
         AND ($5 IS NULL OR p.login_key > $5)
     ORDER BY p.login_key LIMIT $6";
@@ -226,8 +230,8 @@ const OTHER_PEOPLE: &str = "SELECT p.id AS name, p.login, p.login_key AS place, 
     WHERE p.account = $1 AND p.kind = $3 AND p.enabled
         AND ($4 IS NULL OR p.login_key LIKE $4 ESCAPE '\\' OR lower(p.display_name) LIKE $4 ESCAPE '\\')
         AND ($5 IS NULL OR p.login_key > $5)
-        AND NOT EXISTS (SELECT 1 FROM assignments s WHERE s.account = p.account AND s.application = $2
-            AND s.kind = p.kind AND s.name = p.id)
+        AND (SELECT s.name FROM assignments s WHERE s.account = p.account AND s.application = $2
+            AND s.kind = p.kind AND s.name = p.id) IS NULL
     ORDER BY p.login_key LIMIT $6";
 
 const OTHER_GROUPS: &str =
@@ -236,14 +240,19 @@ const OTHER_GROUPS: &str =
     FROM memberships m
     WHERE m.account = $1 AND ($4 IS NULL OR lower(m.group_name) LIKE $4 ESCAPE '\\')
         AND ($5 IS NULL OR m.group_name > $5)
-        AND NOT EXISTS (SELECT 1 FROM assignments s WHERE s.account = m.account AND s.application = $2
-            AND s.kind = $3 AND s.name = m.group_name)
+        AND (SELECT s.name FROM assignments s WHERE s.account = m.account AND s.application = $2
+            AND s.kind = $3 AND s.name = m.group_name) IS NULL
     ORDER BY m.group_name LIMIT $6";
 
-const AGREED: &str = "SELECT p.login, p.login_key AS place, p.display_name, c.scopes, c.consented_at
-    FROM consents c
-    JOIN principals p ON p.account = c.account AND p.kind = c.principal_kind AND p.id = c.principal_id
-    WHERE c.account = $1 AND c.application = $2 AND $3 = ''
+const AGREED: &str = "SELECT p.login, p.login_key AS place, p.display_name,
+        (SELECT c.scopes FROM consents c WHERE c.account = p.account AND c.application = $2
+            AND c.principal_kind = p.kind AND c.principal_id = p.id) AS scopes,
+        (SELECT c.consented_at FROM consents c WHERE c.account = p.account AND c.application = $2
+            AND c.principal_kind = p.kind AND c.principal_id = p.id) AS consented_at
+    FROM principals p
+    WHERE p.account = $1 AND $3 = ''
+        AND (SELECT c.consented_at FROM consents c WHERE c.account = p.account AND c.application = $2
+            AND c.principal_kind = p.kind AND c.principal_id = p.id) IS NOT NULL
         AND ($4 IS NULL OR p.login_key LIKE $4 ESCAPE '\\' OR lower(p.display_name) LIKE $4 ESCAPE '\\')
         AND ($5 IS NULL OR p.login_key > $5)
     ORDER BY p.login_key LIMIT $6";

@@ -53,6 +53,8 @@ pub(super) async fn bring_up_to_date(connection: &mut PgConnection, place: &str)
 /// The migrations, in order. The database remembers how many it has seen.
 const SCHEMA: &[&str] = &[
     include_str!("../../../schemas/store/postgres/0001_first.sql"),
+    include_str!("../../../schemas/store/postgres/0012_requests.sql"),
+    include_str!("../../../schemas/store/postgres/0014_directory.sql"),
     include_str!("../../../schemas/store/postgres/0015_console.sql"),
 ];
 

@@ -12,9 +12,10 @@ use crate::model::scope::ScopeSet;
 use crate::store::backend::sql;
 use crate::store::sql::Tables;
 use crate::store::sql::directory::{missing, of};
-use crate::store::sql::grants::{about, authorized, event_of, live, put_with};
+use crate::store::sql::grants::{about, event_of, live, put};
 use crate::store::sql::link::{Asks, Writing};
-use crate::store::{Actor, AssigneeKind, Install, InstallRefused, StoreError};
+use crate::store::tenant::installing::authorized;
+use crate::store::{Actor, AssigneeKind, Install, InstallRefused, StoreError, requests};
 
 #[async_trait]
 impl Provisioning for Tables {
@@ -31,7 +32,8 @@ impl Provisioning for Tables {
                 return Err(InstallRefused::Beyond(scope.to_string()));
             }
             let by = &install.by.login;
-            let seq = put_with(&mut writing, &grant, event_of(&grant), by, json!({}), now).await?;
+            let seq = put(&mut writing, &grant, (event_of(&grant), by), None, now).await?;
+            requests::settle(&mut writing, &install.key, &install.by, now).await?;
             Ok((grant, seq))
         }
         .await;
@@ -58,7 +60,7 @@ impl Provisioning for Tables {
             grant.assignment = mode;
             grant.revision = grant.revision.next();
             let more = json!({ "added": added, "removed": removed });
-            let seq = put_with(&mut writing, &grant, "grant.assign", &by.login, more, now).await?;
+            let seq = put(&mut writing, &grant, ("grant.assign", &by.login), Some(more), now).await?;
             Ok((grant, seq))
         }
         .await;
@@ -67,7 +69,11 @@ impl Provisioning for Tables {
 }
 
 /// Assigns, and answers who was not assigned before.
-async fn add(writing: &mut Writing, key: &GrantKey, all: &Assignees) -> Result<Vec<String>, StoreError> {
+pub(in crate::store) async fn add(
+    writing: &mut Writing,
+    key: &GrantKey,
+    all: &Assignees,
+) -> Result<Vec<String>, StoreError> {
     let users = all.users.iter().map(|id| (PrincipalKind::User, id));
     let roles = all.roles.iter().map(|id| (PrincipalKind::Role, id));
     for (kind, id) in users.chain(roles) {

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Tables;
 use super::link::{Asks, Writing};
 use crate::model::application::Application;
-use crate::model::id::{AccountId, ApplicationId};
+use crate::model::id::{AccountId, ApplicationId, Seq};
 use crate::store::backend::{Query, Row, sql};
 use crate::store::{Actor, Applications, AuditEvent, Secret, StoreError, Subject};
 
@@ -48,22 +48,19 @@ impl Applications for Tables {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let done = async {
-            let before =
-                find(&mut writing, &application.id).await?.ok_or_else(|| missing(&application.id))?;
-            let taken = sql("SELECT 1 FROM applications WHERE publisher = $1 AND name = $2 AND id <> $3")
-                .bind(before.publisher.as_str())
-                .bind(&application.name)
-                .bind(application.id.as_str());
-            if writing.row(taken).await?.is_some() {
-                return Err(exists(application));
-            }
-            writing.run(described(application, sql(UPDATE))?).await?;
-            audit(&mut writing, &before, by, "application.change", now).await?;
-            writing.log(&Subject::Application(application.id.clone()), now).await?;
-            Ok(())
-        }
-        .await;
+        let done = change(&mut writing, None, application, by, now).await.map(|_| ());
+        writing.end(done).await
+    }
+
+    async fn replace_application(
+        &self,
+        before: &Application,
+        after: &Application,
+        by: &Actor,
+        now: Timestamp,
+    ) -> Result<Seq, StoreError> {
+        let mut writing = self.writing().await?;
+        let done = change(&mut writing, Some(before), after, by, now).await;
         writing.end(done).await
     }
 
@@ -132,8 +129,33 @@ impl Applications for Tables {
     }
 }
 
+/// Replaces what can be changed, if the application still is what was `seen`.
+async fn change(
+    writing: &mut Writing,
+    seen: Option<&Application>,
+    application: &Application,
+    by: &Actor,
+    now: Timestamp,
+) -> Result<Seq, StoreError> {
+    let before = find(writing, &application.id).await?.ok_or_else(|| missing(&application.id))?;
+    if seen.is_some_and(|seen| *seen != before) {
+        let changed = format!("the application {} was changed by someone else meanwhile", application.id);
+        return Err(StoreError::Conflict(changed));
+    }
+    let taken = sql("SELECT 1 FROM applications WHERE publisher = $1 AND name = $2 AND id <> $3")
+        .bind(before.publisher.as_str())
+        .bind(&application.name)
+        .bind(application.id.as_str());
+    if writing.row(taken).await?.is_some() {
+        return Err(exists(application));
+    }
+    writing.run(described(application, sql(UPDATE))?).await?;
+    audit(writing, &before, by, "application.change", now).await?;
+    writing.log(&Subject::Application(application.id.clone()), now).await
+}
+
 /// The application with this id.
-pub(super) async fn find(
+pub(in crate::store) async fn find(
     reading: &mut impl Asks,
     id: &ApplicationId,
 ) -> Result<Option<Application>, StoreError> {

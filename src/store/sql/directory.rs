@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::Tables;
 use super::link::{Asks, Writing};
 use crate::model::account::{Account, Principal, PrincipalKey};
-use crate::model::id::AccountId;
+use crate::model::id::{AccountId, GroupName};
 use crate::store::backend::{Query, sql};
 use crate::store::{ApiToken, Credential, Directory, NewPrincipal, StoreError, Subject};
 
@@ -14,21 +14,7 @@ use crate::store::{ApiToken, Credential, Directory, NewPrincipal, StoreError, Su
 impl Directory for Tables {
     async fn add_account(&self, account: &Account) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let done = async {
-            let added = writing
-            .run(
-                sql("INSERT INTO accounts (id, alias, alias_key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-                    .bind(account.id.as_str())
-                    .bind(&account.alias)
-                    .bind(account.alias.to_lowercase()),
-            )
-            .await?;
-            if added == 0 {
-                return Err(StoreError::Exists(format!("an account {} or {}", account.id, account.alias)));
-            }
-            Ok(())
-        }
-        .await;
+        let done = add_account(&mut writing, account).await;
         writing.end(done).await
     }
 
@@ -181,7 +167,7 @@ impl Directory for Tables {
 }
 
 /// The principal with this key.
-pub(super) async fn principal(
+pub(in crate::store) async fn principal(
     reading: &mut impl Asks,
     key: &PrincipalKey,
 ) -> Result<Option<Principal>, StoreError> {
@@ -199,7 +185,36 @@ pub(in crate::store) fn missing(key: &PrincipalKey) -> StoreError {
     StoreError::Missing(format!("{} {} in account {}", key.kind, key.id, key.account))
 }
 
-async fn insert(writing: &mut Writing, new: &NewPrincipal) -> Result<(), StoreError> {
+/// Adds an account.
+pub(in crate::store) async fn add_account(
+    writing: &mut Writing,
+    account: &Account,
+) -> Result<(), StoreError> {
+    let query = sql("INSERT INTO accounts (id, alias, alias_key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
+    let query = query.bind(account.id.as_str()).bind(&account.alias).bind(account.alias.to_lowercase());
+    if writing.run(query).await? == 0 {
+        return Err(StoreError::Exists(format!("an account {} or {}", account.id, account.alias)));
+    }
+    Ok(())
+}
+
+/// Puts somebody into a group, which is made when it is not there.
+pub(in crate::store) async fn join(
+    writing: &mut Writing,
+    key: &PrincipalKey,
+    group: &GroupName,
+) -> Result<(), StoreError> {
+    let make = sql("INSERT INTO people_groups (account, name, description) VALUES ($1, $2, '')
+                    ON CONFLICT DO NOTHING");
+    writing.run(make.bind(key.account.as_str()).bind(group.as_str())).await?;
+    let query = sql("INSERT INTO memberships (account, kind, id, group_name) VALUES ($1, $2, $3, $4)
+                     ON CONFLICT DO NOTHING");
+    writing.run(of(key, query).bind(group.as_str())).await?;
+    Ok(())
+}
+
+/// Adds a principal with its groups.
+pub(in crate::store) async fn insert(writing: &mut Writing, new: &NewPrincipal) -> Result<(), StoreError> {
     let principal = &new.principal;
     let added = writing
         .run(
@@ -221,16 +236,7 @@ async fn insert(writing: &mut Writing, new: &NewPrincipal) -> Result<(), StoreEr
         return Err(StoreError::Exists(format!("the principal {}", principal.login)));
     }
     for group in &principal.groups {
-        writing
-            .run(
-                of(
-                    &principal.key,
-                    sql("INSERT INTO memberships (account, kind, id, group_name) VALUES ($1, $2, $3, $4)
-                         ON CONFLICT DO NOTHING"),
-                )
-                .bind(group.as_str()),
-            )
-            .await?;
+        join(writing, &principal.key, group).await?;
     }
     Ok(())
 }

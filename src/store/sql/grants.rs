@@ -7,17 +7,18 @@ use serde_json::json;
 use super::Tables;
 use super::directory::{missing as missing_principal, of, principal};
 use super::link::{Asks, Writing};
-use super::rows::kept;
-use super::{applications, tokens};
-use crate::model::account::{PrincipalKey, PrincipalKind};
-use crate::model::application::Relation;
+use super::tokens;
+use crate::model::account::PrincipalKey;
 use crate::model::grant::{Grant, GrantState, Installed};
 use crate::model::id::{AccountId, GrantKey, Revision, Seq};
 use crate::model::member::Member;
 use crate::model::scope::ScopeSet;
 use crate::store::backend::{Query, Row, sql};
+use crate::store::provisioning::sql::add;
+use crate::store::tenant::installing::authorized;
 use crate::store::{
-    Actor, Assignment, AuditEvent, Grants, Install, InstallRefused, PersonalConsent, StoreError, Subject,
+    Actor, Assignees, Assignment, AuditEvent, Grants, Install, InstallRefused, PersonalConsent, StoreError,
+    Subject, requests, tenant,
 };
 
 #[async_trait]
@@ -26,7 +27,8 @@ impl Grants for Tables {
         let mut writing = self.writing().await?;
         let done = async {
             let grant = authorized(&mut writing, install, now).await?;
-            let seq = put(&mut writing, &grant, event_of(&grant), &install.by.login, now).await?;
+            let seq = put(&mut writing, &grant, (event_of(&grant), &install.by.login), None, now).await?;
+            requests::settle(&mut writing, &install.key, &install.by, now).await?;
             Ok((grant, seq))
         }
         .await;
@@ -50,7 +52,12 @@ impl Grants for Tables {
             grant.state = state;
             grant.revision = grant.revision.next();
             let event = match state {
-                GrantState::Active => "grant.resume",
+                GrantState::Active => {
+                    if tenant::is_blocked(&mut writing, key).await? {
+                        return Err(StoreError::Conflict(BLOCKED.to_owned()));
+                    }
+                    "grant.resume"
+                }
                 GrantState::Suspended => "grant.suspend",
                 GrantState::Revoked => {
                     writing
@@ -63,10 +70,11 @@ impl Grants for Tables {
                         .run(about(key, sql("DELETE FROM consents WHERE account = $1 AND application = $2")))
                         .await?;
                     tokens::end_all_of(&mut writing, key, now).await?;
+                    tenant::lift_pre_approval(&mut writing, key).await?;
                     "grant.revoke"
                 }
             };
-            let seq = put(&mut writing, &grant, event, &by.login, now).await?;
+            let seq = put(&mut writing, &grant, (event, &by.login), None, now).await?;
             Ok((grant, seq))
         }
         .await;
@@ -148,17 +156,9 @@ impl Grants for Tables {
             writing
                 .run(about(key, sql("DELETE FROM assignments WHERE account = $1 AND application = $2")))
                 .await?;
-            let users = assignment.users.iter().map(|id| (PrincipalKind::User, id));
-            let roles = assignment.roles.iter().map(|id| (PrincipalKind::Role, id));
-            for (kind, id) in users.chain(roles) {
-                let whom = PrincipalKey { account: key.account.clone(), kind, id: id.clone() };
-                principal(&mut writing, &whom).await?.ok_or_else(|| missing_principal(&whom))?;
-                assign_one(&mut writing, key, kind.as_str(), id.as_str()).await?;
-            }
-            for group in &assignment.groups {
-                assign_one(&mut writing, key, "group", group.as_str()).await?;
-            }
-            let seq = put(&mut writing, &grant, "grant.assign", &by.login, now).await?;
+            let Assignment { users, groups, roles, .. } = assignment.clone();
+            add(&mut writing, key, &Assignees { users, groups, roles }).await?;
+            let seq = put(&mut writing, &grant, ("grant.assign", &by.login), None, now).await?;
             Ok((grant, seq))
         }
         .await;
@@ -262,12 +262,15 @@ pub(in crate::store) fn about(key: &GrantKey, query: Query) -> Query {
 }
 
 /// Binds a grant's key and a principal's kind, id and account as `$1` to `$5`.
-pub(super) fn member(key: &GrantKey, whom: &PrincipalKey, query: Query) -> Query {
+pub(in crate::store) fn member(key: &GrantKey, whom: &PrincipalKey, query: Query) -> Query {
     about(key, query).bind(whom.kind.as_str()).bind(whom.id.as_str()).bind(whom.account.as_str())
 }
 
 /// The grant, whatever its state.
-pub(super) async fn find(reading: &mut impl Asks, key: &GrantKey) -> Result<Option<Grant>, StoreError> {
+pub(in crate::store) async fn find(
+    reading: &mut impl Asks,
+    key: &GrantKey,
+) -> Result<Option<Grant>, StoreError> {
     let query = about(key, sql("SELECT * FROM grants WHERE account = $1 AND application = $2"));
     reading.row(query).await?.map(|row| row.grant()).transpose()
 }
@@ -283,74 +286,12 @@ pub(in crate::store) fn event_of(grant: &Grant) -> &'static str {
     if grant.since == grant.revision { "grant.install" } else { "grant.replace" }
 }
 
-/// The grant as it will stand, if everything that the person at the page was told is still so.
-pub(in crate::store) async fn authorized(
-    writing: &mut Writing,
-    install: &Install,
-    now: Timestamp,
-) -> Result<Grant, InstallRefused> {
-    let key = &install.key;
-    let application = applications::find(writing, &key.application).await?;
-    let application = application
-        .filter(|application| application.enabled)
-        .ok_or_else(|| InstallRefused::NoApplication(key.application.to_string()))?;
-    let person = principal(writing, &install.by.principal).await?;
-    let may = person.as_ref().is_some_and(|person| {
-        let of_the_account = person.enabled && person.key.account == key.account;
-        match application.relation_to(&key.account) {
-            Relation::FirstParty => of_the_account,
-            Relation::ThirdParty | Relation::Official => of_the_account && person.is_administrator(),
-        }
-    });
-    if !may {
-        return Err(InstallRefused::NotAnAdministrator(install.by.login.clone()));
-    }
-    if let Some(scope) = install.scopes.without(&application.offered()).iter().next() {
-        return Err(InstallRefused::NotOffered(scope.to_string()));
-    }
-    let scopes = install.scopes.union(&application.required);
-    let declined = application.optional.beyond(&scopes);
-    let declined = install.declined.iter().filter(|scope| declined.contains(scope)).cloned().collect();
-    let present = find(writing, key).await?;
-    let replaced = present.as_ref().filter(|grant| grant.state != GrantState::Revoked);
-    if install.seen != replaced.map(|grant| grant.revision) {
-        let changed = format!("the grant {key} was changed by someone else meanwhile; open the page again");
-        return Err(InstallRefused::Store(StoreError::Conflict(changed)));
-    }
-    let revision = present.as_ref().map_or(Revision(0), |grant| grant.revision).next();
-    Ok(Grant {
-        key: key.clone(),
-        revision,
-        since: replaced.map_or(revision, |grant| grant.since),
-        state: replaced.map_or(GrantState::Active, |grant| grant.state),
-        scopes,
-        declined,
-        authorized_at: kept(now),
-        authorized_by: install.by.principal.clone(),
-        authorized_by_login: install.by.login.clone(),
-        assignment: replaced.map_or(application.initial_assignment(), |grant| grant.assignment),
-        expires_at: replaced.and_then(|grant| grant.expires_at),
-    })
-}
-
-/// Writes the grant with its audit row and its change-log row.
-async fn put(
+/// Writes the grant with its audit row, which may say more, and its change-log row.
+pub(in crate::store) async fn put(
     writing: &mut Writing,
     grant: &Grant,
-    event: &str,
-    actor: &str,
-    now: Timestamp,
-) -> Result<Seq, StoreError> {
-    put_with(writing, grant, event, actor, json!({}), now).await
-}
-
-/// The same, with more for the audit row.
-pub(in crate::store) async fn put_with(
-    writing: &mut Writing,
-    grant: &Grant,
-    event: &str,
-    actor: &str,
-    more: serde_json::Value,
+    (event, actor): (&str, &str),
+    more: Option<serde_json::Value>,
     now: Timestamp,
 ) -> Result<Seq, StoreError> {
     let number = |revision: Revision| i64::try_from(revision.0).unwrap_or(i64::MAX);
@@ -377,7 +318,7 @@ pub(in crate::store) async fn put_with(
         "declined": grant.declined,
         "assignment": grant.assignment,
     });
-    if let (Some(detail), serde_json::Value::Object(more)) = (detail.as_object_mut(), more) {
+    if let (Some(detail), Some(serde_json::Value::Object(more))) = (detail.as_object_mut(), more) {
         detail.extend(more);
     }
     audit(writing, &grant.key, event, actor, detail, now).await?;
@@ -403,15 +344,7 @@ async fn audit(
     writing.audit(&event).await
 }
 
-async fn assign_one(writing: &mut Writing, key: &GrantKey, kind: &str, name: &str) -> Result<(), StoreError> {
-    let query = about(
-        key,
-        sql("INSERT INTO assignments (account, application, kind, name) VALUES ($1, $2, $3, $4)
-             ON CONFLICT DO NOTHING"),
-    );
-    writing.run(query.bind(kind).bind(name)).await?;
-    Ok(())
-}
+const BLOCKED: &str = "the application is blocked in this account; unblock it first, then resume it";
 
 /// The principal `$1 $2 $3` beside the grant `$4 $5`, at `$6`: one question, so that all of it is of one moment.
 const MEMBER: &str = "SELECT p.*,

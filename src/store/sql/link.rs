@@ -37,7 +37,7 @@ pub(in crate::store) trait Asks: Send {
 }
 
 /// Several questions to one state.
-pub(super) struct Reading(pub(super) Box<dyn Session>);
+pub(in crate::store) struct Reading(pub(super) Box<dyn Session>);
 
 #[async_trait]
 impl Asks for Reading {
@@ -47,7 +47,7 @@ impl Asks for Reading {
 }
 
 /// Where changes of this process wait for each other.
-pub(super) struct Line {
+pub(in crate::store) struct Line {
     backend: Arc<dyn Backend>,
     /// First come, first served.
     turn: Arc<Semaphore>,
@@ -63,12 +63,12 @@ struct Batch {
 }
 
 impl Line {
-    pub(super) fn new(backend: Arc<dyn Backend>) -> Arc<Self> {
+    pub(in crate::store) fn new(backend: Arc<dyn Backend>) -> Arc<Self> {
         Arc::new(Self { backend, turn: Arc::new(Semaphore::new(1)), open: Mutex::new(None) })
     }
 
     /// Begins a change, when its turn has come.
-    pub(super) async fn writing(self: &Arc<Self>) -> Result<Writing, StoreError> {
+    pub(in crate::store) async fn writing(self: &Arc<Self>) -> Result<Writing, StoreError> {
         // In a task of its own, so that a caller who goes away cannot take the batch of others along.
         let begun = tokio::spawn(Arc::clone(self).begin()).await;
         begun.unwrap_or_else(|_| Err(cut_short()))
@@ -172,7 +172,11 @@ impl Writing {
 
     /// Adds to the change log. Its places follow each other in the order of the commits: this is the only change
     /// at its time.
-    pub(super) async fn log(&mut self, subject: &Subject, now: Timestamp) -> Result<Seq, StoreError> {
+    pub(in crate::store) async fn log(
+        &mut self,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Result<Seq, StoreError> {
         let (word, grant, application, principal) = match subject {
             Subject::Grant(key) => ("grant", Some(key), None, None),
             Subject::Principal(key) => ("principal", None, None, Some(key)),
@@ -203,7 +207,7 @@ impl Writing {
     }
 
     /// Adds to the audit.
-    pub(super) async fn audit(&mut self, event: &AuditEvent) -> Result<(), StoreError> {
+    pub(in crate::store) async fn audit(&mut self, event: &AuditEvent) -> Result<(), StoreError> {
         self.run(
             sql("INSERT INTO audit (at, account, actor, event, subject, detail)
                  VALUES ($1, $2, $3, $4, $5, $6)")

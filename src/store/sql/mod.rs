@@ -4,17 +4,17 @@
 //! change, and only one change is made at a time ([`link`]), so that no rule here depends on how a database
 //! isolates two changes from each other. Statements keep to the SQL that both databases read the same.
 
-mod applications;
+pub(super) mod applications;
 pub(super) mod directory;
 mod feed;
 pub(super) mod grants;
 mod keys;
 pub(super) mod link;
 mod records;
-mod rows;
+pub(super) mod rows;
 mod sessions;
 mod sidecars;
-mod tokens;
+pub(super) mod tokens;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -62,7 +62,7 @@ impl Tables {
     }
 
     /// For several questions to one state.
-    async fn reading(&self) -> Result<Reading, StoreError> {
+    pub(in crate::store) async fn reading(&self) -> Result<Reading, StoreError> {
         Ok(Reading(self.backend.reading().await?))
     }
 

@@ -176,7 +176,7 @@ impl Tokens for Tables {
 }
 
 /// Ends every family of a revoked grant. Nobody need be told one by one: the grant's new `since` stands above them.
-pub(super) async fn end_all_of(
+pub(in crate::store) async fn end_all_of(
     writing: &mut Writing,
     key: &GrantKey,
     now: Timestamp,
@@ -190,7 +190,7 @@ pub(super) async fn end_all_of(
 }
 
 /// Ends every family of one principal under a grant.
-pub(super) async fn end_those_of(
+pub(in crate::store) async fn end_those_of(
     writing: &mut Writing,
     key: &GrantKey,
     whom: &PrincipalKey,

@@ -214,6 +214,8 @@ async fn bring_up_to_date(writer: &SqlitePool, place: &Arc<str>) -> Result<(), S
 const SCHEMA: &[&str] = &[
     include_str!("../../../schemas/store/sqlite/0001_first.sql"),
     include_str!("../../../schemas/store/sqlite/0002_sidecars.sql"),
+    include_str!("../../../schemas/store/sqlite/0012_requests.sql"),
+    include_str!("../../../schemas/store/sqlite/0014_directory.sql"),
     include_str!("../../../schemas/store/sqlite/0015_console.sql"),
 ];
 
