@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::model::time::{boot_milliseconds, milliseconds};
+use crate::model::time::{Moment, boot_milliseconds, milliseconds};
 
 /// One sidecar's lease.
 #[derive(Debug)]
@@ -33,7 +33,13 @@ impl Lease {
     /// Whether it runs now.
     #[must_use]
     pub fn holds(&self) -> bool {
-        boot_milliseconds() < self.ends.load(Ordering::Acquire)
+        self.holds_at(Moment::now())
+    }
+
+    /// Whether it runs at a moment that has just been.
+    #[must_use]
+    pub fn holds_at(&self, at: Moment) -> bool {
+        at.milliseconds() < self.ends.load(Ordering::Acquire)
     }
 
     /// How long it still runs; its whole length when it does not.

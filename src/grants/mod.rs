@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 use crate::model::caller::Caller;
 use crate::model::grant::{GrantState, Installed};
 use crate::model::member::Member;
-use crate::model::time::Clock;
+use crate::model::time::{Clock, Moment};
 use crate::policy::reload::Current;
 use lease::Lease;
 use origin::{Origin, OriginError};
@@ -161,7 +161,14 @@ impl Grants {
     /// lease runs, the policies are the current ones, and the grant has not come to its own end.
     #[must_use]
     pub fn still(&self, standing: &Standing) -> bool {
-        self.lease.holds() && self.unchanged(standing)
+        self.still_at(standing, Moment::now())
+    }
+
+    /// The same for who has just looked at the clock. What is found so is asked about the lease once more at the very
+    /// end, by [`Grants::ending`].
+    #[must_use]
+    pub fn still_at(&self, standing: &Standing, at: Moment) -> bool {
+        self.lease.holds_at(at) && self.unchanged(standing)
     }
 
     /// The same but for the lease, for who asks about that at the same moment by [`Grants::ending`].

@@ -52,7 +52,7 @@ pub struct Resource {
     /// The account that owns it.
     pub account: AccountId,
     /// Its name inside service and account: `reports/2026.csv`; `*` for the service's all.
-    pub name: Arc<str>,
+    pub name: String,
 }
 
 /// One request's meaning.

@@ -119,7 +119,7 @@ impl Outcome {
 /// takes no time of its own: it counts with the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Took {
-    /// Canonicaliser and adapter.
+    /// Canonicaliser and adapter, where they waited for a body; else they count with the next.
     pub read: u32,
     /// Token.
     pub identify: u32,

@@ -62,14 +62,40 @@ impl Clock {
     }
 }
 
-/// Milliseconds since the machine was started, suspended time included. Leases count in it: the time of day may
-/// jump, and the usual monotonic clock stands still while a machine sleeps.
+/// A moment since the machine was started, suspended time included. Leases count in it: the time of day may jump, and
+/// the usual monotonic clock stands still while a machine sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    nanoseconds: u64,
+}
+
+impl Moment {
+    /// This moment.
+    #[must_use]
+    pub fn now() -> Self {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+        let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or(0);
+        Self { nanoseconds: seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds) }
+    }
+
+    /// As [`boot_milliseconds`] counts it.
+    #[must_use]
+    pub fn milliseconds(self) -> u64 {
+        self.nanoseconds / 1_000_000
+    }
+
+    /// Whole microseconds since an earlier moment.
+    #[must_use]
+    pub fn microseconds_since(self, earlier: Self) -> u32 {
+        u32::try_from(self.nanoseconds.saturating_sub(earlier.nanoseconds) / 1000).unwrap_or(u32::MAX)
+    }
+}
+
+/// Milliseconds since the machine was started, as a [`Moment`] counts them.
 #[must_use]
 pub fn boot_milliseconds() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    let milliseconds = u64::try_from(now.tv_nsec / 1_000_000).unwrap_or(0);
-    seconds.saturating_mul(1000).saturating_add(milliseconds)
+    Moment::now().milliseconds()
 }
 
 /// A length of time as [`boot_milliseconds`] counts it.

@@ -40,15 +40,28 @@ pub enum Broken {
     TooLong,
 }
 
-/// The body of a request.
+/// The body of a request. It is small, because a request is copied from hand to hand with it.
 #[derive(Debug)]
 pub struct Inbound(Received);
 
 #[derive(Debug)]
 enum Received {
-    Empty(Option<Exchange>),
-    Whole(Bytes, Option<Cut>),
+    Empty(Option<Head>),
+    Whole(Box<Whole>),
     Streamed(Box<Upload>),
+}
+
+/// Which request a body belongs to.
+#[derive(Debug)]
+struct Head {
+    link: Rc<Link>,
+    number: u32,
+}
+
+#[derive(Debug)]
+struct Whole {
+    bytes: Bytes,
+    cut: Option<Cut>,
 }
 
 #[derive(Debug)]
@@ -72,10 +85,11 @@ pub(super) struct Progress {
 impl Inbound {
     /// A body that arrives on a connection.
     pub(super) fn arriving(incoming: Incoming, exchange: &Exchange) -> Self {
-        let exchange = exchange.clone();
         if incoming.is_end_stream() {
-            return Self(Received::Empty(Some(exchange)));
+            let head = Head { link: Rc::clone(&exchange.link), number: exchange.number };
+            return Self(Received::Empty(Some(head)));
         }
+        let exchange = exchange.clone();
         let wait = Wait { slot: Slot::new(&exchange.watch), ticks: exchange.watch.limits.idle, cut: None };
         let upload = Upload { incoming, exchange, first: None, wait, progress: Rc::default() };
         Self(Received::Streamed(Box::new(upload)))
@@ -91,8 +105,8 @@ impl Inbound {
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
         match &self.0 {
-            Received::Empty(exchange) => exchange.as_ref().and_then(fault),
-            Received::Whole(..) => None,
+            Received::Empty(head) => head.as_ref().and_then(|head| head.link.findings.fault(head.number)),
+            Received::Whole(_) => None,
             Received::Streamed(upload) => fault(&upload.exchange),
         }
     }
@@ -127,7 +141,7 @@ impl Inbound {
     pub(super) fn wait_for(&mut self, ticks: u32, cut: Option<&Cut>) {
         match &mut self.0 {
             Received::Empty(_) => {}
-            Received::Whole(_, whole) => *whole = cut.cloned(),
+            Received::Whole(whole) => whole.cut = cut.cloned(),
             Received::Streamed(upload) => {
                 upload.wait.ticks = ticks;
                 upload.wait.cut = cut.cloned();
@@ -157,14 +171,14 @@ impl Inbound {
     pub(super) fn progress(&self) -> Option<Rc<Progress>> {
         match &self.0 {
             Received::Streamed(upload) => Some(Rc::clone(&upload.progress)),
-            Received::Empty(_) | Received::Whole(..) => None,
+            Received::Empty(_) | Received::Whole(_) => None,
         }
     }
 
     /// The length of a body that did not come from the connection as it is.
     pub(super) fn whole_length(&self) -> Option<usize> {
         match &self.0 {
-            Received::Whole(bytes, _) => Some(bytes.len()),
+            Received::Whole(whole) => Some(whole.bytes.len()),
             Received::Empty(_) | Received::Streamed(_) => None,
         }
     }
@@ -172,7 +186,7 @@ impl Inbound {
 
 impl From<Bytes> for Inbound {
     fn from(bytes: Bytes) -> Self {
-        Self(Received::Whole(bytes, None))
+        Self(Received::Whole(Box::new(Whole { bytes, cut: None })))
     }
 }
 
@@ -186,8 +200,10 @@ impl Upload {
     }
 
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        self.wait.check()?;
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        if polled.is_ready() {
+            self.wait.check()?;
+        }
         // Every byte that the library decoded has passed the follower before.
         if let Some(fault) = fault(&self.exchange) {
             self.exchange.link.order(Order::Finish);
@@ -219,8 +235,10 @@ impl Body for Inbound {
         match &mut self.0 {
             Received::Empty(_) => Poll::Ready(None),
             // It may have waited for room at the upstream since the request was begun.
-            Received::Whole(_, Some(cut)) if cut.is_fired() => Poll::Ready(Some(Err(Broken::Cut))),
-            Received::Whole(bytes, _) => Poll::Ready(take(bytes).map(Ok)),
+            Received::Whole(whole) if whole.cut.as_ref().is_some_and(Cut::is_fired) => {
+                Poll::Ready(Some(Err(Broken::Cut)))
+            }
+            Received::Whole(whole) => Poll::Ready(take(&mut whole.bytes).map(Ok)),
             Received::Streamed(upload) => match upload.first.take() {
                 Some(_) if upload.wait.cut.as_ref().is_some_and(Cut::is_fired) => {
                     upload.progress.broken.set(Some(Broken::Cut));
@@ -235,7 +253,7 @@ impl Body for Inbound {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Received::Empty(_) => true,
-            Received::Whole(bytes, _) => bytes.is_empty(),
+            Received::Whole(whole) => whole.bytes.is_empty(),
             Received::Streamed(upload) => upload.first.is_none() && upload.incoming.is_end_stream(),
         }
     }
@@ -243,7 +261,7 @@ impl Body for Inbound {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Received::Empty(_) => SizeHint::with_exact(0),
-            Received::Whole(bytes, _) => SizeHint::with_exact(bytes.len() as u64),
+            Received::Whole(whole) => SizeHint::with_exact(whole.bytes.len() as u64),
             Received::Streamed(upload) => upload.incoming.size_hint(),
         }
     }
@@ -344,8 +362,10 @@ impl Download {
     }
 
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        self.wait.check()?;
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        if polled.is_ready() {
+            self.wait.check()?;
+        }
         let link = Some(&self.exchange.link);
         let frame = match polled {
             Poll::Ready(Some(Ok(frame))) => Some(frame),
@@ -410,8 +430,8 @@ struct Wait {
 }
 
 impl Wait {
-    /// Whether it was cut, asked before every piece of what has waited once: in a process that stood still until its
-    /// lease was over, what lies in the sockets may come before the sweep does.
+    /// Whether it was cut, asked before any piece of what has waited once is passed on: in a process that stood still
+    /// until its lease was over, what lies in the sockets may come before the sweep does.
     fn check(&self) -> Result<(), Broken> {
         if self.slot.is_armed() && self.cut.as_ref().is_some_and(Cut::is_fired) {
             self.slot.notice_cut();

@@ -33,6 +33,12 @@ impl<const N: usize> Hex<N> {
     }
 }
 
+impl<const N: usize> AsRef<[u8]> for Hex<N> {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Hex<36> {
     /// A UUID (RFC 9562 section 4).
     #[must_use]

@@ -9,9 +9,9 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::durations::Durations;
 use super::shared::SharedCounts;
 use crate::model::decision::Outcome;
 
@@ -19,8 +19,8 @@ use crate::model::decision::Outcome;
 pub struct Metrics {
     registry: Registry,
     calls: Family<CallLabels, Counter>,
-    duration: Histogram,
-    before_upstream: Histogram,
+    duration: Durations,
+    before_upstream: Durations,
     grants: Family<TierLabel, Counter>,
     unrecorded: Counter,
     streams_cut: Gauge<u64, AtomicU64>,
@@ -62,8 +62,8 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("consentry"),
             calls: Family::default(),
-            duration: Histogram::new(SECONDS),
-            before_upstream: Histogram::new(SECONDS),
+            duration: Durations::default(),
+            before_upstream: Durations::default(),
             grants: Family::default(),
             unrecorded: Counter::default(),
             streams_cut: Gauge::default(),
@@ -127,10 +127,8 @@ impl Metrics {
                 self.grants.get_or_create(&TierLabel { tier }).inc_by(count(alike));
             }
         }
-        for call in calls {
-            self.duration.observe(seconds(call.took));
-            self.before_upstream.observe(seconds(call.own));
-        }
+        self.duration.observe(calls.iter().map(|call| call.took));
+        self.before_upstream.observe(calls.iter().map(|call| call.own));
     }
 
     /// What is counted of the shared tier, to be counted into.
@@ -166,10 +164,3 @@ impl Metrics {
 fn count(alike: &[Counted]) -> u64 {
     u64::try_from(alike.len()).unwrap_or(u64::MAX)
 }
-
-fn seconds(microseconds: u32) -> f64 {
-    f64::from(microseconds) / 1e6
-}
-
-/// Upper bounds in seconds: fine below a millisecond, where a sidecar lives.
-const SECONDS: [f64; 12] = [5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.05, 0.25, 1.0, 5.0];

@@ -1,5 +1,6 @@
 //! What an operator sees: logs, metrics, decision records.
 
+mod durations;
 pub mod figures;
 pub mod line;
 pub mod log;

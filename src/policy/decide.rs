@@ -27,36 +27,37 @@ use crate::model::scope::ScopeSet;
 /// ```compile_fail,E0451
 /// # use std::sync::Arc;
 /// use consentry::policy::{Permit, Session};
-/// fn forge(session: Arc<Session>, call: consentry::model::call::Call) -> Permit {
+/// fn forge<'a>(session: &'a Arc<Session>, call: &'a consentry::model::call::Call) -> Permit<'a> {
 ///     Permit { session, call, policies: Arc::new([]), remembered: false }
 /// }
 /// ```
 /// nor use one twice:
 /// ```compile_fail,E0599
-/// fn twice(permit: consentry::policy::Permit) -> (consentry::policy::Permit, consentry::policy::Permit) {
+/// # use consentry::policy::Permit;
+/// fn twice(permit: Permit<'_>) -> (Permit<'_>, Permit<'_>) {
 ///     (permit.clone(), permit)
 /// }
 /// ```
 #[derive(Debug)]
 #[must_use = "a permit that is not used forwards nothing"]
-pub struct Permit {
-    session: Arc<Session>,
-    call: Call,
+pub struct Permit<'a> {
+    session: &'a Arc<Session>,
+    call: &'a Call,
     policies: Arc<[Arc<str>]>,
     remembered: bool,
 }
 
-impl Permit {
+impl Permit<'_> {
     /// Who may make the call.
     #[must_use]
     pub fn session(&self) -> &Arc<Session> {
-        &self.session
+        self.session
     }
 
     /// The call that it is for, and for no other.
     #[must_use]
     pub fn call(&self) -> &Call {
-        &self.call
+        self.call
     }
 
     /// The scopes that count.
@@ -88,7 +89,11 @@ impl Permit {
 ///
 /// # Errors
 /// A [`Denial`], in every case of doubt too.
-pub fn decide(session: &Arc<Session>, call: &Call, around: &Surroundings<'_>) -> Result<Permit, Denial> {
+pub fn decide<'a>(
+    session: &'a Arc<Session>,
+    call: &'a Call,
+    around: &Surroundings<'_>,
+) -> Result<Permit<'a>, Denial> {
     let grant = &session.grant.installed().grant;
     if grant.has_ended(around.time) {
         return Err(Denial::new(Cause::NotInstalled, []));
@@ -108,16 +113,14 @@ pub fn decide(session: &Arc<Session>, call: &Call, around: &Surroundings<'_>) ->
     conclude(session, call, verdict, false)
 }
 
-fn conclude(
-    session: &Arc<Session>,
-    call: &Call,
+fn conclude<'a>(
+    session: &'a Arc<Session>,
+    call: &'a Call,
     verdict: Verdict,
     remembered: bool,
-) -> Result<Permit, Denial> {
+) -> Result<Permit<'a>, Denial> {
     match verdict {
-        Verdict::Allowed(policies) => {
-            Ok(Permit { session: Arc::clone(session), call: call.clone(), policies, remembered })
-        }
+        Verdict::Allowed(policies) => Ok(Permit { session, call, policies, remembered }),
         Verdict::Denied(denial) => Err(denial),
     }
 }
@@ -225,7 +228,7 @@ fn resource(base: &Base, call: &Call) -> Option<(Entity, EntityUid)> {
     let name = uid("Resource", &call.resource_name())?;
     let service = call.action.service();
     let attributes = HashMap::from([
-        ("name".to_owned(), RestrictedExpression::new_string(call.resource.name.as_ref().to_owned())),
+        ("name".to_owned(), RestrictedExpression::new_string(call.resource.name.clone())),
         ("service".to_owned(), RestrictedExpression::new_string(service.to_owned())),
     ]);
     let parents = HashSet::from([account, uid("Service", service)?]);

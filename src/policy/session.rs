@@ -28,8 +28,12 @@ pub struct Session {
     member: Member,
     /// The session and its application; an error here denies every call.
     pub(super) base: Result<Base, String>,
-    remembered: RwLock<HashMap<Call, Verdict>>,
+    remembered: RwLock<Remembered>,
 }
+
+/// Decisions by call. The hash is quick, and not proof against names that were chosen to collide: who chooses them is
+/// the session's own application, and looking through all that is remembered costs it about one new decision.
+type Remembered = HashMap<Call, Verdict, foldhash::fast::RandomState>;
 
 /// What Cedar is told about the session.
 #[derive(Debug)]

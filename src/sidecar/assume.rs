@@ -68,7 +68,7 @@ impl Identities {
     /// The identity for one permitted call. `now` in seconds since 1970.
     pub(super) fn assume(
         &self,
-        permit: &Permit,
+        permit: &Permit<'_>,
         known: &Known,
         standing: &Arc<Standing>,
         route: &Route,

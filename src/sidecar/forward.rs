@@ -14,7 +14,6 @@ use crate::net::body::Inbound;
 use crate::net::canonical::Canonical;
 use crate::net::headers::replace_credentials;
 use crate::net::upstream::Upstream;
-use crate::net::watch::Cut;
 use crate::policy::Permit;
 
 /// A worker's ways to the upstreams, by name. There are few: looking through them is quicker than a table.
@@ -41,17 +40,17 @@ pub(super) fn shape(
 }
 
 impl Upstreams {
-    /// The way to the route's upstream, and what cuts what goes it. The permit is used up: one permit, one request.
+    /// The way to the route's upstream. The permit is used up: one permit, one request.
     ///
-    /// There is none if what was decided on does not hold at this very moment; whether the lease runs is what the cut
-    /// is asked right before the request is written.
+    /// There is none if what was decided on does not hold at this very moment; whether the lease runs is what the
+    /// standing's cut is asked right before the request is written.
     pub(super) fn way(
         &self,
-        permit: Permit,
+        permit: Permit<'_>,
         grants: &Grants,
-        standing: &Arc<Standing>,
+        standing: &Standing,
         route: &Route,
-    ) -> Result<(&Upstream, Cut), Refusal> {
+    ) -> Result<&Upstream, Refusal> {
         drop(permit);
         let way = self.0.iter().find(|(name, _)| *name == route.upstream);
         let (_, upstream) = way.ok_or(Refusal::Internal)?;
@@ -60,7 +59,7 @@ impl Upstreams {
                 "the grant has changed while the call was under way".to_owned(),
             ));
         }
-        Ok((upstream, Cut::when(grants.ending(standing))))
+        Ok(upstream)
     }
 }
 

@@ -4,18 +4,19 @@
 //! token is remembered by its whole text; its end is looked at again each time, and a change of the signing keys
 //! forgets them all.
 
-use std::cell::RefCell;
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use moka::sync::Cache;
 
 use super::assume::Prepared;
 use super::record;
 use super::refuse::Refusal;
+use super::seat::{Recent, Seat};
 use crate::grants::Held;
 use crate::grants::origin::{Origin, OriginError};
 use crate::model::caller::Caller;
@@ -35,10 +36,6 @@ pub(super) struct Known {
     token: Arc<str>,
     keys: u64,
 }
-
-/// The callers that one worker has seen last, each in the place of its token: most calls need not look into the
-/// memory that all workers share.
-pub(super) struct Recent(RefCell<Box<[Option<Arc<Known>>]>>);
 
 /// The tokens' gate.
 pub(super) struct Tokens {
@@ -104,18 +101,14 @@ impl Tokens {
         headers: &HeaderMap,
         acs: bool,
         now: i64,
-    ) -> Result<(Arc<Known>, bool), Refusal> {
+    ) -> Result<(Rc<Seat>, bool), Refusal> {
         let token = bearer(headers, acs)?;
         let at_hand = recent.get(token, self.generation.load(Ordering::SeqCst));
-        let identified = match at_hand {
-            Some(known) => (known, true),
-            None => {
-                let known = self.remembered_or_verified(token, now)?;
-                recent.put(&known);
-                (known, false)
-            }
+        let (seat, at_hand) = match at_hand {
+            Some(seat) => (seat, true),
+            None => (recent.put(self.remembered_or_verified(token, now)?), false),
         };
-        if now < identified.0.caller.expires_at { Ok(identified) } else { Err(Refusal::TokenExpired) }
+        if now < seat.known.caller.expires_at { Ok((seat, at_hand)) } else { Err(Refusal::TokenExpired) }
     }
 
     fn remembered_or_verified(&self, token: &[u8], now: i64) -> Result<Arc<Known>, Refusal> {
@@ -153,32 +146,15 @@ impl Tokens {
     }
 }
 
-impl Default for Recent {
-    fn default() -> Self {
-        Self(RefCell::new(vec![None; PLACES].into()))
-    }
-}
-
-impl Recent {
-    fn get(&self, token: &[u8], keys: u64) -> Option<Arc<Known>> {
-        let places = self.0.borrow();
-        let known = places.get(place(token))?.as_ref()?;
-        (known.token.as_bytes() == token && known.keys == keys).then(|| Arc::clone(known))
+impl Known {
+    /// Whether it is the caller with this token, verified with `keys`.
+    pub(super) fn is(&self, token: &[u8], keys: u64) -> bool {
+        self.token() == token && self.keys == keys
     }
 
-    fn put(&self, known: &Arc<Known>) {
-        if let Some(place) = self.0.borrow_mut().get_mut(place(known.token.as_bytes())) {
-            *place = Some(Arc::clone(known));
-        }
+    pub(super) fn token(&self) -> &[u8] {
+        self.token.as_bytes()
     }
-}
-
-/// A token's place: by the end of its signature, as below.
-fn place(token: &[u8]) -> usize {
-    let end = token.last_chunk::<8>().copied().unwrap_or_default();
-    // The last character of a signature has bits that are always nothing: all are mixed (Fibonacci hashing).
-    let mixed = u64::from_le_bytes(end).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    usize::try_from(mixed >> 32).unwrap_or(0) % PLACES
 }
 
 /// Hashes a token by its end alone. Only verified tokens are remembered, so that this is the end of a signature,
@@ -215,12 +191,12 @@ fn within(audience: &str, public_url: &str) -> bool {
 
 /// The one bearer token of the request. Its characters have not been looked at.
 fn bearer(headers: &HeaderMap, acs: bool) -> Result<&[u8], Refusal> {
-    let standard = single(headers, header::AUTHORIZATION)?.map(|value| {
+    let standard = single(headers, &header::AUTHORIZATION)?.map(|value| {
         let scheme = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
         let (scheme, token) = value.split_at_checked(scheme).unwrap_or((value, &[]));
         if scheme.eq_ignore_ascii_case(b"bearer") { Ok(unpadded(token)) } else { Err(Refusal::NoCredential) }
     });
-    let own = if acs { single(headers, "x-acs-bearer-token")? } else { None };
+    let own = if acs { single(headers, &ACS_BEARER)? } else { None };
     match (standard.transpose()?, own) {
         (Some(a), Some(b)) if a != b => {
             Err(Refusal::TokenInvalid("the request carries two different tokens".to_owned()))
@@ -246,8 +222,9 @@ fn is_shaped(token: &str) -> bool {
     !token.is_empty() && token.bytes().all(shaped)
 }
 
-fn single(headers: &HeaderMap, name: impl header::AsHeaderName) -> Result<Option<&[u8]>, Refusal> {
-    let mut values = headers.get_all(name).iter();
+/// The one value of a header. (Headers are few: looking through them is quicker than working out where one would be.)
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, Refusal> {
+    let mut values = headers.iter().filter(|(known, _)| *known == name).map(|(_, value)| value);
     let Some(value) = values.next() else { return Ok(None) };
     match values.next() {
         None => Ok(Some(value.as_bytes())),
@@ -255,11 +232,10 @@ fn single(headers: &HeaderMap, name: impl header::AsHeaderName) -> Result<Option
     }
 }
 
+const ACS_BEARER: HeaderName = HeaderName::from_static("x-acs-bearer-token");
+
 /// By how much this machine's clock and the issuer's may differ, for a token that is "not valid yet".
 const SKEW_SECONDS: i64 = 30;
-
-/// Tokens that a worker keeps at hand.
-const PLACES: usize = 512;
 
 /// 192 bits of a signature in base64url.
 const END: usize = 32;
@@ -311,7 +287,7 @@ mod tests {
         let (recorded, token) = (record::caller(&caller), Arc::from(token));
         let (caller, held, prepared) = (Arc::new(caller), Held::default(), Prepared::default());
         let recent = Recent::default();
-        recent.put(&Arc::new(Known { caller, held, prepared, recorded, token, keys: 0 }));
+        recent.put(Arc::new(Known { caller, held, prepared, recorded, token, keys: 0 }));
         (recent, Tokens::new(Arc::new(Silent), "https://a.example".to_owned(), String::new(), 8))
     }
 

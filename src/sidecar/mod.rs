@@ -13,6 +13,7 @@ mod metadata;
 mod record;
 mod refuse;
 mod route;
+mod seat;
 pub mod start;
 #[cfg(test)]
 mod tests;
@@ -23,12 +24,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Body as _;
 
 use crate::config::sidecar::Limits;
-use crate::grants::{Grants, Standing};
+use crate::grants::Grants;
 use crate::model::call::Call;
 use crate::model::decision::Outcome;
 use crate::model::time::Clock;
@@ -37,17 +37,18 @@ use crate::net::canonical::{self, Canonical, Rules};
 use crate::net::headers;
 use crate::net::listener::Abandoned;
 use crate::net::upstream::Upstream;
-use crate::net::watch::{Cut, Exchange};
+use crate::net::watch::Exchange;
 use crate::observe::metrics::Metrics;
 use crate::observe::records::Records;
 use crate::policy::{self, Surroundings};
 use adapter::{Asked, Head, NotUnderstood, Parameters, Reading};
 use assume::Identities;
 use forward::Upstreams;
-use identify::{Known, Recent, Tokens};
+use identify::Tokens;
 use record::{Desk, Id, Ledger, Phase};
 use refuse::{Place, Refusal};
 use route::{Route, Routes};
+use seat::{Footing, Recent, Seat};
 
 /// What all workers of a sidecar share.
 pub(super) struct Sidecar {
@@ -82,58 +83,62 @@ impl Worker {
         exchange: Exchange,
     ) -> impl Future<Output = Response<Answer>> {
         // It stays where it is until it is sent.
-        let mut request = Some(request);
+        let mut request = Some(Box::new(request));
         async move {
             let sidecar = &*self.sidecar;
             let Ok(place) = sidecar.records.claim() else {
                 return self.unrecorded();
             };
-            let mut ledger = Ledger::open(place, &self.desk, sidecar.clock.now(), request.as_ref());
+            let mut ledger = Ledger::open(place, &self.desk, sidecar.clock.now(), request.as_deref());
             let mut seen = Seen::default();
             let passed = 'life: {
-                let (understood, reading) = match self.begin(&mut request, &mut ledger, &mut seen) {
-                    Ok(Begun::Understood(understood, reading)) => (understood, reading),
-                    Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered)),
-                    Err(refusal) => break 'life Err(refusal),
-                };
-                let asked = match reading {
-                    Reading::Asked(asked) => asked,
-                    // Boxed, as what is not on every call's way.
-                    Reading::NeedsBody => {
-                        match Box::pin(self.read_body(&understood, &mut request, &mut ledger)).await {
-                            Ok(asked) => asked,
-                            Err(refusal) => break 'life Err(refusal),
+                // A block of its own: what leads to the decision takes no room in the future that waits for the answer.
+                let upstream = {
+                    let (understood, reading) = match self.begin(&mut request, &mut ledger, &mut seen) {
+                        Ok(Begun::Understood(understood, reading)) => (understood, reading),
+                        Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered)),
+                        Err(refusal) => break 'life Err(refusal),
+                    };
+                    let asked = match reading {
+                        Reading::Asked(asked) => asked,
+                        // Boxed, as what is not on every call's way.
+                        Reading::NeedsBody => {
+                            match Box::pin(self.read_body(&understood, &mut request, &mut ledger)).await {
+                                Ok(asked) => asked,
+                                Err(refusal) => break 'life Err(refusal),
+                            }
                         }
+                    };
+                    let Some(seat) = &seen.seat else { break 'life Err(Refusal::Internal) };
+                    let call = asked.by(&seat.known.caller.principal.account);
+                    ledger.called(&call);
+                    // What the account has granted.
+                    let footing = match seat.footing(&sidecar.grants, ledger.last()).await {
+                        Ok((footing, tier)) => {
+                            ledger.found(&footing.standing, tier);
+                            &**seen.footing.insert(footing)
+                        }
+                        Err(none) => break 'life Err(Refusal::NoStanding(none)),
+                    };
+                    let based = (&**seat, footing);
+                    match self.decide(&understood, &call, based, &mut request, &exchange, &mut ledger) {
+                        Ok(upstream) => upstream,
+                        Err(refusal) => break 'life Err(refusal),
                     }
                 };
-                let Some(known) = &seen.known else { break 'life Err(Refusal::Internal) };
-                let call = asked.by(&known.caller.principal.account);
-                ledger.called(&call);
-                // What the account has granted.
-                match sidecar.grants.find(&known.caller, &known.held).await {
-                    Ok((standing, tier)) => {
-                        ledger.found(&standing, tier);
-                        seen.standing = Some(standing);
-                    }
-                    Err(none) => break 'life Err(Refusal::NoStanding(none)),
-                }
-                let way = self.decide(&understood, &call, &seen, &mut request, &exchange, &mut ledger);
-                let (upstream, cut) = match way {
-                    Ok(way) => way,
-                    Err(refusal) => break 'life Err(refusal),
-                };
-                let sent = upstream.send(&mut request, &exchange, Some(&cut)).await;
+                let Some(footing) = &seen.footing else { break 'life Err(Refusal::Internal) };
+                let sent = upstream.send(&mut request, &exchange, Some(&footing.cut)).await;
                 ledger.lap(Phase::Forward);
                 sent.map(|response| (response, Outcome::Forwarded)).map_err(Refusal::Upstream)
             };
-            self.conclude(passed, &mut ledger, &seen)
+            self.conclude(passed, &mut ledger, &seen, request.as_deref())
         }
     }
 
     /// What can be known of a request at once: its one spelling, its route, what it asks for, and who asks.
     fn begin(
         &self,
-        request: &mut Option<Request<Inbound>>,
+        request: &mut Option<Box<Request<Inbound>>>,
         ledger: &mut Ledger<'_>,
         seen: &mut Seen,
     ) -> Result<Begun<'_>, Refusal> {
@@ -141,7 +146,7 @@ impl Worker {
         let request = request.as_mut().ok_or(Refusal::Internal)?;
         // Policy and upstream see the same bytes.
         let candidate = canonical::read(request).map_err(Refusal::Malformed)?;
-        seen.target = request.uri().path_and_query().cloned();
+        seen.is_well_formed = true;
         if let Some(answer) =
             metadata::answer(request.method(), candidate.path(), &sidecar.public_url, &sidecar.issuer)
         {
@@ -154,12 +159,11 @@ impl Worker {
         let has_body = !request.body().is_end_stream();
         let asking = asking(&canonical, request.headers(), has_body, &parameters);
         let reading = route.adapter.read(&asking).map_err(Refusal::NotUnderstood)?;
-        ledger.lap(Phase::Read);
         let acs = route.adapter.takes_acs_bearer();
         let now = ledger.at().as_second();
-        let (known, at_hand) = sidecar.tokens.identify(&self.recent, request.headers(), acs, now)?;
-        ledger.identified(&known.recorded, at_hand);
-        seen.known = Some(known);
+        let (seat, at_hand) = sidecar.tokens.identify(&self.recent, request.headers(), acs, now)?;
+        ledger.identified(&seat.known.recorded, at_hand);
+        seen.seat = Some(seat);
         Ok(Begun::Understood(Understood { route, canonical }, reading))
     }
 
@@ -168,15 +172,13 @@ impl Worker {
         &self,
         Understood { route, canonical }: &Understood<'_>,
         call: &Call,
-        seen: &Seen,
-        request: &mut Option<Request<Inbound>>,
+        (Seat { known, .. }, Footing { standing, .. }): (&Seat, &Footing),
+        request: &mut Option<Box<Request<Inbound>>>,
         exchange: &Exchange,
         ledger: &mut Ledger<'_>,
-    ) -> Result<(&Upstream, Cut), Refusal> {
+    ) -> Result<&Upstream, Refusal> {
         let sidecar = &*self.sidecar;
-        let (Some(known), Some(standing), Some(request)) = (&seen.known, &seen.standing, request) else {
-            return Err(Refusal::Internal);
-        };
+        let request = request.as_mut().ok_or(Refusal::Internal)?;
         let around = Surroundings {
             ip: exchange.peer().address.ip(),
             // Read again only if something was waited for.
@@ -205,10 +207,11 @@ impl Worker {
         passed: Result<(Response<Answer>, Outcome), Refusal>,
         ledger: &mut Ledger<'_>,
         seen: &Seen,
+        request: Option<&Request<Inbound>>,
     ) -> Response<Answer> {
         let (mut response, outcome, code) = match passed {
             Ok((response, outcome)) => (response, outcome, "ok"),
-            Err(refusal) => refusal.answer(&seen.place(&self.sidecar), ledger.id()),
+            Err(refusal) => refusal.answer(&seen.place(&self.sidecar, request), ledger.id()),
         };
         ledger.end(outcome, code, response.status());
         ledger.mark(response.headers_mut());
@@ -220,7 +223,7 @@ impl Worker {
     async fn read_body(
         &self,
         Understood { route, canonical }: &Understood<'_>,
-        request: &mut Option<Request<Inbound>>,
+        request: &mut Option<Box<Request<Inbound>>>,
         ledger: &mut Ledger<'_>,
     ) -> Result<Asked, Refusal> {
         let request = request.as_mut().ok_or(Refusal::Internal)?;
@@ -241,7 +244,7 @@ impl Worker {
         tracing::debug!("a call was refused since no record could be kept of it");
         let seen = Seen::default();
         let id = Id::new(&self.desk, self.sidecar.clock.now());
-        let (mut response, _, _) = Refusal::Unrecorded.answer(&seen.place(&self.sidecar), &id);
+        let (mut response, _, _) = Refusal::Unrecorded.answer(&seen.place(&self.sidecar, None), &id);
         id.mark(response.headers_mut());
         response
     }
@@ -295,32 +298,28 @@ fn asking<'a>(
 /// What a refusal can say about a call, as far as the call got.
 #[derive(Default)]
 struct Seen {
-    /// The target, once it is known to be well formed.
-    target: Option<PathAndQuery>,
-    known: Option<Arc<Known>>,
-    standing: Option<Arc<Standing>>,
+    /// The request's target has one spelling, so that an answer may name it.
+    is_well_formed: bool,
+    seat: Option<Rc<Seat>>,
+    footing: Option<Rc<Footing>>,
 }
 
 impl Seen {
-    fn place<'a>(&'a self, sidecar: &'a Sidecar) -> Place<'a> {
+    /// `request` is what is left of it: nothing once it was sent, and then nothing is said of its target.
+    fn place<'a>(&'a self, sidecar: &'a Sidecar, request: Option<&Request<Inbound>>) -> Place<'a> {
+        let path = request.filter(|_| self.is_well_formed).map_or("", |request| request.uri().path());
         Place {
             issuer: &sidecar.issuer,
-            metadata: metadata::location(
-                &sidecar.public_url,
-                self.target.as_ref().map_or("", PathAndQuery::path),
-            ),
-            application: self.known.as_ref().map(|known| known.caller.application.as_str()),
-            scopes: self.standing.as_ref().map(|standing| &**standing.session().scopes()),
+            metadata: metadata::location(&sidecar.public_url, path),
+            application: self.seat.as_ref().map(|seat| seat.known.caller.application.as_str()),
+            scopes: self.footing.as_ref().map(|footing| &**footing.standing.session().scopes()),
         }
     }
 }
 
-/// What net calls for each request of one worker.
-type Serve = Box<dyn Fn(Request<Inbound>, Exchange) -> Guarded>;
-
-/// Answers requests with `worker`.
-fn serve(worker: Rc<Worker>) -> Serve {
-    Box::new(move |request, exchange| Guarded(Box::pin(Rc::clone(&worker).handle(request, exchange))))
+/// What net calls for each request of `worker`.
+fn serve(worker: Rc<Worker>) -> impl Fn(Request<Inbound>, Exchange) -> Guarded {
+    move |request, exchange| Guarded(Box::pin(Rc::clone(&worker).handle(request, exchange)))
 }
 
 /// One call. A panic ends it without an answer, and ends nothing else.

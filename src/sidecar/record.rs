@@ -4,8 +4,8 @@
 //! JSON (`observe::records`): nothing of the call outlives it, and no other thread has to free it.
 
 use std::cell::{Cell, RefCell};
-use std::time::Instant;
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use crate::grants::{Standing, Tier};
 use crate::model::call::Call;
 use crate::model::caller::Caller;
 use crate::model::decision::{Outcome, Took};
+use crate::model::time::Moment;
 use crate::net::body::Inbound;
 use crate::observe::figures::{Hex, Second};
 use crate::observe::line::{Line, Piece};
@@ -31,8 +32,8 @@ pub(super) struct Ledger<'w> {
     id: Id,
     trace: Trace,
     at: Timestamp,
-    begun: Instant,
-    last: Instant,
+    begun: Moment,
+    last: Moment,
     /// Nothing has been done since `last`.
     rests: bool,
     waited: bool,
@@ -62,8 +63,8 @@ impl<'w> Ledger<'w> {
         at: Timestamp,
         request: Option<&Request<Inbound>>,
     ) -> Self {
-        let now = Instant::now();
-        let id = Id::new(desk, at);
+        let now = Moment::now();
+        let id = Id::digits(desk, at);
         // Headers are few: looking through them is quicker than working out where one that is mostly absent would be.
         let came = request.and_then(|request| {
             let mut headers = request.headers().iter();
@@ -71,7 +72,7 @@ impl<'w> Ledger<'w> {
         });
         let trace = Trace::of(came, desk);
         let mut line = Line::begin(desk.spare.borrow_mut().pop().unwrap_or_default());
-        line.hex(r#""id":"#, &id.0, 0..36);
+        line.hex(r#""id":"#, &id, 0..36);
         line.moment(r#""at":"#, at, &mut desk.second.borrow_mut());
         line.piece(&desk.sidecar);
         line.text(r#""method":"#, request.map_or("", |request| request.method().as_str()));
@@ -82,7 +83,7 @@ impl<'w> Ledger<'w> {
             place: Some(place),
             desk,
             line,
-            id,
+            id: Id::of(id),
             trace,
             at,
             begun: now,
@@ -101,6 +102,11 @@ impl<'w> Ledger<'w> {
     /// When the call arrived.
     pub(super) fn at(&self) -> Timestamp {
         self.at
+    }
+
+    /// When the clock was read last.
+    pub(super) fn last(&self) -> Moment {
+        self.last
     }
 
     /// It has waited for something: what is read of the time of day must be read anew.
@@ -153,7 +159,7 @@ impl<'w> Ledger<'w> {
         }
     }
 
-    pub(super) fn permitted(&mut self, permit: &Permit) {
+    pub(super) fn permitted(&mut self, permit: &Permit<'_>) {
         self.line.texts(r#""policy":"#, permit.policies());
         if permit.remembered() {
             self.cache = Some("memo");
@@ -178,8 +184,8 @@ impl<'w> Ledger<'w> {
 
     /// A phase ends now; the next begins.
     pub(super) fn lap(&mut self, phase: Phase) {
-        let now = Instant::now();
-        let took = microseconds(self.last, now);
+        let now = Moment::now();
+        let took = now.microseconds_since(self.last);
         self.last = now;
         let laps = &mut self.took;
         let lap = match phase {
@@ -204,8 +210,8 @@ impl<'w> Ledger<'w> {
 
     /// The rest of the line.
     fn finish(&mut self) -> Counted {
-        let now = if self.rests { self.last } else { Instant::now() };
-        self.took.total = microseconds(self.begun, now);
+        let now = if self.rests { self.last } else { Moment::now() };
+        self.took.total = now.microseconds_since(self.begun);
         let Took { read, identify, find, decide, assume, forward, total } = self.took;
         let line = &mut self.line;
         line.word(r#""outcome":"#, self.outcome.as_str());
@@ -245,10 +251,6 @@ pub(super) fn caller(caller: &Caller) -> Piece {
         line.text(r#""application":"#, caller.application.as_str());
         line.parts(r#""principal":"#, [principal.kind.as_str(), "/", principal.id.as_str()]);
     })
-}
-
-fn microseconds(from: Instant, to: Instant) -> u32 {
-    u32::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u32::MAX)
 }
 
 /// What a worker writes records with.
@@ -291,30 +293,37 @@ impl Desk {
     }
 }
 
-/// A decision's id: unique, and ordered by time.
-pub(super) struct Id(Hex<36>);
+/// A decision's id: unique, and ordered by time. It is kept as the header value that request and answer share.
+pub(super) struct Id(HeaderValue);
 
 impl Id {
     pub(super) fn new(desk: &Desk, at: Timestamp) -> Self {
+        Self::of(Self::digits(desk, at))
+    }
+
+    fn digits(desk: &Desk, at: Timestamp) -> Hex<36> {
         let mut random = [0; 10];
         let (high, low) = random.split_at_mut(2);
         high.copy_from_slice(&(desk.next() as u16).to_be_bytes());
         low.copy_from_slice(&desk.next().to_be_bytes());
         let milliseconds = u64::try_from(at.as_millisecond()).unwrap_or(0);
         let id: Uuid = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid();
-        Self(Hex::uuid(id.as_u128()))
+        Hex::uuid(id.as_u128())
+    }
+
+    fn of(digits: Hex<36>) -> Self {
+        // Hex digits and dashes are a header value.
+        let value = HeaderValue::from_maybe_shared(Bytes::from_owner(digits));
+        Self(value.unwrap_or(HeaderValue::from_static("unknown")))
     }
 
     pub(super) fn as_str(&self) -> &str {
-        // Hex digits and dashes are text.
-        std::str::from_utf8(self.0.as_bytes()).unwrap_or_default()
+        self.0.to_str().unwrap_or_default()
     }
 
     /// Writes it into headers.
     pub(super) fn mark(&self, headers: &mut HeaderMap) {
-        // Hex digits and dashes are a header value.
-        let value = HeaderValue::from_bytes(self.0.as_bytes()).unwrap_or(HeaderValue::from_static("unknown"));
-        headers.insert(forward::DECISION, value);
+        headers.insert(forward::DECISION, self.0.clone());
     }
 }
 

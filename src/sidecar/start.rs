@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::admin::Status;
 use super::assume::Identities;
 use super::forward::Upstreams;
-use super::identify::{Recent, Tokens};
+use super::identify::Tokens;
 use super::record::Desk;
 use super::route::Routes;
+use super::seat::Recent;
 use super::{Sidecar, Worker};
 use crate::config::sidecar as settings;
 use crate::grants::Grants;
@@ -169,7 +170,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     });
     let upstreams = upstreams(&settings)?;
     let named = name.clone();
-    let workers = bound.start(move |worker| prepare(&sidecar, &named, &upstreams, worker)).await?;
+    let serve = move |worker: &_| prepare(&sidecar, &named, &upstreams, worker).map(super::serve);
+    let workers = bound.start(serve).await?;
     let workers = Arc::new(workers);
     Ok(Running { workers, status, grants, shared, slots, lease, key, origin, clock, writer, following })
 }
@@ -332,20 +334,19 @@ fn prepare(
     name: &SidecarId,
     settings: &[(Arc<str>, UpstreamSettings)],
     worker: &listener::Worker,
-) -> Result<super::Serve, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Rc<Worker>, Box<dyn std::error::Error + Send + Sync>> {
     let mut upstreams = Vec::new();
     for (name, upstream) in settings {
         upstreams.push((Arc::clone(name), Upstream::new(upstream.clone(), worker)?));
     }
     let mut seed = [0; 8];
     random::fill(&mut seed)?;
-    let worker = Worker {
+    Ok(Rc::new(Worker {
         sidecar: Arc::clone(sidecar),
         upstreams: Upstreams(upstreams),
         desk: Desk::new(name.as_str(), u64::from_be_bytes(seed)),
         recent: Recent::default(),
-    };
-    Ok(super::serve(Rc::new(worker)))
+    }))
 }
 
 fn upstreams(settings: &settings::Sidecar) -> Result<Vec<(Arc<str>, UpstreamSettings)>, StartError> {

@@ -55,7 +55,8 @@ impl Host {
     fn check(spelled: Spelled) -> Result<Self, Malformed> {
         let text = spelled.as_str();
         let (name, port) = split(text).ok_or(Malformed::BadHost)?;
-        let lowered = text.bytes().any(|byte| byte.is_ascii_uppercase());
+        // No branch for each byte: names are short, and upper case is rare.
+        let lowered = text.bytes().fold(false, |upper, byte| upper | byte.is_ascii_uppercase());
         let spelled = if lowered { Spelled::Lowered(text.to_ascii_lowercase().into()) } else { spelled };
         Ok(Self { spelled, name, port })
     }
@@ -94,7 +95,7 @@ fn split(text: &str) -> Option<(usize, Option<u16>)> {
         }
         None => {
             let bytes = text.as_bytes();
-            let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+            let plain = |byte: &u8| NAME.get(usize::from(*byte)).is_some_and(|plain| *plain);
             let end = bytes.iter().position(|byte| !plain(byte)).unwrap_or(bytes.len());
             let bytes = bytes.get(..end)?;
             let dotted = matches!(bytes.first(), None | Some(b'.')) || bytes.last() == Some(&b'.');
@@ -114,3 +115,20 @@ fn split(text: &str) -> Option<(usize, Option<u16>)> {
     };
     Some((name, port))
 }
+
+/// What a name consists of: letters, digits, `-`, `.` and `_`.
+static NAME: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        #[expect(clippy::indexing_slicing, reason = "the index is a byte and the table has 256 entries")]
+        {
+            plain[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        }
+        if byte == u8::MAX {
+            break;
+        }
+        byte += 1;
+    }
+    plain
+};

@@ -86,7 +86,7 @@ async fn forward(
     headers::replace_credentials(request.headers_mut(), &canonical, None);
     *request.uri_mut() = Uri::from(canonical.target().clone());
     let cut = Cut::when(move || fired.load(Ordering::SeqCst));
-    match upstream.send(&mut Some(request), &exchange, Some(&cut)).await {
+    match upstream.send(&mut Some(Box::new(request)), &exchange, Some(&cut)).await {
         Ok(response) => Ok(response),
         Err(ForwardError::Request(Broken::Framing(_))) => Ok(refusal(StatusCode::BAD_REQUEST, "body")),
         Err(ForwardError::Request(_) | ForwardError::Cut) => Err(Abandoned),

@@ -179,8 +179,8 @@ impl Upstream {
         Ok(Self { pool: Pool::new(settings, &worker.watch), host, authority, ticks })
     }
 
-    /// Forwards a request and leaves none. Its URI must be the canonical target, its headers cleaned. (It is taken
-    /// from where it lies, so that it is not copied on the way.)
+    /// Forwards a request and leaves none. Its URI must be the canonical target, its headers cleaned. (It is boxed, so
+    /// that it is not copied on the way.)
     ///
     /// Without a protocol upgrade the response streams through [`Answer`]; with one (101) both connections
     /// are joined by a task of their own, which obeys the cut and the drain.
@@ -189,7 +189,7 @@ impl Upstream {
     /// [`ForwardError`].
     pub async fn send(
         &self,
-        request: &mut Option<Request<Inbound>>,
+        request: &mut Option<Box<Request<Inbound>>>,
         exchange: &Exchange,
         cut: Option<&Cut>,
     ) -> Result<Response<Answer>, ForwardError> {
@@ -211,9 +211,9 @@ impl Upstream {
                 spare = duplicate(&ready);
             }
             let outcome = match lease.sender() {
-                Sender::Http1(sender) => self.head(pin!(sender.try_send_request(ready)), &waiting).await,
+                Sender::Http1(sender) => self.head(pin!(sender.try_send_request(*ready)), &waiting).await,
                 Sender::Http2(sender) => {
-                    self.head(Box::pin(sender.try_send_request(ready)).as_mut(), &waiting).await
+                    self.head(Box::pin(sender.try_send_request(*ready)).as_mut(), &waiting).await
                 }
             };
             let (error, unsent) = match outcome {
@@ -228,7 +228,7 @@ impl Upstream {
 
     fn prepare<'a>(
         &self,
-        request: &mut Option<Request<Inbound>>,
+        request: &mut Option<Box<Request<Inbound>>>,
         exchange: &'a Exchange,
         cut: Option<&'a Cut>,
     ) -> Waiting<'a> {
@@ -249,11 +249,11 @@ impl Upstream {
         unsent: Option<Box<Request<Inbound>>>,
         spare: Option<Box<Request<Inbound>>>,
         waiting: &Waiting<'_>,
-    ) -> Result<(Option<Request<Inbound>>, bool), ForwardError> {
+    ) -> Result<(Option<Box<Request<Inbound>>>, bool), ForwardError> {
         match (unsent, spare) {
             // Not a byte of it was written: the connection had been closed before.
-            (Some(unsent), _) if lease.is_reused() => Ok((Some(*unsent), false)),
-            (None, Some(spare)) if lease.is_reused() && ended_early(error) => Ok((Some(*spare), true)),
+            (Some(unsent), _) if lease.is_reused() => Ok((Some(unsent), false)),
+            (None, Some(spare)) if lease.is_reused() && ended_early(error) => Ok((Some(spare), true)),
             (Some(_) | None, _) => Err(match waiting.broken() {
                 Some(broken) => broken.into(),
                 None => ForwardError::BrokenHead(reason(error)),
@@ -264,10 +264,10 @@ impl Upstream {
     /// Gives the request the form that the upstream's protocol wants, and asks for the last time.
     fn shape(
         &self,
-        request: Option<Request<Inbound>>,
+        request: Option<Box<Request<Inbound>>>,
         lease: &Lease,
         waiting: &Waiting<'_>,
-    ) -> Result<Request<Inbound>, ForwardError> {
+    ) -> Result<Box<Request<Inbound>>, ForwardError> {
         // From here to the first byte nothing is awaited.
         let mut request =
             request.filter(|_| !waiting.cut.is_some_and(Cut::is_fired)).ok_or(ForwardError::Cut)?;
@@ -353,7 +353,8 @@ impl Upstream {
             return Ok(response.map(|_| Answer::empty()));
         }
         let (exchange, cut) = (waiting.exchange, waiting.cut);
-        let by = Status::of(response.headers());
+        // Only HTTP/2 can end a stream by a status after its last byte.
+        let by = exchange.link.http2.then(|| Status::of(response.headers())).flatten();
         Ok(response.map(|incoming| Answer::stream(incoming, lease, exchange, slot, self.ticks.body, cut, by)))
     }
 }
@@ -370,7 +371,7 @@ impl Waiting<'_> {
     }
 }
 
-async fn prime(request: &mut Option<Request<Inbound>>) -> Result<(), ForwardError> {
+async fn prime(request: &mut Option<Box<Request<Inbound>>>) -> Result<(), ForwardError> {
     match request {
         Some(request) => Ok(request.body_mut().prime().await?),
         None => Ok(()),

@@ -122,9 +122,15 @@ pub(super) fn session(
 }
 
 /// One decision with the shipped policies and a token that carries the whole grant.
-pub(super) fn decided(installed: Installed, member: &Member, call: &Call) -> Result<Permit, Denial> {
+pub(super) fn decided<'a>(
+    installed: Installed,
+    member: &Member,
+    call: &'a Call,
+) -> Result<Permit<'a>, Denial> {
     let token = installed.grant.scopes.to_string();
-    decide(&session(&shipped(), installed, member, &token), call, &around())
+    // A permit borrows its session.
+    let session = Box::leak(Box::new(session(&shipped(), installed, member, &token)));
+    decide(session, call, &around())
 }
 
 /// A copy of the repository's policy folder with one more guardrail file.

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use super::*;
 use crate::policy::{Cause, ConsoleAction};
 
-fn code(result: Result<Permit, Denial>) -> &'static str {
+fn code(result: Result<Permit<'_>, Denial>) -> &'static str {
     result.map_or_else(|denial| denial.code(), |_| "ok")
 }
 
 #[test]
 fn a_granted_scope_allows_its_actions() {
-    let permit =
-        decided(installed("openid /acs/oss:read"), &alice(), &call("oss:GetObject", "reports/a")).unwrap();
+    let call = call("oss:GetObject", "reports/a");
+    let permit = decided(installed("openid /acs/oss:read"), &alice(), &call).unwrap();
     assert_eq!(permit.policies(), [Arc::from(format!("grant:{ACME}/{HUB}:permit"))]);
-    assert_eq!(permit.call().resource.name.as_ref(), "reports/a");
+    assert_eq!(permit.call().resource.name, "reports/a");
     assert!(!permit.remembered());
 }
 

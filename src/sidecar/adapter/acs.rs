@@ -3,8 +3,6 @@
 //! Real clients name it in up to three places at once. All that are there must agree, since the upstream reads
 //! whichever it prefers.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 
@@ -35,7 +33,7 @@ impl Acs {
             return Err(NotUnderstood::Malformed { what: "the operation", expected: "letters and digits" });
         }
         let action = Action::new(format!("{}:{operation}", self.product));
-        Ok(Asked { action, resource: Arc::from("*"), account: None })
+        Ok(Asked { action, resource: "*".to_owned(), account: None })
     }
 }
 

@@ -11,7 +11,6 @@ mod acs;
 mod rest;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -73,7 +72,7 @@ pub(super) struct Asked {
     /// The action.
     pub(super) action: Action,
     /// The resource's name.
-    pub(super) resource: Arc<str>,
+    pub(super) resource: String,
     /// The account that owns it, where the request names one.
     pub(super) account: Option<AccountId>,
 }

@@ -1,7 +1,6 @@
 //! REST: the method says what is done, the path says to what.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -44,11 +43,7 @@ impl Adapter for Rest {
             None => None,
             Some(template) => Some(account(&template.fill(head.parameters))?),
         };
-        Ok(Reading::Asked(Asked {
-            action,
-            resource: Arc::from(self.resource.fill(head.parameters)),
-            account,
-        }))
+        Ok(Reading::Asked(Asked { action, resource: self.resource.fill(head.parameters), account }))
     }
 
     fn read_with_body(&self, head: &Head<'_>, _body: &Bytes) -> Result<Asked, NotUnderstood> {
@@ -123,7 +118,7 @@ mod tests {
         else {
             panic!("not understood");
         };
-        assert_eq!((asked.action.as_str(), &*asked.resource), ("oss:GetObject", "b/a/c"));
+        assert_eq!((asked.action.as_str(), asked.resource.as_str()), ("oss:GetObject", "b/a/c"));
         assert_eq!(asked.account.unwrap().as_str(), "1");
     }
 
