@@ -137,13 +137,6 @@ impl Asked {
         }
     }
 
-    /// How many are wanted at most: `limit`, 1 to 1000.
-    pub(in crate::control) fn limit(&self, otherwise: usize) -> Reply<usize> {
-        let Some(text) = self.parameter("limit") else { return Ok(otherwise) };
-        let limit = text.parse().ok().filter(|limit| (1..=1000).contains(limit));
-        limit.ok_or_else(|| invalid("`limit` is a number from 1 to 1000."))
-    }
-
     /// Whether the answer may be of this media type: it is named, without parameters.
     pub(in crate::control) fn takes(&self, kind: &str) -> bool {
         let named = self.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());

@@ -141,7 +141,7 @@ pub(in crate::control) async fn list(
     asked.only(&["after", "limit"])?;
     let after = asked.parameter("after").map(str::parse).transpose();
     let after: Option<ApplicationId> = after.map_err(|_| invalid("`after` is not a client ID."))?;
-    let limit = asked.limit(100)?;
+    let limit = usize::try_from(asked.limit()?).unwrap_or(usize::MAX);
     let most = u32::try_from(limit).unwrap_or(u32::MAX);
     let now = control.clock().now();
     let found = control.store().acting_as(&person.key, after.as_ref(), most, now).await?;

@@ -60,7 +60,7 @@ pub(in crate::control) async fn list(
     asked.only(&["after", "limit"])?;
     let after = asked.parameter("after").map(str::parse).transpose();
     let after = after.map_err(|_| invalid("`after` is not an account's number."))?;
-    let limit = asked.limit(100)?;
+    let limit = usize::try_from(asked.limit()?).unwrap_or(usize::MAX);
     let application = own(&control, &by, &client_id).await?;
     let found = control.store().behind(&application, after.as_ref(), limit).await?;
     let accounts = found.accounts.into_iter().map(AccountBehind::from).collect();

@@ -16,6 +16,7 @@ use crate::control::audit::{
 };
 use crate::model::audit::AuditRecord;
 use crate::model::decision::Decision;
+use crate::model::scope::ScopeSet;
 use crate::store::contract::fixture;
 use crate::store::{self, AuditFilter, NewRecord, Shared};
 use crate::token::keys::Purpose;
@@ -113,7 +114,10 @@ impl Scene {
 
     async fn call_some(&self, first: u32, count: u32) {
         let records: Vec<Decision> = (first..first + count).map(call).collect();
-        self.store().keep_decisions(&records).await.unwrap();
+        self.store()
+            .keep_decisions(&records, &|_| ScopeSet::new(), self.world.control.clock().now())
+            .await
+            .unwrap();
     }
 
     fn store(&self) -> &Shared {
@@ -631,7 +635,9 @@ async fn the_audit_is_paged_and_filtered_and_an_account_never_sees_anothers() {
 async fn a_call_leads_to_the_event_behind_it_and_the_event_to_its_calls() {
     let world = World::new().await;
     world.install("report-hub", "").await;
-    world.control.store().keep_decisions(&[call(1), call(2)]).await.unwrap();
+    let now = world.control.clock().now();
+    let kept = world.control.store().keep_decisions(&[call(1), call(2)], &|_| ScopeSet::new(), now).await;
+    kept.unwrap();
     let (cookie, _) = world.session(ADMIN).await;
     let page = async |path: &str| {
         let ask = Request::get(path).header("cookie", &cookie).body(Body::empty()).unwrap();

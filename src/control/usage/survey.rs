@@ -197,6 +197,6 @@ pub(in crate::control) async fn list(
     let days = days(asked.parameter("days"), 90)?;
     let after = asked.parameter("after").map(str::parse).transpose();
     let after = after.map_err(|_| invalid("`after` is not a client ID."))?;
-    let limit = asked.limit(100)?;
+    let limit = usize::try_from(asked.limit()?).unwrap_or(usize::MAX);
     Ok(Json(survey(&control, by.account(), days, after.as_ref(), limit).await?))
 }

@@ -154,10 +154,13 @@ struct Waiting<'a> {
     caller: Option<OnUpgrade>,
 }
 
+/// A request that may be sent, or once more.
+type Kept = Option<Box<Request<Inbound>>>;
+
 enum Outcome {
     /// The response, and the slot that waited for it.
     Head(Response<Incoming>, Slot),
-    Failed(hyper::Error, Option<Box<Request<Inbound>>>),
+    Failed(hyper::Error, Kept),
     Late,
     Cut,
 }
@@ -189,7 +192,7 @@ impl Upstream {
     /// [`ForwardError`].
     pub async fn send(
         &self,
-        request: &mut Option<Box<Request<Inbound>>>,
+        request: &mut Kept,
         exchange: &Exchange,
         cut: Option<&Cut>,
     ) -> Result<Response<Answer>, ForwardError> {
@@ -199,7 +202,7 @@ impl Upstream {
             // the size of this future is copied with each call.
             Box::pin(prime(request)).await?;
         }
-        let mut spare: Option<Box<Request<Inbound>>> = None;
+        let mut spare: Kept = None;
         let mut fresh = false;
         loop {
             let mut lease = match self.pool.take(fresh) {
@@ -226,12 +229,7 @@ impl Upstream {
         }
     }
 
-    fn prepare<'a>(
-        &self,
-        request: &mut Option<Box<Request<Inbound>>>,
-        exchange: &'a Exchange,
-        cut: Option<&'a Cut>,
-    ) -> Waiting<'a> {
+    fn prepare<'a>(&self, request: &mut Kept, exchange: &'a Exchange, cut: Option<&'a Cut>) -> Waiting<'a> {
         let mut waiting = Waiting { exchange, cut, progress: None, caller: None };
         if let Some(request) = request {
             request.body_mut().wait_for(self.ticks.body, cut);
@@ -246,10 +244,10 @@ impl Upstream {
     fn again(
         lease: &Lease,
         error: &hyper::Error,
-        unsent: Option<Box<Request<Inbound>>>,
-        spare: Option<Box<Request<Inbound>>>,
+        unsent: Kept,
+        spare: Kept,
         waiting: &Waiting<'_>,
-    ) -> Result<(Option<Box<Request<Inbound>>>, bool), ForwardError> {
+    ) -> Result<(Kept, bool), ForwardError> {
         match (unsent, spare) {
             // Not a byte of it was written: the connection had been closed before.
             (Some(unsent), _) if lease.is_reused() => Ok((Some(unsent), false)),
@@ -264,7 +262,7 @@ impl Upstream {
     /// Gives the request the form that the upstream's protocol wants, and asks for the last time.
     fn shape(
         &self,
-        request: Option<Box<Request<Inbound>>>,
+        request: Kept,
         lease: &Lease,
         waiting: &Waiting<'_>,
     ) -> Result<Box<Request<Inbound>>, ForwardError> {
@@ -371,7 +369,7 @@ impl Waiting<'_> {
     }
 }
 
-async fn prime(request: &mut Option<Box<Request<Inbound>>>) -> Result<(), ForwardError> {
+async fn prime(request: &mut Kept) -> Result<(), ForwardError> {
     match request {
         Some(request) => Ok(request.body_mut().prime().await?),
         None => Ok(()),
@@ -390,7 +388,7 @@ impl From<Broken> for ForwardError {
 }
 
 /// A copy of a request that may be sent twice: idempotent and without a body (RFC 9110 section 9.2.2).
-fn duplicate(request: &Request<Inbound>) -> Option<Box<Request<Inbound>>> {
+fn duplicate(request: &Request<Inbound>) -> Kept {
     let idempotent = matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
