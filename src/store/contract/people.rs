@@ -23,7 +23,7 @@ async fn sessions(world: &World, id: &str, bytes: &[u8]) {
     for byte in bytes {
         let hash = [*byte; 32];
         let (authenticated_at, expires_at) = (at(0), at(1000));
-        let session = BrowserSession { hash, principal: user(id), authenticated_at, expires_at };
+        let session = BrowserSession::new(hash, user(id), authenticated_at, expires_at);
         world.store.open_session(&session).await.unwrap();
     }
 }
