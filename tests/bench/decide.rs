@@ -43,7 +43,9 @@ fn decisions(criterion: &mut Criterion) {
     criterion.bench_function("first decision", |bencher| {
         bencher.iter_batched(
             another,
-            |call| decide(&session, &call, &around).unwrap(),
+            |call| {
+                black_box(decide(&session, &call, &around).unwrap());
+            },
             BatchSize::SmallInput,
         );
     });
