@@ -162,7 +162,7 @@ const stories = {
     await hear();
 
     await page.goto(at(`/console/applications/${facts.client_id}`));
-    await follow('Change scope');
+    await follow('Change the scopes');
     await look('scope', admin);
     await page.locator('input[name=scope]:checked').first().uncheck();
     await press(admin, 'Look at the difference');

@@ -7,7 +7,7 @@ pub(crate) mod ask;
 pub(crate) mod consent;
 pub mod csrf;
 pub(in crate::control) mod install;
-mod login;
+pub(in crate::control) mod login;
 pub mod session;
 pub(crate) mod throttle;
 

@@ -102,9 +102,12 @@ pub(super) async fn rule(
     Ok(respond(&RulePage {
         csrf: visit.person.csrf(),
         asker: Asker::of(&application, account, ""),
-        installed: live.map(|live| live.grant.state.as_str()),
         blocked: terms.blocked(),
-        can_be_approved: !terms.blocked() && application.relation_to(account) != Relation::FirstParty,
+        // What is installed was authorized already.
+        can_be_approved: !terms.blocked()
+            && live.is_none()
+            && application.relation_to(account) != Relation::FirstParty,
+        installed: live.map(|live| live.grant.state.as_str()),
         rule: row,
         required: application.required.iter().map(|scope| line(&control, scope)).collect(),
         optional: optional.iter().map(|scope| (line(&control, scope), is_approved(scope))).collect(),
