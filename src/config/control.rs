@@ -232,6 +232,6 @@ mod tests {
     #[test]
     fn a_setting_that_nobody_knows_is_refused_where_it_stands() {
         let error = parse(&EXAMPLE.replace("\nstore", "\nstor")).unwrap_err().to_string();
-        assert!(error.starts_with("control.toml:7:1: unknown field `stor`"), "{error}");
+        assert!(error.starts_with("control.toml:8:1: unknown field `stor`"), "{error}");
     }
 }

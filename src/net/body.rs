@@ -46,16 +46,10 @@ pub struct Inbound(Received);
 
 #[derive(Debug)]
 enum Received {
-    Empty(Option<Head>),
+    /// With the connection and the request's number on it, by which what is wrong with its framing is known.
+    Empty(Option<(Rc<Link>, u32)>),
     Whole(Box<Whole>),
     Streamed(Box<Upload>),
-}
-
-/// Which request a body belongs to.
-#[derive(Debug)]
-struct Head {
-    link: Rc<Link>,
-    number: u32,
 }
 
 #[derive(Debug)]
@@ -86,8 +80,7 @@ impl Inbound {
     /// A body that arrives on a connection.
     pub(super) fn arriving(incoming: Incoming, exchange: &Exchange) -> Self {
         if incoming.is_end_stream() {
-            let head = Head { link: Rc::clone(&exchange.link), number: exchange.number };
-            return Self(Received::Empty(Some(head)));
+            return Self(Received::Empty(Some((Rc::clone(&exchange.link), exchange.number))));
         }
         let exchange = exchange.clone();
         let wait = Wait { slot: Slot::new(&exchange.watch), ticks: exchange.watch.limits.idle, cut: None };
@@ -105,7 +98,7 @@ impl Inbound {
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
         match &self.0 {
-            Received::Empty(head) => head.as_ref().and_then(|head| head.link.findings.fault(head.number)),
+            Received::Empty(of) => of.as_ref().and_then(|(link, number)| link.findings.fault(*number)),
             Received::Whole(_) => None,
             Received::Streamed(upload) => fault(&upload.exchange),
         }

@@ -145,6 +145,9 @@ struct Ticks {
     tunnel: u32,
 }
 
+/// A request on its way.
+type Boxed = Box<Request<Inbound>>;
+
 /// What is needed of the call while the response is awaited.
 struct Waiting<'a> {
     exchange: &'a Exchange,
@@ -154,13 +157,10 @@ struct Waiting<'a> {
     caller: Option<OnUpgrade>,
 }
 
-/// A request that may be sent, or once more.
-type Kept = Option<Box<Request<Inbound>>>;
-
 enum Outcome {
     /// The response, and the slot that waited for it.
     Head(Response<Incoming>, Slot),
-    Failed(hyper::Error, Kept),
+    Failed(hyper::Error, Option<Boxed>),
     Late,
     Cut,
 }
@@ -192,7 +192,7 @@ impl Upstream {
     /// [`ForwardError`].
     pub async fn send(
         &self,
-        request: &mut Kept,
+        request: &mut Option<Boxed>,
         exchange: &Exchange,
         cut: Option<&Cut>,
     ) -> Result<Response<Answer>, ForwardError> {
@@ -202,7 +202,7 @@ impl Upstream {
             // the size of this future is copied with each call.
             Box::pin(prime(request)).await?;
         }
-        let mut spare: Kept = None;
+        let mut spare: Option<Boxed> = None;
         let mut fresh = false;
         loop {
             let mut lease = match self.pool.take(fresh) {
@@ -229,7 +229,12 @@ impl Upstream {
         }
     }
 
-    fn prepare<'a>(&self, request: &mut Kept, exchange: &'a Exchange, cut: Option<&'a Cut>) -> Waiting<'a> {
+    fn prepare<'a>(
+        &self,
+        request: &mut Option<Boxed>,
+        exchange: &'a Exchange,
+        cut: Option<&'a Cut>,
+    ) -> Waiting<'a> {
         let mut waiting = Waiting { exchange, cut, progress: None, caller: None };
         if let Some(request) = request {
             request.body_mut().wait_for(self.ticks.body, cut);
@@ -244,10 +249,10 @@ impl Upstream {
     fn again(
         lease: &Lease,
         error: &hyper::Error,
-        unsent: Kept,
-        spare: Kept,
+        unsent: Option<Boxed>,
+        spare: Option<Boxed>,
         waiting: &Waiting<'_>,
-    ) -> Result<(Kept, bool), ForwardError> {
+    ) -> Result<(Option<Boxed>, bool), ForwardError> {
         match (unsent, spare) {
             // Not a byte of it was written: the connection had been closed before.
             (Some(unsent), _) if lease.is_reused() => Ok((Some(unsent), false)),
@@ -262,10 +267,10 @@ impl Upstream {
     /// Gives the request the form that the upstream's protocol wants, and asks for the last time.
     fn shape(
         &self,
-        request: Kept,
+        request: Option<Boxed>,
         lease: &Lease,
         waiting: &Waiting<'_>,
-    ) -> Result<Box<Request<Inbound>>, ForwardError> {
+    ) -> Result<Boxed, ForwardError> {
         // From here to the first byte nothing is awaited.
         let mut request =
             request.filter(|_| !waiting.cut.is_some_and(Cut::is_fired)).ok_or(ForwardError::Cut)?;
@@ -369,7 +374,7 @@ impl Waiting<'_> {
     }
 }
 
-async fn prime(request: &mut Kept) -> Result<(), ForwardError> {
+async fn prime(request: &mut Option<Boxed>) -> Result<(), ForwardError> {
     match request {
         Some(request) => Ok(request.body_mut().prime().await?),
         None => Ok(()),
@@ -388,7 +393,7 @@ impl From<Broken> for ForwardError {
 }
 
 /// A copy of a request that may be sent twice: idempotent and without a body (RFC 9110 section 9.2.2).
-fn duplicate(request: &Request<Inbound>) -> Kept {
+fn duplicate(request: &Request<Inbound>) -> Option<Boxed> {
     let idempotent = matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
