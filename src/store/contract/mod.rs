@@ -4,7 +4,6 @@
 //! [`World`], and add a line to `every_backend`.
 
 mod directory;
-mod federation;
 mod grants;
 mod listing;
 mod people;
@@ -20,6 +19,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::federation::contract as federation;
 use super::{Actor, Authorization, Code, Install, NewPrincipal, Refresh, Shared, StoreError, Subject, open};
 use crate::model::account::{Account, Principal, PrincipalKey, PrincipalKind};
 use crate::model::application::{Application, ApplicationType};
