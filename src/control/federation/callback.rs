@@ -70,7 +70,7 @@ async fn take(
         provider: provider.settings.name.clone(),
         issuer: provider.settings.issuer.clone(),
         subject,
-        session: id_token::text(&claims, "sid").map(str::to_owned),
+        session: id_token::session(&claims).map(str::to_owned),
     };
     let principal = match admitted(control, provider, &account, said, &vouched).await {
         Ok(principal) => principal,

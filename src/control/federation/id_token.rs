@@ -107,7 +107,7 @@ pub(super) fn logout_token(keys: &Keys, token: &str, expected: Expected<'_>) -> 
     let claims = signed(keys, token)?;
     check(&claims, expected)?;
     let event = claims.get("events").and_then(|events| events.get(LOGOUT_EVENT));
-    let names_somebody = subject(&claims).is_some() || text(&claims, "sid").is_some();
+    let names_somebody = subject(&claims).is_some() || session(&claims).is_some();
     // A nonce is in ID tokens only: it must not be taken for one of those (section 2.4).
     if !event.is_some_and(Value::is_object) || claims.contains_key("nonce") || !names_somebody {
         return Err(Unproven::Claims);
@@ -124,10 +124,12 @@ pub(super) fn subject(claims: &Claims) -> Option<&str> {
 
 /// A claim that is a text of a sensible length.
 pub(super) fn text<'c>(claims: &'c Claims, name: &str) -> Option<&'c str> {
-    claims
-        .get(name)
-        .and_then(Value::as_str)
-        .filter(|text| (1..=512).contains(&text.len()) && !text.chars().any(char::is_control))
+    claims.get(name).and_then(Value::as_str).filter(|text| (1..=512).contains(&text.len()))
+}
+
+/// The provider's word for its session (`sid`).
+pub(super) fn session(claims: &Claims) -> Option<&str> {
+    text(claims, "sid").filter(|text| !text.chars().any(char::is_control))
 }
 
 /// A claim that is a time, in whole seconds since 1970 (RFC 7519 section 2: it may have a fraction).

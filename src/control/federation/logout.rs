@@ -81,7 +81,7 @@ fn taken(provider: &Provider, claims: &Claims, now: Timestamp) -> TakenBack {
     TakenBack {
         issuer: provider.settings.issuer.clone(),
         subject: id_token::subject(claims).map(str::to_owned),
-        session: id_token::text(claims, "sid").map(str::to_owned),
+        session: id_token::session(claims).map(str::to_owned),
         until: issued.saturating_add(skew).unwrap_or(issued),
     }
 }

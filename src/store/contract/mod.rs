@@ -4,7 +4,6 @@
 //! [`World`], and add a line to `every_backend`.
 
 mod directory;
-mod federation;
 mod grants;
 mod listing;
 mod people;
@@ -15,12 +14,15 @@ mod sidecars;
 mod sqlite;
 mod throughput;
 mod tokens;
+// Beside what it holds to the rules.
+#[path = "../usage/contract.rs"]
 mod usage;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::federation::contract as federation;
 use super::{
     Actor, Authorization, Code, Install, Lasting, NewPrincipal, Records, Refresh, Shared, StoreError,
     Subject, open,

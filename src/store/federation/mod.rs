@@ -5,6 +5,8 @@
 //! user, never from an e-mail address or a name; a user who is there already is never taken over by somebody of the
 //! same name, only linked by an administrator who says so.
 
+#[cfg(test)]
+pub(in crate::store) mod contract;
 mod sql;
 
 use async_trait::async_trait;

@@ -1,9 +1,11 @@
 //! People whom other providers vouch for, and the sessions that they and others have.
 
-use super::*;
+use crate::model::account::{Principal, PrincipalKey, PrincipalKind};
 use crate::model::id::GroupName;
+use crate::store::contract::{ACME, GLOBEX, World, account, admin, at, is_missing, user, whom};
 use crate::store::{
-    Arrival, Arrived, BrowserSession, NewIdentity, Newcomer, SessionFilter, SessionPlace, TakenBack, Vouched,
+    Arrival, Arrived, BrowserSession, NewIdentity, Newcomer, SessionFilter, SessionPlace, StoreError,
+    Subject, TakenBack, Vouched,
 };
 
 fn arrival(subject: &str, name: &str) -> Arrival {
@@ -38,7 +40,9 @@ fn told(principal: &Principal) -> Vec<Subject> {
     vec![Subject::Principal(principal.key.clone())]
 }
 
-pub(super) async fn somebody_who_arrives_is_made_once_and_found_again_by_their_subject(world: &World) {
+pub(in crate::store) async fn somebody_who_arrives_is_made_once_and_found_again_by_their_subject(
+    world: &World,
+) {
     let before = world.newest().await;
     let (carol, changed) = let_in(world, &arrival("s-1", "carol"), 1).await;
     assert_eq!((carol.login.as_str(), changed), ("carol@acme", true));
@@ -63,7 +67,7 @@ pub(super) async fn somebody_who_arrives_is_made_once_and_found_again_by_their_s
     assert_eq!(events.iter().filter(|event| event.event == "login.succeeded").count(), 2);
 }
 
-pub(super) async fn who_has_the_name_of_somebody_else_is_not_let_in(world: &World) {
+pub(in crate::store) async fn who_has_the_name_of_somebody_else_is_not_let_in(world: &World) {
     let before = world.newest().await;
     let taken = world.store.arrive(&arrival("s-2", "ALICE"), at(1)).await.unwrap();
     assert!(matches!(taken, Arrived::Taken { .. }), "{taken:?}");
@@ -75,7 +79,7 @@ pub(super) async fn who_has_the_name_of_somebody_else_is_not_let_in(world: &Worl
     assert!(world.store.credential("new@acme").await.unwrap().is_none());
 }
 
-pub(super) async fn claims_change_groups_and_rights_and_sidecars_are_told(world: &World) {
+pub(in crate::store) async fn claims_change_groups_and_rights_and_sidecars_are_told(world: &World) {
     let (carol, _) = let_in(world, &arrival("s-1", "carol"), 1).await;
     for (names, full_access) in [(vec!["developers", "auditors"], true), (vec![], true), (vec![], false)] {
         let before = world.newest().await;
@@ -99,7 +103,7 @@ pub(super) async fn claims_change_groups_and_rights_and_sidecars_are_told(world:
     assert!(now.is_administrator() && !changed);
 }
 
-pub(super) async fn who_is_no_member_is_disabled_and_comes_back_as_a_member(world: &World) {
+pub(in crate::store) async fn who_is_no_member_is_disabled_and_comes_back_as_a_member(world: &World) {
     let (carol, _) = let_in(world, &arrival("s-1", "carol"), 1).await;
     world.store.open_session(&session(1, &carol.key, None)).await.unwrap();
     let before = world.newest().await;
@@ -114,7 +118,7 @@ pub(super) async fn who_is_no_member_is_disabled_and_comes_back_as_a_member(worl
     assert!(world.store.session(&[1; 32], at(6)).await.unwrap().is_none(), "a session came back to life");
 }
 
-pub(super) async fn whom_an_administrator_has_disabled_stays_out(world: &World) {
+pub(in crate::store) async fn whom_an_administrator_has_disabled_stays_out(world: &World) {
     let (carol, _) = let_in(world, &arrival("s-1", "carol"), 1).await;
     world.store.enable_principal(&carol.key, false, at(2)).await.unwrap();
     for member in [true, false, true] {
@@ -124,7 +128,9 @@ pub(super) async fn whom_an_administrator_has_disabled_stays_out(world: &World) 
     assert!(!world.store.principal(&carol.key).await.unwrap().unwrap().enabled);
 }
 
-pub(super) async fn a_link_is_made_once_by_an_administrator_and_taken_away_with_its_sessions(world: &World) {
+pub(in crate::store) async fn a_link_is_made_once_by_an_administrator_and_taken_away_with_its_sessions(
+    world: &World,
+) {
     let new = |id: &str, subject: &str, login: &str| NewIdentity {
         id: id.to_owned(),
         account: account(ACME),
@@ -168,7 +174,7 @@ fn session(byte: u8, of: &PrincipalKey, vouched: Option<Vouched>) -> BrowserSess
     BrowserSession { vouched, ..BrowserSession::new([byte; 32], of.clone(), opened_at, at(1000)) }
 }
 
-pub(super) async fn sessions_are_listed_by_pages_and_ended_by_whose_they_are(world: &World) {
+pub(in crate::store) async fn sessions_are_listed_by_pages_and_ended_by_whose_they_are(world: &World) {
     let store = &world.store;
     for byte in 1..=3 {
         store.open_session(&session(byte, &user("u-alice"), None)).await.unwrap();
@@ -203,7 +209,7 @@ pub(super) async fn sessions_are_listed_by_pages_and_ended_by_whose_they_are(wor
     assert_eq!(events.iter().filter(|event| event.event == "session.ended").count(), 3);
 }
 
-pub(super) async fn a_provider_takes_back_its_own_sessions_only(world: &World) {
+pub(in crate::store) async fn a_provider_takes_back_its_own_sessions_only(world: &World) {
     let store = &world.store;
     let vouched = |issuer: &str, subject: &str, sid: &str| {
         Some(Vouched {
