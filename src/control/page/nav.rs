@@ -94,21 +94,21 @@ pub const PUBLISHER: &str = "/publisher";
 /// The path of a person's own list of what acts as them.
 pub const ME: &str = "/me";
 
-/// Every page of the navigation, in its order.
+/// Every page of the navigation, in its order: the account's, then one's own.
 const PAGES: &[(&str, &str, For)] = &[
     ("Applications", APPLICATIONS, For::Administrators),
     ("Official applications", OFFICIAL, For::Administrators),
     ("Approval requests", REQUESTS, For::Administrators),
     ("Application policy", POLICY, For::Administrators),
     ("People", PEOPLE, For::Administrators),
-    ("Your security", SECURITY, For::Everybody),
     ("Sessions", SESSIONS, For::Administrators),
-    ("Your sessions", MY_SESSIONS, For::Everybody),
-    ("Audit", AUDIT, For::Administrators),
     ("Use", USE, For::Administrators),
     ("Report", REPORT, For::Administrators),
+    ("Audit", AUDIT, For::Administrators),
     ("Publishing", PUBLISHER, For::Administrators),
     ("Acting as me", ME, For::Everybody),
+    ("Your sessions", MY_SESSIONS, For::Everybody),
+    ("Your security", SECURITY, For::Everybody),
 ];
 
 #[cfg(test)]

@@ -118,6 +118,10 @@ async fn posted(
     if !is_recent(control, &person) {
         return Err(Turned::LongAgo(Box::new(long_ago(control, &person))));
     }
+    // Who came in by another's word has proved nothing here, and must not make something that outlasts it.
+    if person.session.vouched.is_some() {
+        return Err(elsewhere().into());
+    }
     let kept = control.store().person(&person.principal.key).await?;
     if !kept.is_some_and(|kept| kept.has_password) {
         return Err(elsewhere().into());
@@ -149,9 +153,9 @@ fn elsewhere() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "no_password",
-        "You have no password here: somebody else signs you in, and what you prove yourself by is theirs.",
+        "Somebody else has signed you in here, and what you prove yourself by is theirs.",
     )
-    .next("Change it where you sign in, or ask an administrator for a link that sets a password.")
+    .next("Change it where you sign in; or sign in here with a password, for which an administrator gives you a link.")
 }
 
 /// The words for a page of another time, or of somebody else.

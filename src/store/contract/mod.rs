@@ -77,6 +77,7 @@ every_backend! {
         claims_change_groups_and_rights_and_sidecars_are_told,
         who_is_no_member_is_disabled_and_comes_back_as_a_member,
         whom_an_administrator_has_disabled_stays_out,
+        who_becomes_an_administrator_by_a_claim_signs_in_anew,
         a_link_is_made_once_by_an_administrator_and_taken_away_with_its_sessions,
         sessions_are_listed_by_pages_and_ended_by_whose_they_are,
         a_provider_takes_back_its_own_sessions_only,

@@ -4,8 +4,8 @@ use crate::model::account::{Principal, PrincipalKey, PrincipalKind};
 use crate::model::id::GroupName;
 use crate::store::contract::{ACME, GLOBEX, World, account, admin, at, is_missing, user, whom};
 use crate::store::{
-    Arrival, Arrived, BrowserSession, NewIdentity, Newcomer, SessionFilter, SessionPlace, StoreError,
-    Subject, TakenBack, Vouched,
+    Arrival, Arrived, BrowserSession, By, NewIdentity, Newcomer, PersonChange, SessionFilter, SessionPlace,
+    StoreError, Subject, TakenBack, Vouched,
 };
 
 fn arrival(subject: &str, name: &str) -> Arrival {
@@ -126,6 +126,32 @@ pub(in crate::store) async fn whom_an_administrator_has_disabled_stays_out(world
         assert!(!matches!(answer, Arrived::In { .. }), "{answer:?}");
     }
     assert!(!world.store.principal(&carol.key).await.unwrap().unwrap().enabled);
+
+    // The same where the provider had barred them first, and the administrator's word came after.
+    for (subject, before_it) in [("s-2", [true, false].as_slice()), ("s-3", &[false])] {
+        let (dave, _) = let_in(world, &arrival(subject, subject), 4).await;
+        let out = Arrival { member: false, ..arrival(subject, subject) };
+        assert!(matches!(
+            world.store.arrive(&out, at(5)).await.unwrap(),
+            Arrived::NoMember { changed: true }
+        ));
+        for enabled in before_it {
+            let change = PersonChange { enabled: Some(*enabled), ..PersonChange::default() };
+            world.store.change_person(&dave.key, &change, By::Operator, at(6)).await.unwrap();
+        }
+        let answer = world.store.arrive(&arrival(subject, subject), at(7)).await.unwrap();
+        assert!(!matches!(answer, Arrived::In { .. }), "{answer:?}");
+    }
+}
+
+pub(in crate::store) async fn who_becomes_an_administrator_by_a_claim_signs_in_anew(world: &World) {
+    let (carol, _) = let_in(world, &arrival("s-1", "carol"), 1).await;
+    world.store.open_session(&session(1, &carol.key, None)).await.unwrap();
+    let_in(world, &arrival("s-1", "carol"), 2).await;
+    assert!(world.store.session(&[1; 32], at(3)).await.unwrap().is_some());
+    let raised = Arrival { full_access: Some(true), ..arrival("s-1", "carol") };
+    assert!(let_in(world, &raised, 4).await.1);
+    assert!(world.store.session(&[1; 32], at(5)).await.unwrap().is_none());
 }
 
 pub(in crate::store) async fn a_link_is_made_once_by_an_administrator_and_taken_away_with_its_sessions(

@@ -203,6 +203,12 @@ async fn change(
     if full_access == user.full_access && groups.is_none() && user.enabled {
         return Ok(false);
     }
+    if full_access && !user.full_access {
+        // An older session may rest on less than an administrator's has to.
+        end_sessions(writing, &user.key, None).await?;
+        let links = sql("DELETE FROM password_links WHERE account = $1 AND kind = $2 AND id = $3");
+        writing.run(of(&user.key, links)).await?;
+    }
     let query = sql(
         "UPDATE principals SET full_access = $4, enabled = $5 WHERE account = $1 AND kind = $2 AND id = $3",
     );

@@ -60,6 +60,17 @@ pub(super) async fn change(
     let before = principal(writing, key).await?.ok_or_else(|| missing(key))?;
     allow(writing, by, &before, change).await?;
     let after = changed(&before, change);
+    if change.enabled.is_some() {
+        // From here on it is the administrator's word that counts: what a provider has barred, it may no longer lift.
+        let query = sql("UPDATE identities SET barred = $4
+                         WHERE account = $1 AND principal_kind = $2 AND principal_id = $3");
+        writing.run(of(key, query).bind(false)).await?;
+    }
+    if !after.enabled || (after.full_access && !before.full_access) {
+        // A link that somebody was given before would let them in as what the person is only now, or again.
+        let query = sql("DELETE FROM password_links WHERE account = $1 AND kind = $2 AND id = $3");
+        writing.run(of(key, query)).await?;
+    }
     if after == before {
         return writing.newest().await;
     }

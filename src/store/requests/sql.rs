@@ -192,7 +192,7 @@ async fn ask(
         return Ok(AskOutcome::Refused);
     }
     if terms.blocked() || (matches!(question, Question::All) && terms.manner.unknown == Unknown::Refuse) {
-        audit(writing, key, who, "request.refused", &json!({ "reason": reason }), now).await?;
+        audit(writing, key, who, "refused.request", &json!({ "reason": reason }), now).await?;
         return Ok(AskOutcome::Refused);
     }
     if matches!(question, Question::None) {
