@@ -148,6 +148,33 @@ impl Scene {
         found.expect_err(statements)
     }
 
+    /// Statements that make somebody else the one who installed, with every hash after it as it has to be.
+    async fn written_anew(&self) -> String {
+        let mut records: Vec<AuditRecord> = Vec::new();
+        for audited in self.store().chain("one", 0, 1000).await.unwrap() {
+            let mut record = audited.record;
+            if record.event == "grant.install" {
+                record.actor = "mallory@acme".to_owned();
+            }
+            record.prev = records.last().map_or_else(Default::default, |last: &AuditRecord| last.hash);
+            record.hash = record.computed();
+            records.push(record);
+        }
+        let hex = |hash: &crate::model::audit::Hash| match self.home {
+            Home::File(..) => format!("x'{hash}'"),
+            Home::Database(_) => format!("'\\x{hash}'"),
+        };
+        let rewrite = |record: &AuditRecord| {
+            let AuditRecord { actor, number, prev, hash, .. } = record;
+            format!(
+                "UPDATE audit SET actor = '{actor}', prev = {}, hash = {} WHERE node = 'one' AND number = {number};",
+                hex(prev),
+                hex(hash)
+            )
+        };
+        records.iter().map(rewrite).collect()
+    }
+
     async fn exported(&self, scope: Scope) -> String {
         let (sender, mut lines) = tokio::sync::mpsc::channel(1000);
         let ring = self.world.control.ring();
@@ -197,6 +224,9 @@ over_both! {
     what_was_tampered_with_is_found_and_named,
     what_was_signed_cannot_be_forged,
     a_whole_chain_that_is_written_anew_is_not_what_was_signed,
+    a_chain_that_was_written_anew_is_signed_no_further_and_an_honest_one_is,
+    what_another_node_wrote_last_stays_in_every_checkpoint,
+    no_cut_is_signed_for_what_must_not_go_and_none_takes_in_a_forged_one,
     what_goes_for_its_age_is_not_missed_and_nothing_else_may_go,
     an_export_is_verified_by_its_lines_and_the_public_key_alone,
     what_was_cut_off_with_its_checkpoints_is_found_by_one_that_was_kept,
@@ -291,30 +321,115 @@ mod sentences {
     pub(super) async fn a_whole_chain_that_is_written_anew_is_not_what_was_signed(home: Home) {
         let scene = Scene::set(home, 1000).await;
         scene.home.open_up().await;
-        let mut records: Vec<AuditRecord> = Vec::new();
-        for audited in scene.store().chain("one", 0, 1000).await.unwrap() {
-            let mut record = audited.record;
-            if record.event == "grant.install" {
-                record.actor = "mallory@acme".to_owned();
-            }
-            record.prev = records.last().map_or_else(Default::default, |last: &AuditRecord| last.hash);
-            record.hash = record.computed();
-            records.push(record);
-        }
-        let hex = |hash: &crate::model::audit::Hash| match scene.home {
-            Home::File(..) => format!("x'{hash}'"),
-            Home::Database(_) => format!("'\\x{hash}'"),
-        };
-        let rewrite = |record: &AuditRecord| {
-            let AuditRecord { actor, number, prev, hash, .. } = record;
-            format!(
-                "UPDATE audit SET actor = '{actor}', prev = {}, hash = {} WHERE node = 'one' AND number = {number};",
-                hex(prev),
-                hex(hash)
-            )
-        };
-        let broken = scene.tampered(&records.iter().map(rewrite).collect::<String>()).await;
+        let broken = scene.tampered(&scene.written_anew().await).await;
         assert!(broken.what == "changed" && broken.why.contains("has seen another record"), "{broken}");
+    }
+
+    pub(super) async fn a_chain_that_was_written_anew_is_signed_no_further_and_an_honest_one_is(home: Home) {
+        let scene = Scene::set(home, 1000).await;
+        let last = async || scene.store().last_checkpoints("one", 1).await.unwrap().remove(0);
+        let first = last().await;
+        scene.call_some(6, 1).await;
+        scene.world.control.close_audit().await;
+        let honest = last().await;
+        assert!(honest.number > first.number);
+        assert!(scene.verified().await.unwrap().chains.iter().all(|chain| chain.signed_to == chain.newest));
+        scene.home.open_up().await;
+        let anew = scene.written_anew().await;
+        scene.home.tell(&anew).await;
+        scene.call_some(7, 1).await;
+        scene.world.control.close_audit().await;
+        assert_eq!(last().await, honest, "nothing of it is signed");
+        let all = scene.store().audit_records(&AuditFilter { limit: 100, ..AuditFilter::default() }).await;
+        assert!(all.unwrap().iter().any(|one| one.record.event == "audit.broken"), "and somebody is told");
+        assert_eq!(scene.verified().await.unwrap_err().what, "changed");
+    }
+
+    pub(super) async fn what_another_node_wrote_last_stays_in_every_checkpoint(home: Home) {
+        let scene = Scene::set(home, 1000).await;
+        for number in 6..=9 {
+            scene.call_some(number, 1).await;
+            scene.world.control.close_audit().await;
+        }
+        scene.verified().await.unwrap();
+        scene.home.open_up().await;
+        let broken = scene
+            .tampered(
+                "DELETE FROM audit WHERE node = 'two' AND number > 1; DELETE FROM audit_checkpoints WHERE node = 'two'; \
+                 DELETE FROM audit_checkpoints WHERE node = 'one' AND number < \
+                 (SELECT max(number) FROM audit_checkpoints WHERE node = 'one')",
+            )
+            .await;
+        assert!(broken.what == "cut-off" && broken.whose.contains("of two"), "{broken}");
+        // What one has seen of two is not forgotten because two has lost it.
+        scene
+            .home
+            .tell("DELETE FROM audit WHERE node = 'two'; DELETE FROM audit_nodes WHERE node = 'two'")
+            .await;
+        scene.home.tell("DELETE FROM audit_checkpoints WHERE node = 'two'").await;
+        for number in 10..=13 {
+            scene.call_some(number, 1).await;
+            scene.world.control.close_audit().await;
+        }
+        assert_eq!(scene.verified().await.unwrap_err().what, "missing");
+    }
+
+    pub(super) async fn no_cut_is_signed_for_what_must_not_go_and_none_takes_in_a_forged_one(home: Home) {
+        let scene = Scene::set(home, 2).await;
+        for number in 6..=9 {
+            scene.world.api("alice@acme", "GET", &format!("/decisions/{number}"), None).await.expect(403);
+            scene.world.control.record_refusals().await.unwrap();
+        }
+        let run = scene.store().surplus().await.unwrap().remove(0);
+        assert!(run.node == "one" && run.first > 1, "{run:?}");
+        let beside = run.first - 1;
+        let there = async |number: u64| {
+            let found = scene.store().chain("one", number - 1, 1).await.unwrap();
+            found.first().is_some_and(|found| found.record.number == number)
+        };
+        scene.home.open_up().await;
+        // An event is made to look like what may go; and a link like one of other decision records.
+        for statements in [
+            format!("UPDATE audit SET kind = 'refusal' WHERE node = 'one' AND number = {beside}"),
+            format!(
+                "UPDATE audit SET event = 'refused.x', kind = 'refusal' WHERE node = 'one' AND number = {beside}"
+            ),
+            "UPDATE audit SET calls_from = 1, calls_to = 1 WHERE node = 'one' AND kind = 'calls'".to_owned(),
+            format!("UPDATE audit SET actor = 'nobody' WHERE node = 'one' AND number = {}", run.first),
+        ] {
+            scene.home.tell(&statements).await;
+            scene.world.control.cut_audit().await.unwrap();
+            let keys = scene.keys().await;
+            for cut in scene.store().cuts().await.unwrap() {
+                let Ok((Mark::Cut { first, last, .. }, true)) = keys.read(&cut.token) else {
+                    panic!("{cut:?}")
+                };
+                assert!(!(first..=last).contains(&beside), "{statements}: {cut:?}");
+            }
+            assert!(there(beside).await, "{statements}");
+            assert!(there(run.first).await || statements.contains("calls"), "{statements}");
+            let decisions = scene.store().count_decisions(0).await.unwrap();
+            assert!(decisions == 5 || !statements.contains("calls"), "{statements}: {decisions}");
+            scene.home.restore().await;
+        }
+        // An event is taken away behind a cut that nobody has signed.
+        scene
+            .home
+            .tell(&format!(
+                "INSERT INTO audit_cuts (node, first, last, before, after, token) \
+                 SELECT node, number, number, prev, hash, 'no token' FROM audit WHERE node = 'one' AND number = {beside}; \
+                 DELETE FROM audit WHERE node = 'one' AND number = {beside}"
+            ))
+            .await;
+        scene.world.control.cut_audit().await.unwrap();
+        let cuts = scene.store().cuts().await.unwrap();
+        assert!(cuts.iter().any(|cut| cut.run.first == run.first), "what may go goes: {cuts:?}");
+        assert!(cuts.iter().any(|cut| cut.token == "no token"), "and takes in nothing: {cuts:?}");
+        assert_eq!(scene.verified().await.unwrap_err().what, "forged");
+        scene.home.restore().await;
+        scene.world.control.cut_audit().await.unwrap();
+        scene.world.control.close_audit().await;
+        scene.verified().await.unwrap();
     }
 
     pub(super) async fn what_goes_for_its_age_is_not_missed_and_nothing_else_may_go(home: Home) {
