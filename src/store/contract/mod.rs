@@ -81,6 +81,7 @@ every_backend! {
         a_link_is_made_once_by_an_administrator_and_taken_away_with_its_sessions,
         sessions_are_listed_by_pages_and_ended_by_whose_they_are,
         a_provider_takes_back_its_own_sessions_only,
+        a_link_of_an_administrator_is_for_an_administrator_to_make_and_to_take_away,
     }
     people {
         people_are_found_in_pages_by_what_is_looked_for,

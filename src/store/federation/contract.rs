@@ -2,7 +2,7 @@
 
 use crate::model::account::{Principal, PrincipalKey, PrincipalKind};
 use crate::model::id::GroupName;
-use crate::store::contract::{ACME, GLOBEX, World, account, admin, at, is_missing, user, whom};
+use crate::store::contract::{ACME, GLOBEX, World, account, actor, admin, at, is_missing, user, whom};
 use crate::store::{
     Arrival, Arrived, BrowserSession, By, NewIdentity, Newcomer, PersonChange, SessionFilter, SessionPlace,
     StoreError, Subject, TakenBack, Vouched,
@@ -193,6 +193,34 @@ pub(in crate::store) async fn a_link_is_made_once_by_an_administrator_and_taken_
     assert!(world.store.session(&[2; 32], at(4)).await.unwrap().is_some(), "her own");
     let gone = Arrival { newcomer: None, ..arrival("s-1", "x") };
     assert!(matches!(world.store.arrive(&gone, at(5)).await.unwrap(), Arrived::Unknown));
+}
+
+pub(in crate::store) async fn a_link_of_an_administrator_is_for_an_administrator_to_make_and_to_take_away(
+    world: &World,
+) {
+    let store = &world.store;
+    let new = |id: &str, login: &str| NewIdentity {
+        id: id.to_owned(),
+        account: account(ACME),
+        issuer: "https://id.test".to_owned(),
+        subject: id.to_owned(),
+        provider: "acme-id".to_owned(),
+        login: login.to_owned(),
+    };
+    // Policy may let somebody manage people who is no administrator.
+    let alice = actor(ACME, "u-alice", "alice@acme");
+    let stranger = actor(GLOBEX, "u-eve", "eve@globex");
+    let conflict = |answer: Result<_, StoreError>| matches!(answer, Err(StoreError::Conflict(_)));
+    assert!(conflict(store.link_identity(&new("l-1", "admin@acme"), &alice, at(1)).await.map(drop)));
+    assert!(conflict(store.link_identity(&new("l-1", "bob@acme"), &stranger, at(1)).await.map(drop)));
+    assert!(store.identities(&account(ACME), "", 10).await.unwrap().is_empty());
+    store.link_identity(&new("l-1", "admin@acme"), &admin(), at(1)).await.unwrap();
+    store.link_identity(&new("l-2", "bob@acme"), &alice, at(1)).await.unwrap();
+    assert!(conflict(store.unlink_identity(&account(ACME), "l-1", &alice, at(2)).await));
+    store.unlink_identity(&account(ACME), "l-2", &alice, at(2)).await.unwrap();
+    store.enable_principal(&user("u-admin"), false, at(3)).await.unwrap();
+    assert!(conflict(store.unlink_identity(&account(ACME), "l-1", &admin(), at(4)).await), "any more");
+    assert_eq!(store.identities(&account(ACME), "", 10).await.unwrap().len(), 1);
 }
 
 fn session(byte: u8, of: &PrincipalKey, vouched: Option<Vouched>) -> BrowserSession {
