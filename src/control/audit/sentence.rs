@@ -154,8 +154,16 @@ impl Told<'_> {
     fn publisher(&self, what: &str) -> String {
         let (who, application) = (&self.record.actor, &self.application);
         match what {
+    /// Which members have changed, where that is told.
+    fn changed(&self) -> String {
+        let changed = self.detail.get("changed").and_then(Value::as_object);
+        let names: Vec<String> =
+            changed.map_or_else(Vec::new, |all| all.keys().map(|name| name.replace('_', " ")).collect());
+        if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) }
+    }
+
             "register" => format!("{who} registered {application}."),
-            "change" => format!("{who} changed what {application} is."),
+            "change" => format!("{who} changed what {application} is{}.", self.changed()),
             "secret.add" => format!("{who} made a secret for {application}."),
             "secret.delete" => format!("{who} deleted a secret of {application}."),
             _ => self.other(),

@@ -236,17 +236,6 @@ pub(super) async fn a_change_of_scope_adds_and_takes_what_is_named_and_nothing_e
     assert!(waiting.is_empty(), "{waiting:?}");
 }
 
-pub(super) async fn an_application_is_replaced_by_who_has_read_it(world: &World) {
-    let eve = actor(GLOBEX, "u-eve", "eve@globex");
-    let read = application("report-hub", GLOBEX, false);
-    let mine = Application { description: "mine".to_owned(), ..read.clone() };
-    world.store.replace_application(&read, &mine, &eve, at(5)).await.unwrap();
-    let theirs = Application { contact: "theirs".to_owned(), ..read.clone() };
-    let late = world.store.replace_application(&read, &theirs, &eve, at(6)).await;
-    assert!(matches!(late, Err(StoreError::Conflict(_))));
-    assert_eq!(world.store.application(&read.id).await.unwrap().unwrap(), mine);
-}
-
 pub(super) async fn requests_for_one_application_are_one_with_everybodys_reason(world: &World) {
     let AskOutcome::Taken(first) = world.ask("report-hub", &alice(), 100).await else { panic!() };
     assert_eq!((first.round, first.askers, first.expires_at), (1, 1, at(100 + 7 * DAY)));
