@@ -168,9 +168,18 @@ pub(super) async fn a_deletion_ends_a_pre_approval_and_one_made_after_it_counts(
     world.store.set_state(&key("report-hub"), GrantState::Revoked, &admin(), at(11)).await.unwrap();
     assert!(world.store.terms(&key("report-hub")).await.unwrap().rule.is_none());
     assert!(world.first_access("report-hub", 12).await.is_none(), "who deletes it means it");
+    let withdrawn = async || {
+        let events = world.store.audit(&account(ACME), 100).await.unwrap();
+        let withdrawn = events.iter().filter(|event| event.event == "application.preapproval.withdraw");
+        withdrawn.map(|event| event.actor.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(withdrawn().await, ["admin@acme"], "and it is told");
     world.say("report-hub", &approved("openid profile")).await;
     let again = world.first_access("report-hub", 13).await.unwrap();
     assert!(again.since > grant.revision, "what was issued before stays dead");
+    world.store.set_rule(&key("report-hub"), None, &admin(), at(14)).await.unwrap();
+    world.store.set_state(&key("report-hub"), GrantState::Revoked, &admin(), at(15)).await.unwrap();
+    assert_eq!(withdrawn().await.len(), 2, "where there is none, none is withdrawn");
 }
 
 pub(super) async fn only_who_may_authorize_approves_beforehand_and_only_what_is_offered(world: &World) {
