@@ -178,6 +178,7 @@ every_backend! {
         a_new_key_takes_the_place_of_the_one_before,
         who_is_presumed_again_is_told_apart_and_is_presumed_until_it_leaves,
         two_processes_of_a_sidecar_hold_leases_of_their_own,
+        who_asks_in_vain_does_not_do_so_for_ever,
         a_revoked_sidecar_is_presumed_to_its_end_and_gets_no_new_lease,
         the_epoch_is_the_stores_own_and_stays,
         other_policies_are_in_the_log_and_the_same_are_not,

@@ -364,6 +364,32 @@ pub(super) async fn who_cannot_ask_leaves_no_trace(world: &World) {
     assert!(world.store.approval_requests(&account(ACME), &all, at(20)).await.unwrap().is_empty());
 }
 
+pub(super) async fn who_asks_in_vain_does_not_do_so_for_ever(world: &World) {
+    let manner = Manner { unknown: Unknown::Refuse, ..Manner::default() };
+    world.store.set_tenant_policy(&account(ACME), &manner, &[], 0, &admin(), at(9)).await.unwrap();
+    for second in 100..110 {
+        assert_eq!(world.ask("report-hub", &alice(), second).await, AskOutcome::Refused, "{second}");
+    }
+    let records = async || {
+        let events = world.store.audit(&account(ACME), 100).await.unwrap();
+        events.into_iter().filter(|event| event.event == "refused.request").count()
+    };
+    let too_often = AskOutcome::TooOften { again_at: at(100 + DAY) };
+    for _ in 0..5 {
+        assert_eq!(world.ask("report-hub", &alice(), 200).await, too_often);
+    }
+    assert_eq!(records().await, 10, "there is an end to the records");
+    assert_eq!(world.ask("report-hub", &bob(), 200).await, AskOutcome::Refused, "another person");
+    assert_eq!(world.ask("report-hub", &alice(), 101 + DAY).await, AskOutcome::Refused, "another day");
+    world
+        .store
+        .set_tenant_policy(&account(ACME), &Manner::default(), &[], 1, &admin(), at(300))
+        .await
+        .unwrap();
+    assert!(matches!(world.ask("report-hub", &bob(), 301).await, AskOutcome::Taken(_)));
+    assert_eq!(records().await, 12);
+}
+
 pub(super) async fn one_person_asks_for_ten_applications_a_day_and_no_more(world: &World) {
     let eve = actor(GLOBEX, "u-eve", "eve@globex");
     for number in 0..11 {
