@@ -6,7 +6,7 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Actor, StoreError};
+use super::{Actor, Entry, StoreError};
 use crate::model::account::{Principal, PrincipalKey};
 use crate::model::id::AccountId;
 
@@ -214,7 +214,10 @@ pub struct PendingConsent {
 /// The sessions.
 #[async_trait]
 pub trait Sessions {
-    /// Keeps a session.
+    /// Opens the session of somebody who comes in, in the place of the one before, with its audit. `Conflict` when
+    /// what it rests on was changed since it was checked: nothing is opened or ended then.
+    async fn enter(&self, entry: &Entry) -> Result<(), StoreError>;
+    /// Keeps a session of somebody who is enabled, whatever it rests on: nobody comes in by this.
     async fn open_session(&self, session: &BrowserSession) -> Result<(), StoreError>;
     /// The live session of an enabled principal.
     async fn session(

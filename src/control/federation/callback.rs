@@ -24,7 +24,7 @@ use crate::control::browser::session::{Cookie, Opening, cookie, enter, set_cooki
 use crate::control::form::Parameters;
 use crate::control::{Control, Problem};
 use crate::model::account::{Account, Principal, PrincipalKind};
-use crate::store::{Arrival, Arrived, AuditEvent, Factor, Newcomer, Vouched};
+use crate::store::{Arrival, Arrived, AuditEvent, Factor, Grounds, Newcomer, Vouched};
 use crate::token::random::{fill, identifier};
 
 /// Takes what the provider answers.
@@ -40,7 +40,8 @@ pub(super) async fn callback(
     let Some(provider) = control.federation.named(&name) else {
         return Fault::NoProvider.page(&control, None);
     };
-    let opening = Opening::new(vec![Factor::Provider], headers, address);
+    let grounds = (vec![Factor::Provider], Grounds::Provider);
+    let opening = Opening::new(&control, grounds, headers, address);
     let taken = take(&control, provider, headers, &parameters, opening).await;
     let mut response = taken.unwrap_or_else(|fault| fault.page(&control, Some(provider)));
     // The address holds a code and a state, used up by now, but nobody's business.
@@ -78,7 +79,7 @@ async fn take(
     };
     let mut opening = opening;
     (opening.authenticated_at, opening.vouched) = (Some(authenticated_at), Some(vouched));
-    let mut response = enter(control, headers, &principal, opening, &attempt.onward).await?;
+    let mut response = enter(control, &principal, opening, &attempt.onward).await?;
     response.headers_mut().append(SET_COOKIE, set_cookie(control, Cookie::Provider, None)?);
     Ok(response)
 }

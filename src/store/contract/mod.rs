@@ -6,7 +6,7 @@
 mod directory;
 mod grants;
 mod listing;
-mod people;
+pub(in crate::store) mod people;
 mod postgres;
 mod records;
 mod requests;
@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::factors::contract as factors;
 use super::federation::contract as federation;
 use super::{
     Actor, Authorization, Code, Install, Lasting, NewPrincipal, Records, Refresh, Shared, StoreError,
@@ -92,12 +93,18 @@ every_backend! {
         a_link_sets_a_password_once_and_ends_sessions,
         a_password_is_changed_from_the_one_that_stands,
         a_passkey_is_one_persons_and_is_used_only_while_it_is_there,
-        a_step_and_a_recovery_code_are_taken_by_one_of_many,
-        who_lost_their_factors_is_reset_and_logged_out,
-        a_second_factor_is_demanded_of_administrators_from_then_on,
+        a_link_lasts_while_who_made_it_may_make_one,
         an_account_is_founded_with_its_root_identity,
         a_group_is_there_without_members_and_made_by_the_first,
         a_token_is_listed_by_its_mark_and_ends_when_it_is_revoked,
+    }
+    factors {
+        a_step_and_a_recovery_code_are_taken_by_one_of_many,
+        who_lost_their_factors_is_reset_and_logged_out,
+        a_second_factor_is_demanded_of_administrators_from_then_on,
+        who_comes_in_does_so_by_what_still_stands,
+        a_factor_that_is_demanded_meanwhile_is_asked_for,
+        codes_are_looked_at_until_too_many_were_wrong,
     }
     grants {
         an_administrator_installs_with_the_required_scopes,

@@ -4,6 +4,9 @@
 //! a recovery code was taken just now, which only one of any number of concurrent attempts hears. Each change of what
 //! somebody has is one transaction with its audit row.
 
+#[cfg(test)]
+pub(in crate::store) mod contract;
+mod grounds;
 mod sql;
 
 use async_trait::async_trait;
@@ -11,6 +14,8 @@ use jiff::Timestamp;
 
 use super::{By, StoreError};
 use crate::model::account::PrincipalKey;
+pub use grounds::{Entry, Grounds, Within};
+pub(in crate::store) use grounds::{end_unproven_of_administrators, stand};
 
 /// A passkey, as kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,16 +83,21 @@ pub trait Factors {
     ) -> Result<(), StoreError>;
     /// The authenticator's secret, if there is one.
     async fn totp(&self, key: &PrincipalKey) -> Result<Option<KeptTotp>, StoreError>;
-    /// Begins to ask for codes: `Exists` when that is so already. `recovery` are hashes.
+    /// Begins to ask for codes: `Exists` when that is so already, `Conflict` when what it is done `within` does not stand
+    /// any more. `recovery` are hashes.
     async fn add_totp(
         &self,
         key: &PrincipalKey,
         totp: &KeptTotp,
         recovery: &[[u8; 32]],
-        by: By<'_>,
+        within: Within<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Takes a step's code, once: nothing of it or of an earlier step is taken again. Answers whether.
+    /// Counts a code that is about to be looked at. Answers whether it is: after so many wrong ones in a row none is, until
+    /// a recovery code is taken, or the password or the factors are set anew.
+    async fn try_code(&self, key: &PrincipalKey, now: Timestamp) -> Result<bool, StoreError>;
+    /// Takes a step's code, once: nothing of it or of an earlier step is taken again. Answers whether. Codes that were
+    /// wrong before it are forgotten.
     async fn take_step(&self, key: &PrincipalKey, step: i64) -> Result<bool, StoreError>;
     /// Asks for codes no more, and forgets the recovery codes.
     async fn remove_totp(&self, key: &PrincipalKey, by: By<'_>, now: Timestamp) -> Result<(), StoreError>;

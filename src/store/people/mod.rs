@@ -12,7 +12,7 @@ mod write;
 
 pub(in crate::store) use rules::allow_credentials;
 pub(in crate::store) use sql::change;
-pub(in crate::store) use write::{audit, end_sessions, live};
+pub(in crate::store) use write::{audit, end_sessions, live, rules};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -224,7 +224,7 @@ pub trait People {
     ) -> Result<Seq, StoreError>;
     /// What an account demands.
     async fn rules(&self, account: &AccountId) -> Result<Rules, StoreError>;
-    /// Changes it. Administrators who do not meet it any more are logged out, but for who changes it.
+    /// Changes it. Sessions of administrators that do not meet it end, that of who changes it too.
     async fn set_rules(
         &self,
         account: &AccountId,

@@ -7,7 +7,8 @@ use super::rules::{allow, allow_credentials, standing};
 use super::{By, PasswordLink, PersonChange, Rules, logs_in};
 use crate::model::account::{Account, Principal, PrincipalKey};
 use crate::model::id::{AccountId, GroupName, Seq};
-use crate::store::backend::sql;
+use crate::store::backend::{built, sql};
+use crate::store::factors::end_unproven_of_administrators;
 use crate::store::sql::directory::{add_account, insert, join, missing, of, principal};
 use crate::store::sql::link::{Asks, Writing};
 use crate::store::{AuditEvent, NewPrincipal, StoreError, Subject};
@@ -221,7 +222,7 @@ pub(super) async fn delete_group(
 }
 
 /// What an account demands.
-pub(super) async fn rules(asks: &mut impl Asks, account: &AccountId) -> Result<Rules, StoreError> {
+pub(in crate::store) async fn rules(asks: &mut impl Asks, account: &AccountId) -> Result<Rules, StoreError> {
     let query = sql("SELECT administrators_second FROM directory_rules WHERE account = $1");
     let row = asks.row(query.bind(account.as_str())).await?;
     let second = row.map(|row| row.get("administrators_second")).transpose()?;
@@ -242,11 +243,7 @@ pub(super) async fn set_rules(
                      ON CONFLICT (account) DO UPDATE SET administrators_second = excluded.administrators_second");
     writing.run(query.bind(account.as_str()).bind(second)).await?;
     if second {
-        let own = match by {
-            By::Operator => "",
-            By::Person(actor) => actor.principal.id.as_str(),
-        };
-        writing.run(sql(END_UNPROVEN).bind(account.as_str()).bind(own)).await?;
+        end_unproven_of_administrators(writing, account).await?;
     }
     let detail = json!({ "administrators_need_second_factor": second });
     audit(writing, account, by, ("directory.rules", account.as_str()), detail, now).await
@@ -374,11 +371,6 @@ const END_SESSIONS: [&str; 2] = [
      WHERE account = $1 AND principal_kind = $2 AND principal_id = $3)",
     "DELETE FROM sessions WHERE account = $1 AND principal_kind = $2 AND principal_id = $3 AND hash <> $4",
 ];
-
-/// Of administrators who have no second factor, but for one.
-const END_UNPROVEN: &str = "DELETE FROM sessions WHERE account = $1 AND principal_id <> $2 AND EXISTS (
-        SELECT 1 FROM principals p
-        WHERE p.account = sessions.account AND p.kind = sessions.principal_kind AND p.id = sessions.principal_id
-            AND (p.kind = 'account' OR p.full_access))
-    AND NOT EXISTS (SELECT 1 FROM totps t WHERE t.account = sessions.account
-        AND t.kind = sessions.principal_kind AND t.id = sessions.principal_id)";
+    // Whoever guessed at codes knew the password of before.
+    let guesses = sql("UPDATE totps SET wrong = 0 WHERE account = $1 AND kind = $2 AND id = $3");
+    writing.run(of(key, guesses)).await?;
