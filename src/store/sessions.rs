@@ -259,6 +259,14 @@ pub trait Sessions {
         accounts: &[AccountId],
         now: Timestamp,
     ) -> Result<u64, StoreError>;
+    /// Ends the sessions in roles that this subject of a provider has come in as, but those in one role; writes the audit,
+    /// and says how many.
+    async fn end_roles(
+        &self,
+        of: &Vouched,
+        but: Option<&PrincipalKey>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
     /// Keeps a pending consent.
     async fn keep_pending(&self, pending: &PendingConsent) -> Result<(), StoreError>;
     /// Takes it, once: only one of any number of concurrent calls gets it. Nothing when it is unknown, too old,

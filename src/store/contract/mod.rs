@@ -79,6 +79,7 @@ every_backend! {
         who_is_no_member_is_disabled_and_comes_back_as_a_member,
         whom_an_administrator_has_disabled_stays_out,
         who_becomes_an_administrator_by_a_claim_signs_in_anew,
+        a_role_is_taken_back_from_who_came_in_as_it_and_from_nobody_else,
         a_link_is_made_once_by_an_administrator_and_taken_away_with_its_sessions,
         sessions_are_listed_by_pages_and_ended_by_whose_they_are,
         a_provider_takes_back_its_own_sessions_only,

@@ -263,6 +263,37 @@ pub(in crate::store) async fn sessions_are_listed_by_pages_and_ended_by_whose_th
     assert_eq!(events.iter().filter(|event| event.event == "session.ended").count(), 3);
 }
 
+pub(in crate::store) async fn a_role_is_taken_back_from_who_came_in_as_it_and_from_nobody_else(
+    world: &World,
+) {
+    let store = &world.store;
+    let vouched = |provider: &str, subject: &str| Vouched {
+        provider: provider.to_owned(),
+        issuer: "https://id.test".to_owned(),
+        subject: subject.to_owned(),
+        session: None,
+    };
+    let role = whom(ACME, PrincipalKind::Role, "r-deploy");
+    for (byte, of, vouched) in [
+        (1, &role, vouched("acme-id", "s-1")),
+        (2, &role, vouched("acme-id", "s-2")),
+        (3, &role, vouched("other-id", "s-1")),
+        (4, &user("u-alice"), vouched("acme-id", "s-1")),
+    ] {
+        store.open_session(&session(byte, of, Some(vouched))).await.unwrap();
+    }
+    let of = vouched("acme-id", "s-1");
+    assert_eq!(store.end_roles(&of, Some(&role), at(10)).await.unwrap(), 0, "it is still theirs");
+    assert_eq!(store.end_roles(&of, None, at(10)).await.unwrap(), 1);
+    assert_eq!(store.end_roles(&of, None, at(10)).await.unwrap(), 0);
+    let there = async |byte: u8| store.session(&[byte; 32], at(11)).await.unwrap().is_some();
+    assert_eq!([there(1).await, there(2).await, there(3).await, there(4).await], [false, true, true, true]);
+    let other = whom(ACME, PrincipalKind::Role, "r-other");
+    assert_eq!(store.end_roles(&vouched("acme-id", "s-2"), Some(&other), at(12)).await.unwrap(), 1);
+    let events = store.audit(&account(ACME), 10).await.unwrap();
+    assert_eq!(events.iter().filter(|event| event.event == "session.ended").count(), 2);
+}
+
 pub(in crate::store) async fn a_provider_takes_back_its_own_sessions_only(world: &World) {
     let store = &world.store;
     let vouched = |issuer: &str, subject: &str, sid: &str| {

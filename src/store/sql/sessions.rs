@@ -170,6 +170,37 @@ impl Sessions for Tables {
         writing.end(done).await
     }
 
+    async fn end_roles(
+        &self,
+        of: &Vouched,
+        but: Option<&PrincipalKey>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let query = || {
+            ending(
+                "s.issuer = $1 AND s.subject = $2 AND s.provider = $3 AND s.principal_kind = 'role'
+                 AND (s.account <> $4 OR s.principal_id <> $5)",
+            )
+            .bind(&of.issuer)
+            .bind(&of.subject)
+            .bind(&of.provider)
+            .bind(but.map_or("", |key| key.account.as_str()))
+            .bind(but.map_or("", |key| key.id.as_str()))
+        };
+        // Nearly always there is none, and nobody has to wait.
+        if self.row(query()).await?.is_none() {
+            return Ok(0);
+        }
+        let mut writing = self.writing().await?;
+        let done = async {
+            let ended: Result<Vec<_>, _> =
+                writing.rows(query()).await?.into_iter().map(Ended::read).collect();
+            end(&mut writing, &ended?, &of.provider, now).await
+        }
+        .await;
+        writing.end(done).await
+    }
+
     async fn keep_pending(&self, pending: &PendingConsent) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
         let done = async {
@@ -243,6 +274,28 @@ impl Row {
     }
 }
 
+async fn insert(writing: &mut Writing, session: &BrowserSession) -> Result<(), StoreError> {
+    let query = of(
+        &session.principal,
+        sql("INSERT INTO sessions
+             (account, principal_kind, principal_id, hash, authenticated_at, expires_at, opened_at, factors, address,
+              user_agent, provider, issuer, subject, provider_session)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"),
+    )
+    .bind(&session.hash[..])
+    .bind(session.authenticated_at.as_microsecond())
+    .bind(session.expires_at.as_microsecond())
+    .bind(session.opened_at.as_microsecond())
+    .bind(words(session))
+    .bind(&session.address)
+    .bind(&session.user_agent)
+    .bind(session.vouched.as_ref().map(|vouched| vouched.provider.as_str()))
+    .bind(session.vouched.as_ref().map(|vouched| vouched.issuer.as_str()))
+    .bind(session.vouched.as_ref().map(|vouched| vouched.subject.as_str()))
+    .bind(session.vouched.as_ref().and_then(|vouched| vouched.session.as_deref()));
+    writing.run(query).await.map(drop)
+}
+
 fn words(session: &BrowserSession) -> String {
     session.factors.iter().map(|factor| factor.as_str()).collect::<Vec<_>>().join(" ")
 }
@@ -273,28 +326,6 @@ fn ending(which: &'static str) -> Query {
     ))
 }
 
-
-async fn insert(writing: &mut Writing, session: &BrowserSession) -> Result<(), StoreError> {
-    let query = of(
-        &session.principal,
-        sql("INSERT INTO sessions
-             (account, principal_kind, principal_id, hash, authenticated_at, expires_at, opened_at, factors, address,
-              user_agent, provider, issuer, subject, provider_session)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"),
-    )
-    .bind(&session.hash[..])
-    .bind(session.authenticated_at.as_microsecond())
-    .bind(session.expires_at.as_microsecond())
-    .bind(session.opened_at.as_microsecond())
-    .bind(words(session))
-    .bind(&session.address)
-    .bind(&session.user_agent)
-    .bind(session.vouched.as_ref().map(|vouched| vouched.provider.as_str()))
-    .bind(session.vouched.as_ref().map(|vouched| vouched.issuer.as_str()))
-    .bind(session.vouched.as_ref().map(|vouched| vouched.subject.as_str()))
-    .bind(session.vouched.as_ref().and_then(|vouched| vouched.session.as_deref()));
-    writing.run(query).await.map(drop)
-}
 /// Ends them; one audit row for each person, not for each browser.
 async fn end(
     writing: &mut Writing,
