@@ -186,9 +186,9 @@ pub trait People {
         by: By<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Whose a live link is, if they are enabled.
+    /// Whose a live link is, if they are enabled, and who made it still may.
     async fn password_link(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<Principal>, StoreError>;
-    /// Uses a link, once: sets the password and ends all sessions.
+    /// Uses a link, once: sets the password and ends all sessions. Nothing when who made it may not any more.
     async fn use_password_link(
         &self,
         hash: &[u8; 32],
