@@ -481,7 +481,10 @@ async fn an_administrator_without_a_second_factor_sets_one_up_when_it_is_demande
         used_at: None,
     };
     let (store, now) = (world.control.store(), world.control.clock().now());
-    store.add_passkey(&passkey, By::Operator, now).await.unwrap();
+    let ends = now + jiff::SignedDuration::from_hours(1);
+    let session = crate::store::BrowserSession::new([9; 32], passkey.principal.clone(), now, ends);
+    store.open_session(&session).await.unwrap();
+    store.add_passkey(&passkey, &[9; 32], now).await.unwrap();
     let code = Generator::of(&admin, "admin@acme").code(&world);
     admin.post("/login/authenticator", &[("code", &code)]).await.expect(409);
     assert!(!admin.is_in());

@@ -18,11 +18,20 @@ fn passkey(id: &str, byte: u8) -> KeptPasskey {
 
 pub(in crate::store) async fn a_passkey_is_one_persons_and_is_used_only_while_it_is_there(world: &World) {
     let (store, me, admin) = (&world.store, alice(), admin());
-    store.add_passkey(&passkey("u-alice", 1), By::Person(&me), at(5)).await.unwrap();
+    sessions(world, "u-alice", &[1, 3]).await;
+    sessions(world, "u-admin", &[2]).await;
+    let (hers, theirs) = ([1; 32], [2; 32]);
+    store.add_passkey(&passkey("u-alice", 1), &hers, at(5)).await.unwrap();
     assert_eq!(store.passkeys(&user("u-alice")).await.unwrap(), [passkey("u-alice", 1)]);
-    let taken = store.add_passkey(&passkey("u-admin", 1), By::Person(&admin), at(6)).await;
+    let taken = store.add_passkey(&passkey("u-admin", 1), &theirs, at(6)).await;
     assert!(matches!(taken, Err(StoreError::Exists(_))));
-    assert!(conflict(store.add_passkey(&passkey("u-admin", 2), By::Person(&me), at(6)).await));
+    assert!(
+        conflict(store.add_passkey(&passkey("u-admin", 2), &hers, at(6)).await),
+        "not in another's session"
+    );
+    // The password was changed while a thief was adding one in a session of hers.
+    store.set_password(&user("u-alice"), "$new", None, Some(&hers), By::Person(&me), at(6)).await.unwrap();
+    assert!(conflict(store.add_passkey(&passkey("u-alice", 2), &[3; 32], at(6)).await));
     assert!(store.used_passkey(&[1; 16], "{}", "{\"counter\":1}", at(7)).await.unwrap());
     assert!(!store.used_passkey(&[1; 16], "{}", "{\"counter\":1}", at(8)).await.unwrap(), "used twice");
     assert_eq!(store.passkey(&[1; 16]).await.unwrap().unwrap().used_at, Some(at(7)));
@@ -31,9 +40,9 @@ pub(in crate::store) async fn a_passkey_is_one_persons_and_is_used_only_while_it
     store.remove_passkey(&user("u-alice"), &[1; 16], By::Person(&me), at(9)).await.unwrap();
     assert!(!store.used_passkey(&[1; 16], "{\"counter\":1}", "{}", at(10)).await.unwrap());
     for byte in 10..20 {
-        store.add_passkey(&passkey("u-alice", byte), By::Person(&me), at(11)).await.unwrap();
+        store.add_passkey(&passkey("u-alice", byte), &hers, at(11)).await.unwrap();
     }
-    assert!(conflict(store.add_passkey(&passkey("u-alice", 20), By::Person(&me), at(11)).await));
+    assert!(conflict(store.add_passkey(&passkey("u-alice", 20), &hers, at(11)).await));
 }
 
 pub(in crate::store) async fn a_step_and_a_recovery_code_are_taken_by_one_of_many(world: &World) {
@@ -70,9 +79,9 @@ pub(in crate::store) async fn a_step_and_a_recovery_code_are_taken_by_one_of_man
 }
 
 pub(in crate::store) async fn who_lost_their_factors_is_reset_and_logged_out(world: &World) {
-    let (store, me) = (&world.store, alice());
+    let store = &world.store;
     sessions(world, "u-alice", &[1]).await;
-    store.add_passkey(&passkey("u-alice", 1), By::Person(&me), at(5)).await.unwrap();
+    store.add_passkey(&passkey("u-alice", 1), &[1; 32], at(5)).await.unwrap();
     let totp = KeptTotp { sealed: vec![1], step: 1 };
     store.add_totp(&user("u-alice"), &totp, &[[1; 32]], Within::Session(&[1; 32]), at(5)).await.unwrap();
     let has = store.person(&user("u-alice")).await.unwrap().unwrap();
@@ -173,7 +182,7 @@ pub(in crate::store) async fn who_comes_in_does_so_by_what_still_stands(world: &
     assert!(!comes_in(world, 13, "u-alice", &two, &by("$two", Some(&[1]))).await);
     // A passkey was removed meanwhile, or is another's.
     let key = |byte| Grounds::Passkey { credential: vec![byte; 16] };
-    store.add_passkey(&passkey("u-alice", 1), By::Operator, at(6)).await.unwrap();
+    store.add_passkey(&passkey("u-alice", 1), &[12; 32], at(6)).await.unwrap();
     assert!(comes_in(world, 14, "u-alice", &[Factor::Passkey], &key(1)).await);
     assert!(!comes_in(world, 15, "u-admin", &[Factor::Passkey], &key(1)).await);
     store.remove_passkey(&alice, &[1; 16], By::Operator, at(7)).await.unwrap();
@@ -199,7 +208,8 @@ pub(in crate::store) async fn a_factor_that_is_demanded_meanwhile_is_asked_for(w
     assert!(!comes_in(world, 11, "u-admin", &[Factor::Password], &by(None)).await);
     // It is set up at the log-in by who still knows the password, and has nothing else.
     assert!(conflict(at_log_in("$old").await));
-    store.add_passkey(&passkey("u-admin", 1), By::Operator, at(4)).await.unwrap();
+    sessions(world, "u-admin", &[20]).await;
+    store.add_passkey(&passkey("u-admin", 1), &[20; 32], at(4)).await.unwrap();
     assert!(conflict(at_log_in("$one").await));
     store.remove_passkey(&admin_key, &[1; 16], By::Operator, at(4)).await.unwrap();
     at_log_in("$one").await.unwrap();

@@ -77,7 +77,7 @@ pub(in crate::store) async fn stand(
     if stands { Ok(()) } else { Err(changed()) }
 }
 
-/// Whether an authenticator may be set up there.
+/// Whether an authenticator or a passkey may be set up there.
 pub(super) async fn may_set_up(
     writing: &mut Writing,
     whom: &Principal,

@@ -63,8 +63,14 @@ pub trait Factors {
     async fn passkeys(&self, key: &PrincipalKey) -> Result<Vec<KeptPasskey>, StoreError>;
     /// The passkey with this credential id.
     async fn passkey(&self, credential: &[u8]) -> Result<Option<KeptPasskey>, StoreError>;
-    /// Adds a passkey: `Exists` when its id is anybody's, `Conflict` when its owner has too many.
-    async fn add_passkey(&self, passkey: &KeptPasskey, by: By<'_>, now: Timestamp) -> Result<(), StoreError>;
+    /// Adds a passkey, in the session of its owner with this hash: `Exists` when its id is anybody's, `Conflict` when the
+    /// owner has too many, or the session has ended.
+    async fn add_passkey(
+        &self,
+        passkey: &KeptPasskey,
+        session: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
     /// Notes that a passkey was used, if it is there and still says `before`. Answers whether.
     async fn used_passkey(
         &self,

@@ -40,8 +40,13 @@ impl Factors for Tables {
         self.row(query).await?.as_ref().map(passkey).transpose()
     }
 
-    async fn add_passkey(&self, new: &KeptPasskey, by: By<'_>, now: Timestamp) -> Result<(), StoreError> {
-        change!(self, |writing| add_passkey(&mut writing, new, by, now))
+    async fn add_passkey(
+        &self,
+        new: &KeptPasskey,
+        session: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        change!(self, |writing| add_passkey(&mut writing, new, session, now))
     }
 
     async fn used_passkey(
@@ -183,11 +188,11 @@ impl Factors for Tables {
 async fn add_passkey(
     writing: &mut Writing,
     new: &KeptPasskey,
-    by: By<'_>,
+    session: &[u8; 32],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let whom = live(writing, &new.principal).await?;
-    allow_credentials(writing, by, &whom).await?;
+    may_set_up(writing, &whom, Within::Session(session)).await?;
     let count = sql("SELECT count(*) AS many FROM passkeys WHERE account = $1 AND kind = $2 AND id = $3");
     let many = writing.row(of(&new.principal, count)).await?.map_or(Ok(0), |row| row.number("many"))?;
     if many >= MOST_PASSKEYS {
@@ -202,8 +207,8 @@ async fn add_passkey(
     if writing.run(query.bind(now.as_microsecond())).await? == 0 {
         return Err(StoreError::Exists("this passkey".to_owned()));
     }
-    let what = ("directory.passkey.add", whom.login.as_str());
-    audit(writing, &whom.key.account, by, what, json!({ "name": new.name }), now).await
+    let (own, what) = (Actor::from(&whom), ("directory.passkey.add", whom.login.as_str()));
+    audit(writing, &whom.key.account, By::Person(&own), what, json!({ "name": new.name }), now).await
 }
 
 async fn remove_passkey(
