@@ -48,10 +48,63 @@ const NO_PAGE: &[&str] = &[
 const STORIES: &[&[&str]] = &[OFFICIAL, RESCOPE, AUDIT, USE, APPROVAL, ELSEWHERE, PUBLISHER, PEOPLE];
 
 pub(crate) const OFFICIAL: &[&str] = &[];
-pub(crate) const RESCOPE: &[&str] = &[];
-pub(crate) const AUDIT: &[&str] = &[];
+pub(crate) const RESCOPE: &[&str] = &[
+    "GET /console/applications/{client_id} console/details.html",
+    "GET /console/applications/{client_id}/delete console/delete.html",
+    "GET /login page/sign_in.html",
+    "GET /oauth2/v1/auth page/consent.html",
+    "POST /console/applications/{client_id}/delete console/receipt.html",
+];
+pub(crate) const AUDIT: &[&str] = &[
+    "GET /console/applications/{client_id} page/stopped.html",
+    "GET /console/audit audit/list.html",
+    "GET /console/audit page/stopped.html",
+    "GET /console/audit/calls/{id} audit/call.html",
+    "GET /console/audit/{id} audit/event.html",
+];
 pub(crate) const USE: &[&str] = &[];
-pub(crate) const APPROVAL: &[&str] = &[];
+pub(crate) const APPROVAL: &[&str] = &[
+    "GET /console/applications/{client_id}/scope rescope/choose.html",
+    "GET /console/policy tenant/policy.html",
+    "GET /console/policy/{client_id} tenant/rule.html",
+    "GET /console/requests requests/list.html",
+    "GET /console/requests/{client_id} requests/request.html",
+    "GET /oauth2/v1/auth page/needs_administrator.html",
+    "GET /oauth2/v1/auth page/stopped.html",
+    "GET /oauth2/v1/install page/consent.html",
+    "GET /oauth2/v1/install page/needs_administrator.html",
+    "POST /console/applications/{client_id}/scope rescope/review.html",
+    "POST /oauth2/v1/consent page/done.html",
+];
 pub(crate) const ELSEWHERE: &[&str] = &[];
-pub(crate) const PUBLISHER: &[&str] = &[];
-pub(crate) const PEOPLE: &[&str] = &[];
+pub(crate) const PUBLISHER: &[&str] = &[
+    "GET /publisher publishing/list.html",
+    "GET /publisher/applications/{client_id} publishing/application.html",
+    "GET /publisher/applications/{client_id}/secrets/{secret_id}/delete publishing/delete_secret.html",
+    "GET /publisher/new publishing/new.html",
+    "POST /publisher/applications/{client_id}/secrets publishing/secret.html",
+    "POST /publisher/new publishing/new.html",
+    "POST /publisher/new publishing/secret.html",
+];
+pub(crate) const PEOPLE: &[&str] = &[
+    "GET /console/people people/list.html",
+    "GET /console/people/groups people/groups.html",
+    "GET /console/people/groups/{group} people/group.html",
+    "GET /console/people/new people/new.html",
+    "GET /console/people/roles people/roles.html",
+    "GET /me/security security/security.html",
+    "GET /set-password page/stopped.html",
+    "GET /set-password security/set_password.html",
+    "POST /console/people people/new.html",
+    "POST /console/people people/person.html",
+    "POST /login page/sign_in.html",
+    "POST /login security/code.html",
+    "POST /login security/set_up.html",
+    "POST /login/code security/code.html",
+    "POST /login/passkey security/ask_passkey.html",
+    "POST /login/passkey/answer page/stopped.html",
+    "POST /me/security/authenticator security/set_up.html",
+    "POST /me/security/authenticator/confirm security/codes.html",
+    "POST /me/security/authenticator/confirm security/set_up.html",
+    "POST /me/security/passkeys security/new_passkey.html",
+];

@@ -31,7 +31,9 @@ export async function play(stories) {
   const facts = await hear();
   const stage = await open(facts);
   try {
-    tell({ step: 'end', ...(await stories[facts.story](facts, stage)) });
+    const end = await stories[facts.story](facts, stage);
+    await stage.lens?.end();
+    tell({ step: 'end', ...end });
   } catch (error) {
     tell({ error: error.stack });
   }
@@ -75,7 +77,7 @@ async function open(facts) {
     await browser.close();
     application.close();
   };
-  return { person, close };
+  return { person, close, lens };
 }
 
 /** What the browser complains of. A page that answers 403 is reported as well, and is as it should be. */
@@ -91,7 +93,18 @@ function complaints(page) {
 /** Windows of our own, in which what a person was answered is shown again: with JavaScript, for who examines it. */
 class Lens {
   constructor(browser, facts) {
-    Object.assign(this, { browser, facts, windows: new Map(), answer: undefined });
+    Object.assign(this, { browser, facts, windows: new Map(), answer: undefined, faults: [], examined: Promise.resolve() });
+  }
+
+  /** Examines an answer after the others, while the story goes on. */
+  take(name, url, answer) {
+    this.examined = this.examined.then(() => this.examine(name, url, answer)).catch((fault) => this.faults.push(fault));
+  }
+
+  /** Waits until all has been examined, and says all that was found. */
+  async end() {
+    await this.examined;
+    assert.deepEqual(this.faults.map((fault) => fault.message), [], 'faults of pages');
   }
 
   async window(zoomed) {
@@ -189,7 +202,8 @@ async function tabThrough(page, name) {
   for (let presses = 0; presses < 4 * count + 10; presses += 1) {
     await page.keyboard.press('Tab');
     const at = await here();
-    if (at.index === -2) break;
+    // Beyond the last it leaves the page, or begins anew.
+    if (at.index === -2 || (at.index === 0 && last.index + 1 === count)) break;
     if (at.index === last.index) continue;
     assert.equal(at.index, last.index + 1, `${name}: Tab leads from ${last.what ?? 'the beginning'} to ${at.what}`);
     assert.ok(at.shown && at.inside, `${name}: the focus on ${at.what} can be seen`);
@@ -278,9 +292,10 @@ class Person {
 
   /** Ticks a box, or clears it. */
   async tick(target, wanted = true) {
-    const box = this.at(target);
+    // The same box, though what it was found by holds no more once it is ticked.
+    const box = await this.at(target).elementHandle();
     if (!this.manner.keyboard) return box.setChecked(wanted);
-    await this.reach(box);
+    await this.reach(this.at(target));
     await this.page.keyboard.press('Space');
     assert.equal(await box.isChecked(), wanted);
   }
@@ -352,7 +367,7 @@ class Person {
     if (!this.lens) return;
     if (inPlace) return this.lens.through(this.page, name).then(() => this.page.setViewportSize({ width: this.manner.width, height: 900 }));
     for (const header of ['set-cookie', 'content-length', 'content-encoding', 'transfer-encoding']) delete headers[header];
-    await this.lens.examine(name, answer.url(), { status: answer.status(), headers, body: html });
+    this.lens.take(name, answer.url(), { status: answer.status(), headers, body: html });
   }
 
   /** Waits until the browser is back at the application; gives the address. */

@@ -1,0 +1,11 @@
+import { chromium } from 'playwright-core';
+import { readFileSync } from 'node:fs';
+const out = '/work/wt/proof/tests/output/';
+const b = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
+const p = await (await b.newContext({ viewport: { width: 1600, height: 1000 } })).newPage();
+const [, , target, ...files] = process.argv;
+const cells = files.map((f) => { const [name, w] = f.split(':'); const src = 'data:image/png;base64,' + readFileSync(out + name + '.png').toString('base64');
+  return `<figure style="width:${w}px"><figcaption>${name}</figcaption><div style="max-height:960px;overflow:hidden"><img src="${src}" style="width:${w}px"></div></figure>`; }).join('');
+await p.setContent(`<style>body{margin:4px;background:#888;display:flex;gap:6px;align-items:start;font:11px sans-serif}figure{margin:0}</style>${cells}`);
+await p.screenshot({ path: target });
+await b.close();
