@@ -47,7 +47,18 @@ const NO_PAGE: &[&str] = &[
 
 const STORIES: &[&[&str]] = &[OFFICIAL, RESCOPE, AUDIT, USE, APPROVAL, ELSEWHERE, PUBLISHER, PEOPLE];
 
-pub(crate) const OFFICIAL: &[&str] = &[];
+pub(crate) const OFFICIAL: &[&str] = &[
+    "GET /console console/installed.html",
+    "GET /console/applications/{client_id} console/details.html",
+    "GET /console/applications/{client_id}/assignments console/assignments.html",
+    "GET /console/applications/{client_id}/consents console/consents.html",
+    "GET /console/official console/official.html",
+    "GET /console/official/{client_id} console/offer.html",
+    "GET /me me/applications.html",
+    "GET /oauth2/v1/auth page/personal.html",
+    "GET /oauth2/v1/auth page/stopped.html",
+    "POST /console/applications/{client_id}/assignments console/assignments.html",
+];
 pub(crate) const RESCOPE: &[&str] = &[
     "GET /console/applications/{client_id} console/details.html",
     "GET /console/applications/{client_id}/delete console/delete.html",
@@ -62,7 +73,15 @@ pub(crate) const AUDIT: &[&str] = &[
     "GET /console/audit/calls/{id} audit/call.html",
     "GET /console/audit/{id} audit/event.html",
 ];
-pub(crate) const USE: &[&str] = &[];
+pub(crate) const USE: &[&str] = &[
+    "GET /console/applications/{client_id}/expiry usage/expiry.html",
+    "GET /console/report usage/report.html",
+    "GET /console/sessions sessions/list.html",
+    "GET /console/use usage/overview.html",
+    "GET /login page/sign_in.html",
+    "GET /me/sessions sessions/own.html",
+    "POST /console/applications/{client_id}/expiry usage/expiry.html",
+];
 pub(crate) const APPROVAL: &[&str] = &[
     "GET /console/applications/{client_id}/scope rescope/choose.html",
     "GET /console/policy tenant/policy.html",
@@ -76,7 +95,14 @@ pub(crate) const APPROVAL: &[&str] = &[
     "POST /console/applications/{client_id}/scope rescope/review.html",
     "POST /oauth2/v1/consent page/done.html",
 ];
-pub(crate) const ELSEWHERE: &[&str] = &[];
+pub(crate) const ELSEWHERE: &[&str] = &[
+    "GET /console/sessions sessions/list.html",
+    "GET /login page/sign_in.html",
+    "GET /login/provider/{name}/callback page/stopped.html",
+    "GET /login/signed-out page/done.html",
+    "GET /me/sessions sessions/own.html",
+    "POST /logout page/done.html",
+];
 pub(crate) const PUBLISHER: &[&str] = &[
     "GET /publisher publishing/list.html",
     "GET /publisher/applications/{client_id} publishing/application.html",
@@ -92,6 +118,7 @@ pub(crate) const PEOPLE: &[&str] = &[
     "GET /console/people/groups/{group} people/group.html",
     "GET /console/people/new people/new.html",
     "GET /console/people/roles people/roles.html",
+    "GET /console/people/users/{login} people/person.html",
     "GET /me/security security/security.html",
     "GET /set-password page/stopped.html",
     "GET /set-password security/set_password.html",

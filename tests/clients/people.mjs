@@ -163,6 +163,7 @@ await play({
 
     // Who lost it all is reset by the root identity.
     await root.visit(at('/console/people/users/carol@acme'));
+    await root.look('person-with-passkeys');
     await root.press(root.button('Reset passkeys and authenticator'));
     await plain.page.goto(at('/me/security'));
     assert.match(plain.page.url(), /\/login/, 'signed out by the reset');

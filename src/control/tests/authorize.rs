@@ -29,7 +29,7 @@ impl<'w> Browser<'w> {
         Self { world, cookie, csrf }
     }
 
-    async fn open(&self, path: &str) -> Answer {
+    pub(super) async fn open(&self, path: &str) -> Answer {
         let request = Request::get(path).header("cookie", &self.cookie).body(Body::empty()).unwrap();
         self.world.send(request).await
     }

@@ -227,3 +227,38 @@ async fn a_persons_own_page_is_answered_by_that_person_for_what_it_shows() {
     let answer = here.decide(&page, &[YES]).await;
     assert!(!answer.headers.contains_key("location") && answer.status.is_client_error(), "{answer:?}");
 }
+
+#[tokio::test]
+async fn hostile_addresses_and_names_lead_nobody_away_and_are_text_where_they_are_shown() {
+    let world = World::new().await;
+    let admin = Browser::of(&world, "admin@acme").await;
+    let open = async |client: &str, redirect: &str| {
+        let query = Serializer::new(String::new())
+            .extend_pairs([("client_id", client), ("redirect_uri", redirect), ("response_type", "code")])
+            .finish();
+        admin.open(&format!("/oauth2/v1/auth?{query}")).await
+    };
+    for redirect in [
+        "javascript:alert(1)",
+        "data:text/html,<script>alert(1)</script>",
+        "https://hub.example.evil.example/cb",
+        "https://hub.example@evil.example/cb",
+        "https://hub.example/cb/../../evil",
+        "https://hub.example/cb#@evil.example",
+        "https://hub.example:8443/cb",
+        "//evil.example/cb",
+        "https://hub.example/cb\r\nset-cookie: a=b",
+        "\"><script>alert(1)</script>",
+    ] {
+        let answer = open("report-hub", redirect).await;
+        world.refused(redirect, &answer, 400, "redirect_uri_mismatch");
+        assert!(!answer.text.contains("<script") && !answer.headers.contains_key("set-cookie"), "{redirect}");
+    }
+    assert!(world.recorded("redirect_uri_mismatch", "admin@acme").await);
+    let answer = open("<script>alert(1)</script>", "https://hub.example/cb").await;
+    world.refused("client_id", &answer, 400, "unknown_client");
+    assert!(!answer.text.contains("<script"), "{}", answer.text);
+    // What a publisher calls it is text, on the page and where the browser is told where its form may lead.
+    let page = admin.ask("report-hub", &[]).await.expect(200);
+    assert!(page.text.contains("Report &#60;Hub&#62;") && !page.text.contains("<Hub>"), "{}", page.text);
+}
