@@ -171,7 +171,7 @@ class Lens {
  * up and back, and shows where it is.
  */
 async function tabThrough(page, name) {
-  const count = await page.evaluate(() => {
+  const { count, presses } = await page.evaluate(() => {
     // From the beginning, wherever the focus was.
     const start = document.createElement('span');
     start.tabIndex = -1;
@@ -183,37 +183,37 @@ async function tabThrough(page, name) {
     // Of radio buttons with one name the chosen one is a stop, or the first when none is.
     const group = (one) => open.filter((other) => other.type === 'radio' && other.name === one.name && other.form === one.form);
     const stop = (one) => one.type !== 'radio' || one === (group(one).find((other) => other.checked) ?? group(one)[0]);
-    window.stops = open.filter(stop);
-    return window.stops.length;
-  });
-  const here = () => page.evaluate(() => {
-    const at = document.activeElement;
-    if (at === document.body || at === document.documentElement) return { index: -2, what: 'the end' };
-    const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(at);
-    const { top, bottom, left, right } = at.getBoundingClientRect();
-    return {
-      index: window.stops.indexOf(at),
-      what: at.outerHTML.slice(0, 160),
-      shown: (outlineStyle !== 'none' && outlineWidth !== '0px') || boxShadow !== 'none',
-      inside: bottom > 0 && top < window.innerHeight && right > 0 && left < window.innerWidth,
-      box: { top: top + window.scrollY, bottom: bottom + window.scrollY, left, right },
+    const stops = open.filter(stop);
+    window.tabbed = [];
+    const note = ({ target }) => {
+      const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(target);
+      const { top, bottom, left, right } = target.getBoundingClientRect();
+      window.tabbed.push({
+        index: stops.indexOf(target),
+        what: target.outerHTML.slice(0, 160),
+        shown: (outlineStyle !== 'none' && outlineWidth !== '0px') || boxShadow !== 'none',
+        box: { top: top + window.scrollY, bottom: bottom + window.scrollY, left, right },
+      });
     };
+    if (window.noteTab) document.removeEventListener('focusin', window.noteTab);
+    window.noteTab = note;
+    document.addEventListener('focusin', note);
+    // A field for a date is one control at which Tab stops up to four times. One more leads out, or to the beginning.
+    return { count: stops.length, presses: stops.length + 3 * stops.filter((one) => one.type === 'date').length + 1 };
   });
-  let last = { index: -1 };
-  // A field for a date is one control with several stops.
-  for (let presses = 0; presses < 4 * count + 10; presses += 1) {
-    await page.keyboard.press('Tab');
-    const at = await here();
-    // Beyond the last it leaves the page, or begins anew.
-    if (at.index === -2 || (at.index === 0 && last.index + 1 === count)) break;
-    if (at.index === last.index) continue;
-    assert.equal(at.index, last.index + 1, `${name}: Tab leads from ${last.what ?? 'the beginning'} to ${at.what}`);
-    assert.ok(at.shown && at.inside, `${name}: the focus on ${at.what} can be seen`);
+  for (let press = 0; press < presses; press += 1) await page.keyboard.press('Tab');
+  const tabbed = await page.evaluate(() => window.tabbed);
+  let last = { index: -1, what: 'the beginning' };
+  for (const at of tabbed.slice(0, count)) {
+    assert.equal(at.index, last.index + 1, `${name}: Tab leads from ${last.what} to ${at.what}`);
+    assert.ok(at.shown && at.box.bottom > 0 && at.box.right > 0, `${name}: the focus on ${at.what} can be seen`);
     const back = last.box && at.box.bottom <= last.box.top && at.box.right <= last.box.left;
     assert.ok(!back, `${name}: Tab goes up and back from ${last.what} to ${at.what}`);
     last = at;
   }
   assert.equal(last.index + 1, count, `${name}: Tab does not come beyond ${last.what}`);
+  const beyond = tabbed[count];
+  assert.ok(!beyond || beyond.index === 0, `${name}: Tab leads from the last control to ${beyond?.what}`);
 }
 
 class Person {
