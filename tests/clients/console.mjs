@@ -158,6 +158,7 @@ await play({
     await admin.look('audit-refused');
     await admin.visit(`${home}/applications/nothing-here`);
     await admin.look('not-there');
+    await admin.reads(/open it from the list/);
     const alice = await person('alice');
     await alice.visit(`${home}/audit`);
     await alice.look('administrators-only');
