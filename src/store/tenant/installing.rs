@@ -27,6 +27,8 @@ pub(in crate::store) async fn authorized(
     let application = usable(writing, key).await?;
     let present = find(writing, key).await?;
     let replaced = present.as_ref().filter(|grant| grant.state != GrantState::Revoked);
+    // It may have waited in the line: an end that has passed meanwhile counts.
+    let now = writing.turn(now);
     let over = replaced.is_some_and(|grant| grant.has_ended(now));
     let scopes = install.scopes.union(&application.required);
     let gives_back = replaced.is_some_and(|grant| scopes.iter().any(|scope| grant.has_lost(scope)));
