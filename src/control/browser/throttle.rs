@@ -42,6 +42,8 @@ pub(crate) struct Throttle {
 pub(in crate::control) enum Guess<'a> {
     /// The password.
     Password(&'a str),
+    /// The password, by somebody who is signed in: nobody else keeps them from changing it.
+    OwnPassword(&'a str),
     /// A code, after the right password.
     Code(&'a str),
     /// The first code of a new authenticator.
@@ -54,6 +56,7 @@ impl Guess<'_> {
     fn key(self) -> Key {
         let (what, login) = match self {
             Self::Password(login) => ("password", login),
+            Self::OwnPassword(login) => ("own password", login),
             Self::Code(login) => ("code", login),
             Self::NewAuthenticator(login) => ("new authenticator", login),
             Self::Provider(name) => ("provider", name),

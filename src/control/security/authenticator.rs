@@ -78,8 +78,8 @@ pub(super) async fn renew_codes(
     let (person, _) = posted(&control, &headers, &body).await?;
     let codes = recovery::fresh().map_err(|why| Problem::internal("recovery codes", &why))?;
     let hashes: Vec<_> = codes.iter().map(|code| recovery::hash(code.expose())).collect();
-    let (by, now) = (Actor::from(&person.principal), control.clock().now());
-    control.store().replace_recovery_codes(&person.principal.key, &hashes, By::Person(&by), now).await?;
+    let now = control.clock().now();
+    control.store().replace_recovery_codes(&person.principal.key, &hashes, &person.session.hash, now).await?;
     Ok(respond(&Codes { visitor: Some(person.visitor()), codes, onward: home(&control) }))
 }
 

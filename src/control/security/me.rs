@@ -65,7 +65,8 @@ pub(super) async fn change_password(
     if let Some(why) = complaint(one("password"), Some(one("again")), login) {
         return page(&control, &person, Some(why)).await;
     }
-    if let Err(seconds) = control.throttle().begin(Guess::Password(login), None, control.clock().seconds()) {
+    if let Err(seconds) = control.throttle().begin(Guess::OwnPassword(login), None, control.clock().seconds())
+    {
         return Ok(respond(&Stopped::throttled(seconds)));
     }
     let kept = control.store().credential(login).await?.and_then(|found| found.password_hash);
@@ -75,7 +76,7 @@ pub(super) async fn change_password(
         return page(&control, &person, Some("The current password is not right. Nothing was changed."))
             .await;
     }
-    control.throttle().succeeded(Guess::Password(login), None);
+    control.throttle().succeeded(Guess::OwnPassword(login), None);
     let hash = hashed(&control, one("password")).await?;
     let (by, now) = (Actor::from(&person.principal), control.clock().now());
     let (key, keep) = (&person.principal.key, &person.session.hash);

@@ -73,9 +73,7 @@ pub(in crate::store) async fn a_step_and_a_recovery_code_are_taken_by_one_of_man
     assert_eq!(store.second_factors(&user("u-alice")).await.unwrap().recovery_codes, 1);
     store.remove_totp(&user("u-alice"), By::Person(&me), at(8)).await.unwrap();
     assert_eq!(store.second_factors(&user("u-alice")).await.unwrap(), crate::store::SecondFactors::default());
-    assert!(is_missing(
-        store.replace_recovery_codes(&user("u-alice"), &[[3; 32]], By::Person(&me), at(9)).await
-    ));
+    assert!(is_missing(store.replace_recovery_codes(&user("u-alice"), &[[3; 32]], &[1; 32], at(9)).await));
 }
 
 pub(in crate::store) async fn who_lost_their_factors_is_reset_and_logged_out(world: &World) {

@@ -114,12 +114,13 @@ pub trait Factors {
         hash: &[u8; 32],
         now: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// Replaces the recovery codes of somebody who is asked for codes.
+    /// Replaces one's own recovery codes, in the session with this hash: `Missing` for who is not asked for codes,
+    /// `Conflict` when the session has ended.
     async fn replace_recovery_codes(
         &self,
         key: &PrincipalKey,
         hashes: &[[u8; 32]],
-        by: By<'_>,
+        session: &[u8; 32],
         now: Timestamp,
     ) -> Result<(), StoreError>;
     /// Takes all of it away from somebody who lost it, and ends their sessions.

@@ -153,19 +153,20 @@ impl Factors for Tables {
         &self,
         key: &PrincipalKey,
         hashes: &[[u8; 32]],
-        by: By<'_>,
+        session: &[u8; 32],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         change!(self, |writing| async {
             let whom = live(&mut writing, key).await?;
-            allow_credentials(&mut writing, by, &whom).await?;
+            may_set_up(&mut writing, &whom, Within::Session(session)).await?;
             let on = sql("SELECT 1 AS there FROM totps WHERE account = $1 AND kind = $2 AND id = $3");
             if writing.row(of(key, on)).await?.is_none() {
                 return Err(StoreError::Missing(format!("authenticator of {}", whom.login)));
             }
             put_codes(&mut writing, key, hashes).await?;
-            let what = ("directory.recovery.replace", whom.login.as_str());
-            audit(&mut writing, &key.account, by, what, json!({ "codes": hashes.len() }), now).await
+            let (own, what) = (Actor::from(&whom), ("directory.recovery.replace", whom.login.as_str()));
+            audit(&mut writing, &key.account, By::Person(&own), what, json!({ "codes": hashes.len() }), now)
+                .await
         })
     }
 

@@ -353,7 +353,10 @@ async fn keep_link(
 ) -> Result<(), StoreError> {
     let maker = match by {
         By::Operator => None,
-        By::Person(actor) => principal(writing, &actor.principal).await?,
+        By::Person(actor) => {
+            let found = principal(writing, &actor.principal).await?;
+            Some(found.ok_or_else(|| missing(&actor.principal))?)
+        }
     };
     let query = sql("INSERT INTO password_links
                          (account, kind, id, hash, expires_at, by_kind, by_id, by_administrator)
@@ -364,7 +367,7 @@ async fn keep_link(
     let query = of(key, query)
         .bind(&link.hash[..])
         .bind(link.expires_at.as_microsecond())
-        .bind(maker.as_ref().map(|maker| maker.key.kind.as_str()))
+        .bind(maker.as_ref().map_or("operator", |maker| maker.key.kind.as_str()))
         .bind(maker.as_ref().map(|maker| maker.key.id.as_str()))
         .bind(maker.as_ref().is_some_and(Principal::is_administrator));
     writing.run(query).await?;
@@ -375,7 +378,7 @@ async fn keep_link(
 /// administer the account if they did then. What is an operator's own stands.
 pub(super) fn made_well(name: &str) -> String {
     format!(
-        "({name}.by_kind IS NULL OR EXISTS (SELECT 1 FROM principals m
+        "({name}.by_kind = 'operator' OR EXISTS (SELECT 1 FROM principals m
              WHERE m.account = {name}.account AND m.kind = {name}.by_kind AND m.id = {name}.by_id AND m.enabled
                  AND (NOT {name}.by_administrator OR m.kind = 'account' OR m.full_access)))"
     )

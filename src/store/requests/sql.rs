@@ -162,9 +162,10 @@ async fn question(
         return Ok(if first_party { Question::None } else { Question::All });
     };
     Ok(match grant.state {
-        GrantState::Active if first_party => Question::None,
         GrantState::Active if grant.expires_at.is_none_or(|end| now < end) => {
-            if grant.waiting(application).required.is_empty() { Question::None } else { Question::More }
+            let waiting =
+                if first_party { grant.waiting_of_own(application) } else { grant.waiting(application) };
+            if waiting.required.is_empty() { Question::None } else { Question::More }
         }
         GrantState::Suspended => Question::Suspended,
         GrantState::Active | GrantState::Revoked => Question::All,
