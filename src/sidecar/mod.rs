@@ -136,12 +136,12 @@ impl Worker {
     }
 
     /// What can be known of a request at once: its one spelling, its route, what it asks for, and who asks.
-    fn begin(
-        &self,
+    fn begin<'w>(
+        &'w self,
         request: &mut Option<Box<Request<Inbound>>>,
         ledger: &mut Ledger<'_>,
-        seen: &mut Seen,
-    ) -> Result<Begun<'_>, Refusal> {
+        seen: &mut Seen<'w>,
+    ) -> Result<Begun<'w>, Refusal> {
         let sidecar = &*self.sidecar;
         let request = request.as_mut().ok_or(Refusal::Internal)?;
         // Policy and upstream see the same bytes.
@@ -154,6 +154,7 @@ impl Worker {
         }
         let route = sidecar.routes.find(candidate.path()).ok_or(Refusal::NoRoute)?;
         ledger.routed(&route.recorded);
+        seen.route = Some(route);
         let canonical = admit(request, candidate, route)?;
         let parameters = parameters(route, &canonical)?;
         let has_body = !request.body().is_end_stream();
@@ -206,7 +207,7 @@ impl Worker {
         &self,
         passed: Result<(Response<Answer>, Outcome), Refusal>,
         ledger: &mut Ledger<'_>,
-        seen: &Seen,
+        seen: &Seen<'_>,
         request: Option<&Request<Inbound>>,
     ) -> Response<Answer> {
         let (mut response, outcome, code) = match passed {
@@ -297,22 +298,26 @@ fn asking<'a>(
 
 /// What a refusal can say about a call, as far as the call got.
 #[derive(Default)]
-struct Seen {
+struct Seen<'w> {
+    /// It speaks its protocol's own words of refusal.
+    route: Option<&'w Route>,
     /// The request's target has one spelling, so that an answer may name it.
     is_well_formed: bool,
     seat: Option<Rc<Seat>>,
     footing: Option<Rc<Footing>>,
 }
 
-impl Seen {
+impl Seen<'_> {
     /// `request` is what is left of it: nothing once it was sent, and then nothing is said of its target.
-    fn place<'a>(&'a self, sidecar: &'a Sidecar, request: Option<&Request<Inbound>>) -> Place<'a> {
+    fn place<'a>(&'a self, sidecar: &'a Sidecar, request: Option<&'a Request<Inbound>>) -> Place<'a> {
         let path = request.filter(|_| self.is_well_formed).map_or("", |request| request.uri().path());
         Place {
             issuer: &sidecar.issuer,
             metadata: metadata::location(&sidecar.public_url, path),
             application: self.seat.as_ref().map(|seat| seat.known.caller.application.as_str()),
             scopes: self.footing.as_ref().map(|footing| &**footing.standing.session().scopes()),
+            adapter: self.route.map(|route| &*route.adapter),
+            request,
         }
     }
 }

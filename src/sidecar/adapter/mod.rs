@@ -5,7 +5,8 @@
 //! call is refused.
 //!
 //! To add a protocol: a file here that implements [`Adapter`], a line in [`for_route`], and a pair of tests for each
-//! thing that it understands: where it is said once, and where it is said twice.
+//! thing that it understands: where it is said once, and where it is said twice. Where its clients parse errors of a
+//! shape of their own, it says refusals so ([`Adapter::tell`]).
 
 mod acs;
 mod rest;
@@ -13,11 +14,13 @@ mod rest;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Request, StatusCode};
 
+use super::refuse::Told;
 use crate::config::route;
 use crate::model::call::{Action, Call, Resource};
 use crate::model::id::AccountId;
+use crate::net::body::Inbound;
 
 /// A protocol.
 pub(super) trait Adapter: Send + Sync {
@@ -31,6 +34,23 @@ pub(super) trait Adapter: Send + Sync {
     fn takes_acs_bearer(&self) -> bool {
         false
     }
+
+    /// A refusal in the protocol's own error shape; none where problem details say it. `request` is what is left of
+    /// the request: nothing once it was sent, and whatever its sender wrote while it was not understood.
+    fn tell(&self, told: &Told<'_>, request: Option<&Request<Inbound>>) -> Option<Shaped> {
+        let _ = (told, request);
+        None
+    }
+}
+
+/// An answer in a protocol's own error shape.
+pub(super) struct Shaped {
+    /// Its status.
+    pub(super) status: StatusCode,
+    /// What its body is.
+    pub(super) content_type: &'static str,
+    /// Its body.
+    pub(super) body: Bytes,
 }
 
 /// A request's head, in its one spelling.
