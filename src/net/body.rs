@@ -5,11 +5,13 @@
 //! the other side's connection breaks too. It changes no byte.
 
 use std::cell::Cell;
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use aws_lc_rs::digest;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
@@ -38,6 +40,9 @@ pub enum Broken {
     /// It is longer than what is accepted.
     #[error("the body is longer than what is accepted here")]
     TooLong,
+    /// It is not the body that was announced.
+    #[error("the body is not the one that was signed")]
+    Other,
 }
 
 /// The body of a request. It is small, because a request is copied from hand to hand with it.
@@ -66,6 +71,16 @@ struct Upload {
     first: Option<Frame<Bytes>>,
     wait: Wait,
     progress: Rc<Progress>,
+    /// What it must be, where that was said.
+    sum: Option<Box<Sum>>,
+}
+
+/// The hash of what has come, which is compared before the last piece is passed on.
+struct Sum {
+    /// None once it was compared.
+    context: Option<digest::Context>,
+    expected: [u8; 32],
+    held: Option<Bytes>,
 }
 
 /// What the one who waits for the response must know of the upload.
@@ -84,7 +99,7 @@ impl Inbound {
         }
         let exchange = exchange.clone();
         let wait = Wait { slot: Slot::new(&exchange.watch), ticks: exchange.watch.limits.idle, cut: None };
-        let upload = Upload { incoming, exchange, first: None, wait, progress: Rc::default() };
+        let upload = Upload { incoming, exchange, first: None, wait, progress: Rc::default(), sum: None };
         Self(Received::Streamed(Box::new(upload)))
     }
 
@@ -128,6 +143,25 @@ impl Inbound {
             joined.extend_from_slice(&bytes);
         }
         Ok(if joined.is_empty() { first } else { joined.freeze() })
+    }
+
+    /// Makes it break unless all of it together has this SHA-256. Its last piece is passed on only once that is certain,
+    /// so that no receiver takes what came before for a whole. Trailers are dropped.
+    ///
+    /// # Errors
+    /// [`Broken::Other`]: what is here already has another.
+    pub fn expect_sha256(&mut self, expected: [u8; 32]) -> Result<(), Broken> {
+        let whole = match &mut self.0 {
+            Received::Empty(_) => Bytes::new(),
+            Received::Whole(whole) => whole.bytes.clone(),
+            Received::Streamed(upload) => {
+                let context = Some(digest::Context::new(&digest::SHA256));
+                upload.sum = Some(Box::new(Sum { context, expected, held: None }));
+                return Ok(());
+            }
+        };
+        let fits = digest::digest(&digest::SHA256, &whole).as_ref() == expected;
+        if fits { Ok(()) } else { Err(Broken::Other) }
     }
 
     /// Sets how long it may be idle and what cuts it.
@@ -185,11 +219,28 @@ impl From<Bytes> for Inbound {
 
 impl Upload {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let polled = self.poll_incoming(cx);
+        let polled = if self.sum.is_some() { self.poll_summed(cx) } else { self.poll_incoming(cx) };
         if let Poll::Ready(Some(Err(broken))) = &polled {
             self.progress.broken.set(Some(*broken));
         }
         polled
+    }
+
+    /// One piece behind what comes.
+    fn poll_summed(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        loop {
+            let frame = match self.poll_incoming(cx) {
+                Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
+                Poll::Ready(None) => None,
+                Poll::Ready(Some(Err(broken))) => return Poll::Ready(Some(Err(broken))),
+                Poll::Pending => return Poll::Pending,
+            };
+            let Some(sum) = &mut self.sum else { return Poll::Ready(Some(Err(Broken::Other))) };
+            let Some(piece) = frame else { return Poll::Ready(sum.last()) };
+            if let Some(earlier) = sum.next(piece) {
+                return Poll::Ready(Some(Ok(Frame::data(earlier))));
+            }
+        }
     }
 
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
@@ -214,6 +265,32 @@ impl Upload {
                 Poll::Pending
             }
         }
+    }
+}
+
+impl Sum {
+    /// Takes a piece in, and gives the one before.
+    fn next(&mut self, piece: Bytes) -> Option<Bytes> {
+        if let Some(context) = &mut self.context {
+            context.update(&piece);
+        }
+        self.held.replace(piece)
+    }
+
+    /// The last piece, when the whole is right.
+    fn last(&mut self) -> Option<Result<Frame<Bytes>, Broken>> {
+        let Some(context) = self.context.take() else { return self.held.take().map(|last| Ok(Frame::data(last))) };
+        if context.finish().as_ref() != self.expected {
+            self.held = None;
+            return Some(Err(Broken::Other));
+        }
+        self.held.take().map(|last| Ok(Frame::data(last)))
+    }
+}
+
+impl fmt::Debug for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sum").finish_non_exhaustive()
     }
 }
 
@@ -247,7 +324,10 @@ impl Body for Inbound {
         match &self.0 {
             Received::Empty(_) => true,
             Received::Whole(whole) => whole.bytes.is_empty(),
-            Received::Streamed(upload) => upload.first.is_none() && upload.incoming.is_end_stream(),
+            Received::Streamed(upload) => {
+                let summed = upload.sum.as_ref().is_none_or(|sum| sum.context.is_none());
+                upload.first.is_none() && summed && upload.incoming.is_end_stream()
+            }
         }
     }
 

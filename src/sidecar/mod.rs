@@ -14,6 +14,7 @@ mod record;
 mod refuse;
 mod route;
 mod seat;
+mod signed;
 pub mod start;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ use record::{Desk, Id, Ledger, Phase};
 use refuse::{Place, Refusal};
 use route::{Route, Routes};
 use seat::{Footing, Recent, Seat};
+use signed::Nonces;
 
 /// What all workers of a sidecar share.
 pub(super) struct Sidecar {
@@ -62,6 +64,7 @@ pub(super) struct Sidecar {
     metrics: Arc<Metrics>,
     clock: Clock,
     limits: Limits,
+    nonces: Nonces,
 }
 
 /// One thread's part of a sidecar.
@@ -70,6 +73,8 @@ pub(super) struct Worker {
     upstreams: Upstreams,
     desk: Desk,
     recent: Recent,
+    /// The callers who sign.
+    signed: Recent,
 }
 
 impl Worker {
@@ -96,6 +101,13 @@ impl Worker {
                 let upstream = {
                     let (understood, reading) = match self.begin(&mut request, &mut ledger, &mut seen) {
                         Ok(Begun::Understood(understood, reading)) => (understood, reading),
+                        // Boxed, as what is not on every call's way.
+                        Ok(Begun::Signed(begun)) => {
+                            match Box::pin(self.prove(*begun, &mut request, &mut ledger, &mut seen)).await {
+                                Ok((understood, asked)) => (understood, Reading::Asked(asked)),
+                                Err(refusal) => break 'life Err(refusal),
+                            }
+                        }
                         Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered)),
                         Err(refusal) => break 'life Err(refusal),
                     };
@@ -162,7 +174,13 @@ impl Worker {
         let reading = route.adapter.read(&asking).map_err(Refusal::NotUnderstood)?;
         let acs = route.adapter.takes_acs_bearer();
         let now = ledger.at().as_second();
-        let (seat, at_hand) = sidecar.tokens.identify(&self.recent, request.headers(), acs, now)?;
+        let (seat, at_hand) = match sidecar.tokens.identify(&self.recent, request.headers(), acs, now) {
+            Ok(known) => known,
+            Err(Refusal::NoCredential) if route.adapter.signatures().is_some() => {
+                return Ok(Begun::Signed(Box::new((Understood { route, canonical }, reading))));
+            }
+            Err(refusal) => return Err(refusal),
+        };
         ledger.identified(&seat.known.recorded, at_hand);
         seen.seat = Some(seat);
         Ok(Begun::Understood(Understood { route, canonical }, reading))
@@ -255,6 +273,8 @@ impl Worker {
 enum Begun<'w> {
     /// It is a call.
     Understood(Understood<'w>, Reading),
+    /// It is a call, and whose it is must be found in a signature.
+    Signed(Box<(Understood<'w>, Reading)>),
     /// The sidecar itself knows the answer.
     Answered(Response<Answer>),
 }

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 
 use super::refuse::Told;
+use super::signed::Schemes;
 use crate::config::route;
 use crate::model::call::{Action, Call, Resource};
 use crate::model::id::AccountId;
@@ -33,6 +34,11 @@ pub(super) trait Adapter: Send + Sync {
     /// Whether a bearer token may also stand in `x-acs-bearer-token`.
     fn takes_acs_bearer(&self) -> bool {
         false
+    }
+
+    /// How its clients sign requests, where they can; asked only of a request without a bearer token.
+    fn signatures(&self) -> Option<Schemes> {
+        None
     }
 
     /// A refusal in the protocol's own error shape; none where problem details say it. `request` is what is left of
