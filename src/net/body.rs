@@ -279,7 +279,9 @@ impl Sum {
 
     /// The last piece, when the whole is right.
     fn last(&mut self) -> Option<Result<Frame<Bytes>, Broken>> {
-        let Some(context) = self.context.take() else { return self.held.take().map(|last| Ok(Frame::data(last))) };
+        let Some(context) = self.context.take() else {
+            return self.held.take().map(|last| Ok(Frame::data(last)));
+        };
         if context.finish().as_ref() != self.expected {
             self.held = None;
             return Some(Err(Broken::Other));

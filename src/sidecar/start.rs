@@ -150,7 +150,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let sidecar = Arc::new(Sidecar {
         issuer: settings.issuer.clone(),
         public_url,
-        routes: Routes::new(&settings.routes).map_err(StartError::Settings)?,
+        routes: Routes::new(&settings.routes, &policies).map_err(StartError::Settings)?,
         tokens,
         grants: Arc::clone(&grants),
         identities: Identities::new(AssertionSigner::new(signer, settings.issuer.as_str())?),
