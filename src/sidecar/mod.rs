@@ -212,10 +212,12 @@ impl Worker {
         for name in also {
             let resource = Resource { name: name.clone(), ..call.resource.clone() };
             let other = Call { resource, ..call.clone() };
-            policy::decide(standing.session(), &other, &around).map_err(|denial| {
+            let permit = policy::decide(standing.session(), &other, &around).map_err(|denial| {
                 ledger.denied(&denial);
                 Refusal::Denied(denial)
             })?;
+            // The request is forwarded by one, when all are there.
+            drop(permit);
         }
         let permit = policy::decide(standing.session(), call, &around).map_err(|denial| {
             ledger.denied(&denial);
