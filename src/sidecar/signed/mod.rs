@@ -14,6 +14,8 @@ mod fresh;
 mod keys;
 mod nonces;
 mod prove;
+#[cfg(test)]
+mod tests;
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;

@@ -4,14 +4,15 @@
 //! trailers filtered, an idle limit, and a [`Cut`]. A body that breaks is an error and never an end, so that
 //! the other side's connection breaks too. It changes no byte.
 
+mod sum;
+mod wait;
+
 use std::cell::Cell;
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use aws_lc_rs::digest;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
@@ -19,8 +20,10 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::headers::keep_listed_trailers;
 use super::upstream::Lease;
-use super::watch::{Cut, Exchange, Link, Order, Patience, Slot, Verdict};
+use super::watch::{Cut, Exchange, Link, Order, Slot};
 use super::wire::Fault;
+use sum::Sum;
+use wait::Wait;
 
 /// Why a body did not come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,14 +76,6 @@ struct Upload {
     progress: Rc<Progress>,
     /// What it must be, where that was said.
     sum: Option<Box<Sum>>,
-}
-
-/// The hash of what has come, which is compared before the last piece is passed on.
-struct Sum {
-    /// None once it was compared.
-    context: Option<digest::Context>,
-    expected: [u8; 32],
-    held: Option<Bytes>,
 }
 
 /// What the one who waits for the response must know of the upload.
@@ -145,23 +140,15 @@ impl Inbound {
         Ok(if joined.is_empty() { first } else { joined.freeze() })
     }
 
-    /// Makes it break unless all of it together has this SHA-256. Its last piece is passed on only once that is certain,
-    /// so that no receiver takes what came before for a whole. Trailers are dropped.
+    /// Makes a body that streams break unless all of it together has this SHA-256. Its last piece is passed on only once
+    /// that is certain, so that no receiver takes what came before for a whole. Trailers are dropped.
     ///
     /// # Errors
-    /// [`Broken::Other`]: what is here already has another.
+    /// [`Broken::Other`]: it does not stream; compare what is here.
     pub fn expect_sha256(&mut self, expected: [u8; 32]) -> Result<(), Broken> {
-        let whole = match &mut self.0 {
-            Received::Empty(_) => Bytes::new(),
-            Received::Whole(whole) => whole.bytes.clone(),
-            Received::Streamed(upload) => {
-                let context = Some(digest::Context::new(&digest::SHA256));
-                upload.sum = Some(Box::new(Sum { context, expected, held: None }));
-                return Ok(());
-            }
-        };
-        let fits = digest::digest(&digest::SHA256, &whole).as_ref() == expected;
-        if fits { Ok(()) } else { Err(Broken::Other) }
+        let Received::Streamed(upload) = &mut self.0 else { return Err(Broken::Other) };
+        upload.sum = Some(Box::new(Sum::expecting(expected)));
+        Ok(())
     }
 
     /// Sets how long it may be idle and what cuts it.
@@ -268,34 +255,6 @@ impl Upload {
     }
 }
 
-impl Sum {
-    /// Takes a piece in, and gives the one before.
-    fn next(&mut self, piece: Bytes) -> Option<Bytes> {
-        if let Some(context) = &mut self.context {
-            context.update(&piece);
-        }
-        self.held.replace(piece)
-    }
-
-    /// The last piece, when the whole is right.
-    fn last(&mut self) -> Option<Result<Frame<Bytes>, Broken>> {
-        let Some(context) = self.context.take() else {
-            return self.held.take().map(|last| Ok(Frame::data(last)));
-        };
-        if context.finish().as_ref() != self.expected {
-            self.held = None;
-            return Some(Err(Broken::Other));
-        }
-        self.held.take().map(|last| Ok(Frame::data(last)))
-    }
-}
-
-impl fmt::Debug for Sum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sum").finish_non_exhaustive()
-    }
-}
-
 impl Body for Inbound {
     type Data = Bytes;
     type Error = Broken;
@@ -327,7 +286,7 @@ impl Body for Inbound {
             Received::Empty(_) => true,
             Received::Whole(whole) => whole.bytes.is_empty(),
             Received::Streamed(upload) => {
-                let summed = upload.sum.as_ref().is_none_or(|sum| sum.context.is_none());
+                let summed = upload.sum.as_ref().is_none_or(|sum| sum.is_over());
                 upload.first.is_none() && summed && upload.incoming.is_end_stream()
             }
         }
@@ -493,46 +452,6 @@ impl Body for Answer {
             Sent::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Sent::Streamed(download) => download.incoming.size_hint(),
         }
-    }
-}
-
-/// How a body waits for its next piece.
-#[derive(Debug)]
-struct Wait {
-    slot: Slot,
-    ticks: u32,
-    cut: Option<Cut>,
-}
-
-impl Wait {
-    /// Whether it was cut, asked before any piece of what has waited once is passed on: in a process that stood still
-    /// until its lease was over, what lies in the sockets may come before the sweep does.
-    fn check(&self) -> Result<(), Broken> {
-        if self.slot.is_armed() && self.cut.as_ref().is_some_and(Cut::is_fired) {
-            self.slot.notice_cut();
-        }
-        if self.slot.verdict() == Verdict::Cut { Err(Broken::Cut) } else { Ok(()) }
-    }
-
-    /// Nothing came: wait, unless the time is over.
-    fn on(&mut self, cx: &Context<'_>, link: Option<&Rc<Link>>, counted: bool) -> Result<(), Broken> {
-        match self.slot.verdict() {
-            Verdict::Late => return Err(Broken::Idle),
-            Verdict::Cut => return Err(Broken::Cut),
-            Verdict::Wait => {}
-        }
-        let patience = Patience { ticks: self.ticks, cut: self.cut.as_ref(), link, counted };
-        if !self.slot.is_armed() && self.cut.as_ref().is_some_and(Cut::is_fired) {
-            return Err(Broken::Cut);
-        }
-        self.slot.arm(cx, patience);
-        Ok(())
-    }
-
-    /// Something came: the time begins anew.
-    fn again(&mut self, cx: &Context<'_>, link: Option<&Rc<Link>>) {
-        let patience = Patience { ticks: self.ticks, cut: self.cut.as_ref(), link, counted: true };
-        self.slot.arm(cx, patience);
     }
 }
 
