@@ -107,7 +107,7 @@ async fn a_client_that_uses_the_sidecar_as_its_proxy_is_served_and_a_tunnel_is_r
     let mut raw = Raw::connect(&world.sidecar).await;
     raw.write("CONNECT ecs.aliyuncs.com:443 HTTP/1.1\r\nhost: ecs.aliyuncs.com:443\r\n\r\n").await;
     let told = raw.answer().await;
-    assert!(told.status == 501 && told.body.contains("tunnel_not_supported"), "{told:?}");
+    assert!(told.status == 400 && told.body.contains("tunnel_not_supported"), "{told:?}");
 }
 
 #[tokio::test]
@@ -251,6 +251,13 @@ async fn an_exchange_may_ask_for_less_and_not_for_more_and_is_in_the_audit() {
     let long = ask(&[("duration_seconds", "86400")]).await.expect(200);
     let ends: Timestamp = long["expiration"].as_str().unwrap().parse().unwrap();
     assert!(ends.duration_since(Timestamp::now()) <= SignedDuration::from_mins(15));
+
+    let short = Key::from(&ask(&[("duration_seconds", "1")]).await.expect(200));
+    eventually("its time is over", || async {
+        let answer = Signed::new(&short, "DescribeInstances").call(&world.sidecar).send().await;
+        (answer.json()["Code"] == "InvalidSecurityToken.Expired").then_some(())
+    })
+    .await;
 
     let audit = world.api("acme", "GET", "/audit").send().await.expect(200).to_string();
     assert!(audit.contains("credential.exchange") && audit.contains(&less.id), "{audit}");
