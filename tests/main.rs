@@ -42,6 +42,7 @@ mod restart;
 mod roles;
 mod sessions;
 mod shared_tier;
+mod signed;
 mod store;
 mod streaming;
 mod tls;

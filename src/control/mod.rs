@@ -12,6 +12,7 @@ pub mod audit;
 pub mod browser;
 pub mod console;
 pub mod directory;
+mod exchange;
 mod federation;
 mod form;
 pub mod health;
@@ -148,6 +149,8 @@ pub struct Control {
     federation: Federation,
     /// How often attempts to log in at a provider may begin.
     starts: Throttle,
+    /// How often tokens may be exchanged.
+    exchanges: Throttle,
     publisher: OnceLock<Arc<Publisher>>,
     refusals: Refusals,
 }
@@ -169,6 +172,7 @@ impl Control {
         let passkeys = Passkeys::new(issuer.origin(), sealer.derive("passkey handles")?);
         let throttle = Throttle::new(settings.throttle);
         let (federation, starts) = (Federation::new(providers)?, Throttle::new(STARTS));
+        let exchanges = Throttle::new(exchange::EXCHANGES);
         Ok(Arc::new(Self {
             issuer,
             resources,
@@ -185,6 +189,7 @@ impl Control {
             throttle,
             federation,
             starts,
+            exchanges,
             publisher: OnceLock::new(),
             refusals: Refusals::new(),
         }))
@@ -214,6 +219,7 @@ impl Control {
     pub fn router(self: &Arc<Self>) -> Router {
         let all = Router::new()
             .merge(oauth::routes())
+            .merge(exchange::routes())
             .merge(browser::routes())
             .merge(admin::routes())
             .merge(audit::routes())

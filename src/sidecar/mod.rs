@@ -3,6 +3,7 @@
 //! The whole life of a call stands in `Worker::handle`, each step's output the next step's input. A step that fails
 //! ends in a `Refusal`; there is no other way out, and every way out leaves a record.
 
+mod acs;
 mod adapter;
 pub mod admin;
 mod assume;
@@ -14,6 +15,7 @@ mod record;
 mod refuse;
 mod route;
 mod seat;
+mod signed;
 pub mod start;
 #[cfg(test)]
 mod tests;
@@ -29,7 +31,7 @@ use hyper::body::Body as _;
 
 use crate::config::sidecar::Limits;
 use crate::grants::Grants;
-use crate::model::call::Call;
+use crate::model::call::{Call, Resource};
 use crate::model::decision::Outcome;
 use crate::model::time::Clock;
 use crate::net::body::{Answer, Inbound};
@@ -49,6 +51,7 @@ use record::{Desk, Id, Ledger, Phase};
 use refuse::{Place, Refusal};
 use route::{Route, Routes};
 use seat::{Footing, Recent, Seat};
+use signed::Nonces;
 
 /// What all workers of a sidecar share.
 pub(super) struct Sidecar {
@@ -62,6 +65,7 @@ pub(super) struct Sidecar {
     metrics: Arc<Metrics>,
     clock: Clock,
     limits: Limits,
+    nonces: Nonces,
 }
 
 /// One thread's part of a sidecar.
@@ -70,6 +74,8 @@ pub(super) struct Worker {
     upstreams: Upstreams,
     desk: Desk,
     recent: Recent,
+    /// The callers who sign.
+    signed: Recent,
 }
 
 impl Worker {
@@ -96,6 +102,13 @@ impl Worker {
                 let upstream = {
                     let (understood, reading) = match self.begin(&mut request, &mut ledger, &mut seen) {
                         Ok(Begun::Understood(understood, reading)) => (understood, reading),
+                        // Boxed, as what is not on every call's way.
+                        Ok(Begun::Signed(begun)) => {
+                            match Box::pin(self.prove(*begun, &mut request, &mut ledger, &mut seen)).await {
+                                Ok((understood, asked)) => (understood, Reading::Asked(asked)),
+                                Err(refusal) => break 'life Err(refusal),
+                            }
+                        }
                         Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered)),
                         Err(refusal) => break 'life Err(refusal),
                     };
@@ -110,7 +123,7 @@ impl Worker {
                         }
                     };
                     let Some(seat) = &seen.seat else { break 'life Err(Refusal::Internal) };
-                    let call = asked.by(&seat.known.caller.principal.account);
+                    let (call, also) = asked.by(&seat.known.caller.principal.account);
                     ledger.called(&call);
                     // What the account has granted.
                     let footing = match seat.footing(&sidecar.grants, ledger.last()).await {
@@ -121,7 +134,8 @@ impl Worker {
                         Err(none) => break 'life Err(Refusal::NoStanding(none)),
                     };
                     let based = (&**seat, footing);
-                    match self.decide(&understood, &call, based, &mut request, &exchange, &mut ledger) {
+                    let calls = (&call, &*also);
+                    match self.decide(&understood, calls, based, &mut request, &exchange, &mut ledger) {
                         Ok(upstream) => upstream,
                         Err(refusal) => break 'life Err(refusal),
                     }
@@ -152,7 +166,7 @@ impl Worker {
         {
             return Ok(Begun::Answered(answer));
         }
-        let route = sidecar.routes.find(candidate.path()).ok_or(Refusal::NoRoute)?;
+        let route = sidecar.routes.find(candidate.path(), candidate.host()).ok_or(Refusal::NoRoute)?;
         ledger.routed(&route.recorded);
         seen.route = Some(route);
         let canonical = admit(request, candidate, route)?;
@@ -162,7 +176,13 @@ impl Worker {
         let reading = route.adapter.read(&asking).map_err(Refusal::NotUnderstood)?;
         let acs = route.adapter.takes_acs_bearer();
         let now = ledger.at().as_second();
-        let (seat, at_hand) = sidecar.tokens.identify(&self.recent, request.headers(), acs, now)?;
+        let (seat, at_hand) = match sidecar.tokens.identify(&self.recent, request.headers(), acs, now) {
+            Ok(known) => known,
+            Err(Refusal::NoCredential) if route.adapter.signatures().is_some() => {
+                return Ok(Begun::Signed(Box::new((Understood { route, canonical }, reading))));
+            }
+            Err(refusal) => return Err(refusal),
+        };
         ledger.identified(&seat.known.recorded, at_hand);
         seen.seat = Some(seat);
         Ok(Begun::Understood(Understood { route, canonical }, reading))
@@ -172,7 +192,7 @@ impl Worker {
     fn decide(
         &self,
         Understood { route, canonical }: &Understood<'_>,
-        call: &Call,
+        (call, also): (&Call, &[String]),
         (Seat { known, .. }, Footing { standing, .. }): (&Seat, &Footing),
         request: &mut Option<Box<Request<Inbound>>>,
         exchange: &Exchange,
@@ -189,6 +209,16 @@ impl Worker {
             path: canonical.path(),
         };
         sidecar.tokens.still(known, around.time.as_second())?;
+        for name in also {
+            let resource = Resource { name: name.clone(), ..call.resource.clone() };
+            let other = Call { resource, ..call.clone() };
+            let permit = policy::decide(standing.session(), &other, &around).map_err(|denial| {
+                ledger.denied(&denial);
+                Refusal::Denied(denial)
+            })?;
+            // The request is forwarded by one, when all are there.
+            drop(permit);
+        }
         let permit = policy::decide(standing.session(), call, &around).map_err(|denial| {
             ledger.denied(&denial);
             Refusal::Denied(denial)
@@ -255,6 +285,8 @@ impl Worker {
 enum Begun<'w> {
     /// It is a call.
     Understood(Understood<'w>, Reading),
+    /// It is a call, and whose it is must be found in a signature.
+    Signed(Box<(Understood<'w>, Reading)>),
     /// The sidecar itself knows the answer.
     Answered(Response<Answer>),
 }

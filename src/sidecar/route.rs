@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::config::route::{Assume, PathTemplate, Route as Settings, Segment};
+use crate::config::route::{Assume, HostPattern, PathTemplate, Route as Settings, Segment};
 use crate::observe::line::Piece;
+use crate::policy::reload::Current;
 
 use super::adapter::{self, Adapter, Parameters};
 
@@ -15,6 +16,7 @@ pub(super) struct Route {
     /// Its template, as records say it.
     pub(super) recorded: Piece,
     segments: Vec<Segment>,
+    host: Option<HostPattern>,
     /// How its requests are read.
     pub(super) adapter: Box<dyn Adapter>,
     /// Where its calls go.
@@ -43,30 +45,33 @@ pub(super) struct NotText;
 
 impl Routes {
     /// The table. The settings were checked when they were read; what is wrong still is said by the caller.
-    pub(super) fn new(settings: &[Settings]) -> Result<Self, String> {
+    pub(super) fn new(settings: &[Settings], policies: &Arc<Current>) -> Result<Self, String> {
         settings
             .iter()
             .enumerate()
-            .map(|(index, settings)| Route::new(index, settings))
+            .map(|(index, settings)| Route::new(index, settings, policies))
             .collect::<Result<_, _>>()
             .map(Self)
     }
 
-    /// The route that takes this path.
-    pub(super) fn find(&self, path: &str) -> Option<&Route> {
-        self.0.iter().find(|route| route.fits(path))
+    /// The route that takes this path of this host, in lower case and without its port.
+    pub(super) fn find(&self, path: &str, host: &str) -> Option<&Route> {
+        self.0
+            .iter()
+            .find(|route| route.fits(path) && route.host.as_ref().is_none_or(|known| known.fits(host)))
     }
 }
 
 impl Route {
-    fn new(index: usize, settings: &Settings) -> Result<Self, String> {
+    fn new(index: usize, settings: &Settings, policies: &Arc<Current>) -> Result<Self, String> {
         let template: &PathTemplate = settings.path.get_ref();
         let upstream: Arc<str> = Arc::from(settings.upstream.get_ref().as_str());
         Ok(Self {
             index,
             recorded: Piece::of(|line| line.text(r#""route":"#, &template.to_string())),
             segments: template.segments().to_vec(),
-            adapter: adapter::for_route(settings.reading()?),
+            host: settings.host.as_ref().map(|host| host.get_ref().clone()),
+            adapter: adapter::for_route(settings.reading()?, policies),
             assume: settings.assume,
             audience: settings.audience.as_deref().map_or_else(|| Arc::clone(&upstream), Arc::from),
             upstream,
@@ -156,12 +161,14 @@ fn decode(part: &str) -> Result<Cow<'_, str>, NotText> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Policies;
 
     fn segments(text: &str) -> Route {
         let toml = format!(
             "path = \"{text}\"\nupstream = \"u\"\nadapter = \"rest\"\nactions = {{ GET = \"a:b\" }}\nresource = \"x\""
         );
-        Route::new(0, &toml::from_str(&toml).unwrap()).unwrap()
+        let policies = Current::fixed(Policies::embedded().unwrap());
+        Route::new(0, &toml::from_str(&toml).unwrap(), &policies).unwrap()
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::identify::Tokens;
 use super::record::Desk;
 use super::route::Routes;
 use super::seat::Recent;
+use super::signed::Nonces;
 use super::{Sidecar, Worker};
 use crate::config::sidecar as settings;
 use crate::grants::Grants;
@@ -149,7 +150,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let sidecar = Arc::new(Sidecar {
         issuer: settings.issuer.clone(),
         public_url,
-        routes: Routes::new(&settings.routes).map_err(StartError::Settings)?,
+        routes: Routes::new(&settings.routes, &policies).map_err(StartError::Settings)?,
         tokens,
         grants: Arc::clone(&grants),
         identities: Identities::new(AssertionSigner::new(signer, settings.issuer.as_str())?),
@@ -157,6 +158,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         metrics,
         clock: clock.clone(),
         limits: settings.limits.clone(),
+        nonces: Nonces::new(settings.limits.nonces),
     });
     let following = watch::Sender::default();
     let status = Arc::new(Status {
@@ -346,6 +348,7 @@ fn prepare(
         upstreams: Upstreams(upstreams),
         desk: Desk::new(name.as_str(), u64::from_be_bytes(seed)),
         recent: Recent::default(),
+        signed: Recent::default(),
     }))
 }
 

@@ -1,45 +1,81 @@
-//! The cloud's RPC style: one path for a product, the operation named in a header, the query or a form body.
+//! The cloud's own protocol: the RPC style, one path for a product with the operation named in a header, the query or a
+//! form body; and the ROA style, where method and path mean an operation by the product's description.
 //!
-//! Real clients name it in up to three places at once. All that are there must agree, since the upstream reads
-//! whichever it prefers.
+//! Real clients name the operation in up to three places at once. All that are there must agree, since the upstream
+//! reads whichever it prefers.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method, Request, header};
 
-use super::{Adapter, Asked, Head, NotUnderstood, Reading};
+use super::{Adapter, Asked, Head, NotUnderstood, Reading, Shaped};
 use crate::model::call::Action;
+use crate::net::body::Inbound;
+use crate::policy::calls::Calls;
+use crate::policy::reload::Current;
+use crate::sidecar::acs::parameters::Facts;
+use crate::sidecar::acs::tell;
+use crate::sidecar::refuse::Told;
+use crate::sidecar::signed::Schemes;
 
 /// A product's route.
 pub(super) struct Acs {
     product: String,
+    policies: Arc<Current>,
 }
 
 impl Acs {
-    pub(super) fn new(product: &str) -> Self {
-        Self { product: product.to_owned() }
+    pub(super) fn new(product: &str, policies: &Arc<Current>) -> Self {
+        Self { product: product.to_owned(), policies: Arc::clone(policies) }
     }
 
     fn asked(&self, head: &Head<'_>, form: Option<&[u8]>) -> Result<Asked, NotUnderstood> {
-        let in_header = single_header(head.headers)?;
-        let in_query = single_parameter(head.query.unwrap_or_default().as_bytes())?;
-        let in_form = form.map_or(Ok(None), single_parameter)?;
-        let mut named = [in_header, in_query, in_form].into_iter().flatten();
-        let operation = named.next().ok_or(NotUnderstood::NoOperation)?;
-        if named.any(|other| other != operation) {
-            return Err(NotUnderstood::Ambiguous("the operation"));
+        let policies = self.policies.policies();
+        let undescribed = Calls::default();
+        let calls = policies.catalogue().calls(&self.product).unwrap_or(&undescribed);
+        let (mut query, mut body) = (Facts::default(), Facts::default());
+        query.take(head.query.unwrap_or_default().as_bytes(), calls)?;
+        body.take(form.unwrap_or_default(), calls)?;
+        let facts = query.with(body)?;
+        if facts.credential && is_proven_by_header(head.headers) {
+            return Err(NotUnderstood::Ambiguous("the credential"));
         }
+        let version =
+            one(facts.version.as_deref(), text_header(head.headers, "x-acs-version")?, "the version")?;
+        if version.is_some_and(|version| !calls.knows_version(version)) {
+            return Err(NotUnderstood::Malformed { what: "the version", expected: "one of the product's" });
+        }
+        let named = text_header(head.headers, "x-acs-action")?;
+        let named = one(facts.operation.as_deref(), named, "the operation")?;
+        let (operation, place) = match head.parameters.get(ROA) {
+            None => (named.ok_or(NotUnderstood::NoOperation)?, None),
+            Some(path) => {
+                let meant = calls.meant(head.method.as_str(), path).ok_or(NotUnderstood::NoOperation)?;
+                (one(Some(meant.operation), named, "the operation")?.unwrap_or_default(), meant.resource)
+            }
+        };
         let plain = operation.bytes().all(|byte| byte.is_ascii_alphanumeric()) && operation.len() <= 100;
         if operation.is_empty() || !plain {
             return Err(NotUnderstood::Malformed { what: "the operation", expected: "letters and digits" });
         }
         let action = Action::new(format!("{}:{operation}", self.product));
-        Ok(Asked { action, resource: "*".to_owned(), account: None })
+        let mut resources = place.into_iter().chain(facts.resources);
+        let resource = resources.next().unwrap_or_else(|| "*".to_owned());
+        Ok(Asked {
+            action,
+            resource,
+            also: resources.collect(),
+            region: facts.region,
+            account: facts.account,
+        })
     }
 }
 
 impl Adapter for Acs {
     fn read(&self, head: &Head<'_>) -> Result<Reading, NotUnderstood> {
-        if head.method != Method::POST && head.method != Method::GET {
+        let in_path = head.parameters.get(ROA).is_some();
+        if !in_path && head.method != Method::POST && head.method != Method::GET {
             return Err(NotUnderstood::Method {
                 method: head.method.to_string(),
                 allowed: "GET, POST".to_owned(),
@@ -61,7 +97,36 @@ impl Adapter for Acs {
     fn takes_acs_bearer(&self) -> bool {
         true
     }
+
+    fn signatures(&self) -> Option<Schemes> {
+        Some(Schemes::Acs)
+    }
+
+    fn tell(&self, told: &Told<'_>, request: Option<&Request<Inbound>>) -> Option<Shaped> {
+        tell::shaped(told, request)
+    }
 }
+
+/// What is named once, or twice alike.
+fn one<'a>(
+    a: Option<&'a str>,
+    b: Option<&'a str>,
+    what: &'static str,
+) -> Result<Option<&'a str>, NotUnderstood> {
+    match (a, b) {
+        (Some(a), Some(b)) if a != b => Err(NotUnderstood::Ambiguous(what)),
+        (Some(one), _) | (None, Some(one)) => Ok(Some(one)),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Whether a header carries a credential: then none among the parameters can be meant.
+fn is_proven_by_header(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::AUTHORIZATION) || headers.contains_key("x-acs-bearer-token")
+}
+
+/// The part of a route's path that holds a path of the ROA style.
+const ROA: &str = "path";
 
 /// Whether the upstream could find parameters in a body.
 enum Form {
@@ -100,35 +165,17 @@ const BODY_TYPE: NotUnderstood = NotUnderstood::Malformed {
     expected: "JSON, bytes, or a plain urlencoded form in UTF-8",
 };
 
-fn single_header(headers: &HeaderMap) -> Result<Option<String>, NotUnderstood> {
-    let mut values = headers.get_all("x-acs-action").iter();
+fn text_header<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, NotUnderstood> {
+    let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(NotUnderstood::Ambiguous("the operation"));
+        return Err(NotUnderstood::Ambiguous(if name == "x-acs-action" {
+            "the operation"
+        } else {
+            "the version"
+        }));
     }
-    let text = value
-        .to_str()
-        .map_err(|_| NotUnderstood::Malformed { what: "x-acs-action", expected: "letters and digits" })?;
-    Ok(Some(text.to_owned()))
-}
-
-/// The one `Action` parameter. Names are compared in any letter case and without blanks around them, and a
-/// semicolon ends a parameter too, since some upstreams read so.
-fn single_parameter(form: &[u8]) -> Result<Option<String>, NotUnderstood> {
-    let mut values = url::form_urlencoded::parse(form).filter(|(name, _)| is_action(name));
-    let value = values.next().map(|(_, value)| value.into_owned());
-    let twice = values.next().is_some();
-    let pieces = form.split(|byte| matches!(byte, b'&' | b';'));
-    let names = pieces.filter_map(|piece| url::form_urlencoded::parse(piece).next());
-    let named = names.filter(|(name, _)| is_action(name)).count();
-    if twice || named > usize::from(value.is_some()) {
-        return Err(NotUnderstood::Ambiguous("the operation"));
-    }
-    Ok(value)
-}
-
-fn is_action(name: &str) -> bool {
-    name.trim_matches(|c: char| c.is_whitespace() || c.is_control()).eq_ignore_ascii_case("action")
+    value.to_str().map(Some).map_err(|_| NotUnderstood::Malformed { what: name, expected: "plain text" })
 }
 
 #[cfg(test)]
@@ -137,6 +184,8 @@ mod tests {
 
     use super::super::Parameters;
     use super::*;
+    use crate::policy::Policies;
+    use crate::policy::reload::Reread;
 
     fn read(
         header: Option<&'static str>,
@@ -160,7 +209,8 @@ mod tests {
         for (name, value) in about_body.iter().filter(|_| form.is_some()) {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let (acs, parameters) = (Acs::new("ecs"), Parameters::default());
+        let policies = Current::fixed(Policies::embedded().unwrap());
+        let (acs, parameters) = (Acs::new("ecs", &policies), Parameters::default());
         let has_body = form.is_some();
         let head =
             Head { method: &Method::POST, query, headers: &headers, has_body, parameters: &parameters };
@@ -175,7 +225,7 @@ mod tests {
     fn the_operation_is_found_wherever_it_is_named_once_or_alike() {
         for (header, query, form) in [
             (Some("DescribeInstances"), None, None),
-            (None, Some("Version=1&Action=DescribeInstances"), None),
+            (None, Some("Version=2014-05-26&Action=DescribeInstances"), None),
             (None, None, Some("Action=DescribeInstances&x=y")),
             (Some("DescribeInstances"), Some("Action=DescribeInstances"), Some("Action=DescribeInstances")),
         ] {
@@ -201,7 +251,7 @@ mod tests {
 
     #[test]
     fn no_operation_and_a_strange_one_are_refused() {
-        assert_eq!(read(None, Some("Version=1"), None), Err(NotUnderstood::NoOperation));
+        assert_eq!(read(None, Some("Version=2014-05-26"), None), Err(NotUnderstood::NoOperation));
         assert!(matches!(read(Some("Describe Instances"), None, None), Err(NotUnderstood::Malformed { .. })));
         assert!(matches!(read(Some(""), None, None), Err(NotUnderstood::Malformed { .. })));
     }
@@ -236,4 +286,128 @@ mod tests {
             assert!(read.is_err(), "{about:?}");
         }
     }
+
+    fn asked(query: &str, form: &str) -> Result<Asked, NotUnderstood> {
+        let (acs, parameters, headers) = (ecs(), Parameters::default(), HeaderMap::new());
+        let query = Some(query);
+        let head =
+            Head { method: &Method::POST, query, headers: &headers, has_body: true, parameters: &parameters };
+        acs.read_with_body(&head, &Bytes::from(form.to_owned()))
+    }
+
+    #[test]
+    fn what_a_call_is_about_is_read_where_the_product_says() {
+        let one = asked("Action=StopInstance&InstanceId=i-1&RegionId=cn-hangzhou&OwnerId=1001", "").unwrap();
+        assert_eq!((one.resource.as_str(), one.region.as_deref()), ("instance/i-1", Some("cn-hangzhou")));
+        assert_eq!((one.account.unwrap().as_str(), one.also.len()), ("1001", 0));
+        let two =
+            asked("Action=AttachDisk&InstanceId=i-1&InstanceId.2=i-2", "DiskId=d-1&InstanceId=i-1").unwrap();
+        let mut all = two.also;
+        all.push(two.resource);
+        all.sort();
+        all.dedup();
+        assert_eq!(all, ["disk/d-1", "instance/i-1", "instance/i-2"]);
+        let list = asked("Action=DescribeInstances&InstanceIds=%5B%22i-1%22,%22i-2%22%5D", "").unwrap();
+        assert_eq!(
+            (list.resource.as_str(), list.also.as_slice()),
+            ("instance/i-1", &["instance/i-2".to_owned()][..])
+        );
+        assert_eq!(asked("Action=DescribeInstances", "").unwrap().resource, "*");
+    }
+
+    #[test]
+    fn what_could_be_about_two_things_is_refused() {
+        for (query, form) in [
+            ("InstanceId=i-1&InstanceId=i-2", ""),
+            ("InstanceId=i-1", "InstanceId=i-2"),
+            ("InstanceId=i-1&instanceid=i-2", ""),
+            ("InstanceId=i-1;InstanceId=i-2", ""),
+            ("x=1;InstanceId=i-2", ""),
+            ("InstanceId.1=i-1", "InstanceId.1=i-2"),
+            ("OwnerId=1&ResourceOwnerId=2", ""),
+            ("OwnerId=1", "ResourceOwnerId=2"),
+            ("Version=2014-05-26", "Version=2015-01-09"),
+            ("Version=2015-01-09", ""),
+            ("InstanceIds=i-1", ""),
+            ("InstanceId=i-1%0a", ""),
+            ("OwnerId=a/b", ""),
+        ] {
+            assert!(asked(&format!("Action=StopInstance&{query}"), form).is_err(), "{query} {form}");
+        }
+    }
+
+    #[test]
+    fn a_credential_among_the_parameters_is_none_beside_a_bearer_token() {
+        let (acs, parameters) = (ecs(), Parameters::default());
+        let of = |query: &'static str, name: &'static str| {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static(name),
+                HeaderValue::from_static("Bearer t"),
+            )]);
+            let (method, query) = (&Method::POST, Some(query));
+            acs.read(&Head { method, query, headers: &headers, has_body: false, parameters: &parameters })
+                .is_ok()
+        };
+        for name in ["authorization", "x-acs-bearer-token"] {
+            assert!(of("Action=StopInstance", name));
+            for credential in ["SecurityToken=t", "Signature=s", "AccessKeyId=a", "BearerToken=t"] {
+                assert!(!of(Box::leak(format!("Action=StopInstance&{credential}").into_boxed_str()), name));
+            }
+        }
+    }
+
+    #[test]
+    fn in_the_roa_style_the_path_says_what_is_done_and_nothing_may_say_otherwise() {
+        let embedded = Policies::embedded().unwrap();
+        let mut files: Vec<_> =
+            embedded.texts().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
+        files.push(("scopes/cs.json".to_owned(), CLUSTERS.to_owned()));
+        let policies = Current::fixed(embedded);
+        assert_eq!(policies.take(files), Reread::Replaced);
+        let acs = Acs::new("cs", &policies);
+        let read = |method: Method,
+                    path: &'static str,
+                    action: Option<&'static str>,
+                    query: Option<&'static str>| {
+            let parameters = Parameters(vec![("path", path.into())]);
+            let mut headers = HeaderMap::new();
+            if let Some(action) = action {
+                headers.insert("x-acs-action", HeaderValue::from_static(action));
+            }
+            let head =
+                Head { method: &method, query, headers: &headers, has_body: false, parameters: &parameters };
+            match acs.read(&head)? {
+                Reading::Asked(asked) => Ok(format!("{} {}", asked.action, asked.resource)),
+                Reading::NeedsBody => Err(NotUnderstood::NoOperation),
+            }
+        };
+        assert_eq!(
+            read(Method::GET, "clusters/c-1", None, None).unwrap(),
+            "cs:DescribeClusterDetail cluster/c-1"
+        );
+        let alike = read(Method::DELETE, "clusters/c-1", Some("DeleteCluster"), Some("Action=DeleteCluster"));
+        assert_eq!(alike.unwrap(), "cs:DeleteCluster cluster/c-1");
+        for (method, path, action, query) in [
+            (Method::DELETE, "clusters/c-1", Some("DescribeClusterDetail"), None),
+            (Method::DELETE, "clusters/c-1", None, Some("Action=DescribeClusterDetail")),
+            (Method::PUT, "clusters/c-1", None, None),
+            (Method::GET, "clusters/c-1/x", Some("DescribeClusterDetail"), None),
+        ] {
+            assert!(read(method.clone(), path, action, query).is_err(), "{method} {path}");
+        }
+    }
+
+    fn ecs() -> Acs {
+        Acs::new("ecs", &Current::fixed(Policies::embedded().unwrap()))
+    }
+
+    const CLUSTERS: &str = r#"{
+        "service": "cs", "title": "Clusters",
+        "scopes": [{ "scope": "/acs/cs", "title": "t", "consent": "c", "risk": { "level": "high", "why": "w" },
+                     "actions": ["cs:DescribeClusterDetail", "cs:DeleteCluster"] }],
+        "calls": { "paths": [
+            { "method": "GET", "path": "/clusters/{Id}", "operation": "DescribeClusterDetail", "resource": "cluster/{Id}" },
+            { "method": "DELETE", "path": "/clusters/{Id}", "operation": "DeleteCluster", "resource": "cluster/{Id}" }
+        ] }
+    }"#;
 }

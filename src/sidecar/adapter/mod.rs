@@ -12,15 +12,18 @@ mod acs;
 mod rest;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 
 use super::refuse::Told;
+use super::signed::Schemes;
 use crate::config::route;
 use crate::model::call::{Action, Call, Resource};
 use crate::model::id::AccountId;
 use crate::net::body::Inbound;
+use crate::policy::reload::Current;
 
 /// A protocol.
 pub(super) trait Adapter: Send + Sync {
@@ -33,6 +36,11 @@ pub(super) trait Adapter: Send + Sync {
     /// Whether a bearer token may also stand in `x-acs-bearer-token`.
     fn takes_acs_bearer(&self) -> bool {
         false
+    }
+
+    /// How its clients sign requests, where they can; asked only of a request without a bearer token.
+    fn signatures(&self) -> Option<Schemes> {
+        None
     }
 
     /// A refusal in the protocol's own error shape; none where problem details say it. `request` is what is left of
@@ -93,15 +101,21 @@ pub(super) struct Asked {
     pub(super) action: Action,
     /// The resource's name.
     pub(super) resource: String,
+    /// Further resources that the same request acts upon: each must be allowed.
+    pub(super) also: Vec<String>,
+    /// The region, where the request names one.
+    pub(super) region: Option<String>,
     /// The account that owns it, where the request names one.
     pub(super) account: Option<AccountId>,
 }
 
 impl Asked {
-    /// The call, once the caller's account is known: a request that names no account means the caller's.
-    pub(super) fn by(self, caller: &AccountId) -> Call {
+    /// The call, once the caller's account is known: a request that names no account means the caller's. Beside it the
+    /// names of what else it acts upon.
+    pub(super) fn by(self, caller: &AccountId) -> (Call, Vec<String>) {
         let account = self.account.unwrap_or_else(|| caller.clone());
-        Call { action: self.action, resource: Resource { account, name: self.resource } }
+        let resource = Resource { account, region: self.region.map(Arc::from), name: self.resource };
+        (Call { action: self.action, resource }, self.also)
     }
 }
 
@@ -133,11 +147,11 @@ pub(super) enum NotUnderstood {
 }
 
 /// The adapter of a route.
-pub(super) fn for_route(reading: route::Adapter<'_>) -> Box<dyn Adapter> {
+pub(super) fn for_route(reading: route::Adapter<'_>, policies: &Arc<Current>) -> Box<dyn Adapter> {
     match reading {
         route::Adapter::Rest { actions, resource, account } => {
             Box::new(rest::Rest::new(actions, resource, account))
         }
-        route::Adapter::Acs { product } => Box::new(acs::Acs::new(product)),
+        route::Adapter::Acs { product } => Box::new(acs::Acs::new(product, policies)),
     }
 }

@@ -4,6 +4,9 @@
 //! trailers filtered, an idle limit, and a [`Cut`]. A body that breaks is an error and never an end, so that
 //! the other side's connection breaks too. It changes no byte.
 
+mod sum;
+mod wait;
+
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -17,8 +20,10 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::headers::keep_listed_trailers;
 use super::upstream::Lease;
-use super::watch::{Cut, Exchange, Link, Order, Patience, Slot, Verdict};
+use super::watch::{Cut, Exchange, Link, Order, Slot};
 use super::wire::Fault;
+use sum::Sum;
+use wait::Wait;
 
 /// Why a body did not come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +43,9 @@ pub enum Broken {
     /// It is longer than what is accepted.
     #[error("the body is longer than what is accepted here")]
     TooLong,
+    /// It is not the body that was announced.
+    #[error("the body is not the one that was signed")]
+    Other,
 }
 
 /// The body of a request. It is small, because a request is copied from hand to hand with it.
@@ -66,6 +74,8 @@ struct Upload {
     first: Option<Frame<Bytes>>,
     wait: Wait,
     progress: Rc<Progress>,
+    /// What it must be, where that was said.
+    sum: Option<Box<Sum>>,
 }
 
 /// What the one who waits for the response must know of the upload.
@@ -84,7 +94,7 @@ impl Inbound {
         }
         let exchange = exchange.clone();
         let wait = Wait { slot: Slot::new(&exchange.watch), ticks: exchange.watch.limits.idle, cut: None };
-        let upload = Upload { incoming, exchange, first: None, wait, progress: Rc::default() };
+        let upload = Upload { incoming, exchange, first: None, wait, progress: Rc::default(), sum: None };
         Self(Received::Streamed(Box::new(upload)))
     }
 
@@ -128,6 +138,17 @@ impl Inbound {
             joined.extend_from_slice(&bytes);
         }
         Ok(if joined.is_empty() { first } else { joined.freeze() })
+    }
+
+    /// Makes a body that streams break unless all of it together has this SHA-256. Its last piece is passed on only once
+    /// that is certain, so that no receiver takes what came before for a whole. Trailers are dropped.
+    ///
+    /// # Errors
+    /// [`Broken::Other`]: it does not stream; compare what is here.
+    pub fn expect_sha256(&mut self, expected: [u8; 32]) -> Result<(), Broken> {
+        let Received::Streamed(upload) = &mut self.0 else { return Err(Broken::Other) };
+        upload.sum = Some(Box::new(Sum::expecting(expected)));
+        Ok(())
     }
 
     /// Sets how long it may be idle and what cuts it.
@@ -185,11 +206,28 @@ impl From<Bytes> for Inbound {
 
 impl Upload {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let polled = self.poll_incoming(cx);
+        let polled = if self.sum.is_some() { self.poll_summed(cx) } else { self.poll_incoming(cx) };
         if let Poll::Ready(Some(Err(broken))) = &polled {
             self.progress.broken.set(Some(*broken));
         }
         polled
+    }
+
+    /// One piece behind what comes.
+    fn poll_summed(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        loop {
+            let frame = match self.poll_incoming(cx) {
+                Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
+                Poll::Ready(None) => None,
+                Poll::Ready(Some(Err(broken))) => return Poll::Ready(Some(Err(broken))),
+                Poll::Pending => return Poll::Pending,
+            };
+            let Some(sum) = &mut self.sum else { return Poll::Ready(Some(Err(Broken::Other))) };
+            let Some(piece) = frame else { return Poll::Ready(sum.last()) };
+            if let Some(earlier) = sum.next(piece) {
+                return Poll::Ready(Some(Ok(Frame::data(earlier))));
+            }
+        }
     }
 
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
@@ -247,7 +285,10 @@ impl Body for Inbound {
         match &self.0 {
             Received::Empty(_) => true,
             Received::Whole(whole) => whole.bytes.is_empty(),
-            Received::Streamed(upload) => upload.first.is_none() && upload.incoming.is_end_stream(),
+            Received::Streamed(upload) => {
+                let summed = upload.sum.as_ref().is_none_or(|sum| sum.is_over());
+                upload.first.is_none() && summed && upload.incoming.is_end_stream()
+            }
         }
     }
 
@@ -411,46 +452,6 @@ impl Body for Answer {
             Sent::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Sent::Streamed(download) => download.incoming.size_hint(),
         }
-    }
-}
-
-/// How a body waits for its next piece.
-#[derive(Debug)]
-struct Wait {
-    slot: Slot,
-    ticks: u32,
-    cut: Option<Cut>,
-}
-
-impl Wait {
-    /// Whether it was cut, asked before any piece of what has waited once is passed on: in a process that stood still
-    /// until its lease was over, what lies in the sockets may come before the sweep does.
-    fn check(&self) -> Result<(), Broken> {
-        if self.slot.is_armed() && self.cut.as_ref().is_some_and(Cut::is_fired) {
-            self.slot.notice_cut();
-        }
-        if self.slot.verdict() == Verdict::Cut { Err(Broken::Cut) } else { Ok(()) }
-    }
-
-    /// Nothing came: wait, unless the time is over.
-    fn on(&mut self, cx: &Context<'_>, link: Option<&Rc<Link>>, counted: bool) -> Result<(), Broken> {
-        match self.slot.verdict() {
-            Verdict::Late => return Err(Broken::Idle),
-            Verdict::Cut => return Err(Broken::Cut),
-            Verdict::Wait => {}
-        }
-        let patience = Patience { ticks: self.ticks, cut: self.cut.as_ref(), link, counted };
-        if !self.slot.is_armed() && self.cut.as_ref().is_some_and(Cut::is_fired) {
-            return Err(Broken::Cut);
-        }
-        self.slot.arm(cx, patience);
-        Ok(())
-    }
-
-    /// Something came: the time begins anew.
-    fn again(&mut self, cx: &Context<'_>, link: Option<&Rc<Link>>) {
-        let patience = Patience { ticks: self.ticks, cut: self.cut.as_ref(), link, counted: true };
-        self.slot.arm(cx, patience);
     }
 }
 
