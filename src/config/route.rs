@@ -14,7 +14,7 @@ pub struct Route {
     pub path: Spanned<PathTemplate>,
     /// Where permitted calls go: the name of an `[upstreams.*]`.
     pub upstream: Spanned<String>,
-    /// How a request is read: `rest` or `acs`.
+    /// How a request is read: `rest`, `acs` or `aws`.
     pub adapter: Spanned<Kind>,
     /// For `rest`: the action of each method.
     #[serde(default)]
@@ -28,9 +28,15 @@ pub struct Route {
     /// For `acs`: the service that the operations belong to: `ecs`.
     #[serde(default)]
     pub product: Option<String>,
+    /// For `aws`: the only service that the route takes: `s3`; the request says which unless set.
+    #[serde(default)]
+    pub service: Option<String>,
     /// What the upstream receives as the caller's identity.
     #[serde(default)]
     pub assume: Assume,
+    /// For `assume = "sts"`: the name of an `[sts.*]`.
+    #[serde(default)]
+    pub sts: Option<Spanned<String>>,
     /// For whom an assertion is meant (`aud`); the upstream's name unless set.
     #[serde(default)]
     pub audience: Option<String>,
@@ -56,6 +62,8 @@ pub enum Kind {
     Rest,
     /// The cloud's RPC style: the operation is named in `x-acs-action` or `Action`.
     Acs,
+    /// The protocols of AWS.
+    Aws,
 }
 
 /// How a request is read into a call.
@@ -75,6 +83,11 @@ pub enum Adapter<'a> {
         /// The service that the operations belong to.
         product: &'a str,
     },
+    /// The protocols of AWS.
+    Aws {
+        /// The only service that is taken; what the request says unless set.
+        service: Option<&'a str>,
+    },
 }
 
 impl Route {
@@ -83,7 +96,10 @@ impl Route {
     /// # Errors
     /// What the adapter needs is missing, or something stands there that it has no use for.
     pub fn reading(&self) -> Result<Adapter<'_>, String> {
-        let Self { actions, resource, account, product, .. } = self;
+        let Self { actions, resource, account, product, service, .. } = self;
+        if service.is_some() && *self.adapter.get_ref() != Kind::Aws {
+            return Err("only an aws route has a service".to_owned());
+        }
         match (self.adapter.get_ref(), resource, product) {
             (Kind::Rest, Some(resource), None) if !actions.is_empty() => {
                 Ok(Adapter::Rest { actions, resource, account: account.as_deref() })
@@ -94,6 +110,13 @@ impl Route {
             }
             (Kind::Acs, _, _) => {
                 Err("an acs route has a product, and neither actions nor resource nor account".to_owned())
+            }
+            (Kind::Aws, None, None) if actions.is_empty() && account.is_none() => {
+                Ok(Adapter::Aws { service: service.as_deref() })
+            }
+            (Kind::Aws, _, _) => {
+                Err("an aws route has a service, or nothing: neither actions nor resource nor account nor product"
+                    .to_owned())
             }
         }
     }
@@ -108,6 +131,8 @@ pub enum Assume {
     Assertion,
     /// No credential: the upstream trusts the network.
     None,
+    /// The call is signed with a role's credentials, got from a cloud's security token service.
+    Sts,
 }
 
 /// A path with parameters: `/oss/{bucket}/{object…}`. The last one may take the rest of the path (`…` or `...`).

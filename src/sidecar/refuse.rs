@@ -337,6 +337,7 @@ fn broken_body(why: Broken) -> Answer {
         Broken::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
         Broken::Idle => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
         Broken::Framing(_) | Broken::Gone | Broken::Cut => (StatusCode::BAD_REQUEST, "malformed_body"),
+        Broken::Forged => (StatusCode::FORBIDDEN, "body_not_signed"),
     };
     Answer::new(status, code, why.to_string(), "Send the body whole, well framed and without long pauses.")
 }

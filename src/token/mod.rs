@@ -19,6 +19,7 @@ pub mod pkce;
 pub mod random;
 pub mod seal;
 mod sidecar;
+pub mod signature;
 pub mod verify;
 
 pub use sidecar::{assertion, proof};
