@@ -30,7 +30,7 @@ pub struct Route {
     pub product: Option<String>,
     /// For `aws`: the only service that the route takes: `s3`; the request says which unless set.
     #[serde(default)]
-    pub service: Option<String>,
+    pub service: Option<Service>,
     /// What the upstream receives as the caller's identity.
     #[serde(default)]
     pub assume: Assume,
@@ -66,6 +66,42 @@ pub enum Kind {
     Aws,
 }
 
+/// The services of AWS that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Service {
+    /// The security token service.
+    Sts,
+    /// Objects.
+    S3,
+    /// Servers.
+    Ec2,
+    /// Tables.
+    DynamoDb,
+    /// Queues.
+    Sqs,
+    /// Functions.
+    Lambda,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Sts, Self::S3, Self::Ec2, Self::DynamoDb, Self::Sqs, Self::Lambda];
+
+    /// Its name in actions and signatures.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sts => "sts",
+            Self::S3 => "s3",
+            Self::Ec2 => "ec2",
+            Self::DynamoDb => "dynamodb",
+            Self::Sqs => "sqs",
+            Self::Lambda => "lambda",
+        }
+    }
+}
+
 /// How a request is read into a call.
 #[derive(Debug, Clone, Copy)]
 pub enum Adapter<'a> {
@@ -86,7 +122,7 @@ pub enum Adapter<'a> {
     /// The protocols of AWS.
     Aws {
         /// The only service that is taken; what the request says unless set.
-        service: Option<&'a str>,
+        service: Option<Service>,
     },
 }
 
@@ -112,7 +148,7 @@ impl Route {
                 Err("an acs route has a product, and neither actions nor resource nor account".to_owned())
             }
             (Kind::Aws, None, None) if actions.is_empty() && account.is_none() => {
-                Ok(Adapter::Aws { service: service.as_deref() })
+                Ok(Adapter::Aws { service: *service })
             }
             (Kind::Aws, _, _) => {
                 Err("an aws route has a service, or nothing: neither actions nor resource nor account nor product"

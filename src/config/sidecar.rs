@@ -151,6 +151,9 @@ pub struct Limits {
     pub records: usize,
     /// Bytes of a body that an adapter must read to decide.
     pub body_to_decide: usize,
+    /// Signed requests of the last quarter of an hour that are remembered, so that none counts twice. When there is no
+    /// room for more, signed requests are refused; half of it is the most that one account can take.
+    pub nonces: usize,
 }
 
 impl Default for Limits {
@@ -161,6 +164,7 @@ impl Default for Limits {
             grants: 100_000,
             records: 65_536,
             body_to_decide: 1 << 20,
+            nonces: 500_000,
         }
     }
 }

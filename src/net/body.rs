@@ -5,7 +5,6 @@
 //! the other side's connection breaks too. It changes no byte.
 
 use std::cell::Cell;
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -17,6 +16,7 @@ use http::{HeaderMap, HeaderValue};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::headers::keep_listed_trailers;
+use super::sieve::{Sieve, Sum};
 use super::upstream::Lease;
 use super::watch::{Cut, Exchange, Link, Order, Patience, Slot, Verdict};
 use super::wire::Fault;
@@ -36,12 +36,12 @@ pub enum Broken {
     /// It was cut.
     #[error("the stream was cut")]
     Cut,
-    /// It is not what its signature says.
-    #[error("the body is not the one that was signed")]
-    Forged,
     /// It is longer than what is accepted.
     #[error("the body is longer than what is accepted here")]
     TooLong,
+    /// It is not the body that was announced.
+    #[error("the body is not the one that was signed")]
+    Other,
 }
 
 /// The body of a request. It is small, because a request is copied from hand to hand with it.
@@ -73,24 +73,6 @@ struct Upload {
     sieve: Option<Box<dyn Sieve>>,
     /// The sieve has given all.
     sifted: bool,
-}
-
-/// What looks at a body on its way, and may change its framing. Trailers do not pass it.
-pub trait Sieve: fmt::Debug {
-    /// Takes a piece, and gives what may pass.
-    ///
-    /// # Errors
-    /// Nothing more may pass.
-    fn take(&mut self, piece: Bytes) -> Result<Bytes, Broken>;
-
-    /// The body has come to its end; gives the rest.
-    ///
-    /// # Errors
-    /// As [`Sieve::take`]. What was held back until then never passes.
-    fn end(&mut self) -> Result<Bytes, Broken>;
-
-    /// How many bytes will pass.
-    fn length(&self) -> Option<u64>;
 }
 
 /// What the one who waits for the response must know of the upload.
@@ -203,6 +185,21 @@ impl Inbound {
             Received::Whole(whole) => Some(&whole.bytes),
             Received::Streamed(_) => None,
         }
+    }
+
+    /// Makes it break unless all of it together has this SHA-256. Its last piece is passed on only once that is certain,
+    /// so that no receiver takes what came before for a whole. Trailers are dropped.
+    ///
+    /// # Errors
+    /// [`Broken::Other`]: what is here already has another.
+    pub fn expect_sha256(&mut self, expected: [u8; 32]) -> Result<(), Broken> {
+        let mut sum = Sum::new(expected);
+        if let Some(whole) = self.whole() {
+            sum.take(whole.clone())?;
+            return sum.end().map(drop);
+        }
+        self.sift(Box::new(sum));
+        Ok(())
     }
 
     /// What arrives from now on passes through `sieve`. A body that was read before stays as it is.
@@ -329,7 +326,10 @@ impl Body for Inbound {
             Received::Empty(_) => SizeHint::with_exact(0),
             Received::Whole(whole) => SizeHint::with_exact(whole.bytes.len() as u64),
             Received::Streamed(upload) => match &upload.sieve {
-                Some(sieve) => sieve.length().map_or_else(SizeHint::new, SizeHint::with_exact),
+                Some(sieve) => {
+                    let coming = upload.incoming.size_hint().exact();
+                    sieve.length(coming).map_or_else(SizeHint::new, SizeHint::with_exact)
+                }
                 None => upload.incoming.size_hint(),
             },
         }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::adapter::{Adapter, NotUnderstood, Shaped};
 use super::record::Id;
+use super::signed::NotProven;
 use crate::grants::NoStanding;
 use crate::model::decision::Outcome;
 use crate::model::scope::ScopeSet;
@@ -35,6 +36,8 @@ pub(super) enum Refusal {
     TokenExpired,
     /// Its token proves nothing here.
     TokenInvalid(String),
+    /// Its signature proves nothing.
+    Signature(NotProven),
     /// Its caller has no standing.
     NoStanding(NoStanding),
     /// Policy said no.
@@ -180,6 +183,7 @@ impl Refusal {
             Self::TokenInvalid(why) => {
                 token_refused(place, why, "Get a new token; authorize again if that fails.")
             }
+            Self::Signature(why) => not_proven(why, place),
             Self::NoStanding(why) => no_standing(why, place),
             Self::Denied(denial) => denied(denial, place),
             Self::Unavailable(why) => unavailable(why),
@@ -198,6 +202,12 @@ impl Refusal {
                 )
             }
         }
+    }
+}
+
+impl From<NotProven> for Refusal {
+    fn from(why: NotProven) -> Self {
+        Self::Signature(why)
     }
 }
 
@@ -271,6 +281,10 @@ fn not_understood(why: &NotUnderstood) -> Answer {
         NotUnderstood::Ambiguous(_) => {
             Answer::new(StatusCode::BAD_REQUEST, "action_ambiguous", detail, "Name the operation once.")
         }
+        NotUnderstood::Unknown(_) => {
+            let next = "Ask for an operation that this route takes.";
+            Answer::new(StatusCode::BAD_REQUEST, "action_unknown", detail, next)
+        }
         NotUnderstood::Malformed { .. } => {
             Answer::new(StatusCode::BAD_REQUEST, "malformed_request", detail, "Correct the request.")
         }
@@ -284,6 +298,25 @@ fn token_refused(place: &Place<'_>, why: &str, next: &str) -> Answer {
         place.metadata
     );
     Answer::new(StatusCode::UNAUTHORIZED, "invalid_token", why, next).challenged(challenge)
+}
+
+fn not_proven(why: &NotProven, place: &Place<'_>) -> Answer {
+    let again = "Exchange an access token for a new credential at /v1/exchange.";
+    let sign = "Sign the request as it is sent, with a secret and security token of the same exchange.";
+    let (code, next) = match why {
+        NotProven::Full => return unavailable(&why.to_string()),
+        NotProven::Incomplete(_) => ("signature_incomplete", sign),
+        NotProven::TwoCredentials => ("credential_ambiguous", "Send one credential only."),
+        NotProven::UnknownKey => ("access_key_unknown", again),
+        NotProven::OtherKey => ("security_token_of_another_key", sign),
+        NotProven::Token(_) => ("security_token_invalid", again),
+        NotProven::Expired => ("security_token_expired", again),
+        NotProven::Skewed => ("signature_expired", "Correct the clock, and sign the request anew."),
+        NotProven::Wrong | NotProven::OtherBody => ("signature_invalid", sign),
+        NotProven::Replayed => ("signature_replayed", "Sign each request anew, with a nonce of its own."),
+    };
+    Answer::new(StatusCode::UNAUTHORIZED, code, why.to_string(), next)
+        .challenged(format!("Bearer resource_metadata=\"{}\"", place.metadata))
 }
 
 fn no_standing(why: &NoStanding, place: &Place<'_>) -> Answer {
@@ -336,8 +369,8 @@ fn broken_body(why: Broken) -> Answer {
     let (status, code) = match why {
         Broken::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
         Broken::Idle => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
+        Broken::Other => (StatusCode::UNAUTHORIZED, "signature_invalid"),
         Broken::Framing(_) | Broken::Gone | Broken::Cut => (StatusCode::BAD_REQUEST, "malformed_body"),
-        Broken::Forged => (StatusCode::FORBIDDEN, "body_not_signed"),
     };
     Answer::new(status, code, why.to_string(), "Send the body whole, well framed and without long pauses.")
 }

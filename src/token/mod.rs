@@ -8,6 +8,7 @@
 //! every check pins all three. So an ID token is never taken for an access token, and a sidecar, whose key signs
 //! assumed identities, can make neither (RFC 8725 §3.11, §3.12).
 
+pub mod exchange;
 pub mod factor;
 pub mod issue;
 pub mod jwk;

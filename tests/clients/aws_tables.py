@@ -22,11 +22,13 @@ RIGHTS = re.compile(
     r"|^(PutBucket(Logging|NotificationConfiguration|InventoryConfiguration)|CopyObject|UploadPartCopy)$"
     r"|^(Modify(Image|Snapshot)Attribute|SetQueueAttributes)$"
 )
-# They hand out credentials, name what they touch in a language of their own, or are gone.
+# They hand out credentials, name what they touch in a language of their own or in two places, or are gone.
 LEFT_OUT = {
     "s3": {"CreateSession", "WriteGetObjectResponse", "ListDirectoryBuckets"},
-    "dynamodb": {"ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction"},
-    "sqs": set(),
+    "dynamodb": {"ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction", "RestoreTableFromBackup",
+                 "RestoreTableToPointInTime", "StartBulkPutItems", "CancelBulkOperation", "DescribeBulkOperation",
+                 "ListBulkOperations", "SearchVectors"},
+    "sqs": {"StartMessageMoveTask", "CancelMessageMoveTask"},
     "lambda": {"InvokeAsync"},
 }
 EC2 = """

@@ -391,7 +391,7 @@ impl From<Broken> for ForwardError {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::Cut => Self::Cut,
-            broken @ (Broken::Framing(_) | Broken::Gone | Broken::Idle | Broken::TooLong | Broken::Forged) => {
+            broken @ (Broken::Framing(_) | Broken::Gone | Broken::Idle | Broken::TooLong | Broken::Other) => {
                 Self::Request(broken)
             }
         }

@@ -9,6 +9,7 @@
 //! shape of their own, it says refusals so ([`Adapter::tell`]).
 
 mod acs;
+mod aws;
 mod rest;
 
 use std::borrow::Cow;
@@ -16,7 +17,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 
+use super::aws::Names;
 use super::refuse::Told;
+use super::signed::Schemes;
 use crate::config::route;
 use crate::model::call::{Action, Call, Resource};
 use crate::model::id::AccountId;
@@ -33,6 +36,11 @@ pub(super) trait Adapter: Send + Sync {
     /// Whether a bearer token may also stand in `x-acs-bearer-token`.
     fn takes_acs_bearer(&self) -> bool {
         false
+    }
+
+    /// How its clients sign requests, where they can; asked only of a request without a bearer token.
+    fn signatures(&self) -> Option<Schemes> {
+        None
     }
 
     /// A refusal in the protocol's own error shape; none where problem details say it. `request` is what is left of
@@ -57,6 +65,10 @@ pub(super) struct Shaped {
 pub(super) struct Head<'a> {
     /// Its method.
     pub(super) method: &'a Method,
+    /// The host that it was sent to, without its port.
+    pub(super) host: &'a str,
+    /// Its path, as it will be forwarded: still percent-encoded.
+    pub(super) path: &'a str,
     /// Its query, as it will be forwarded: still percent-encoded.
     pub(super) query: Option<&'a str>,
     /// Its headers, cleaned: what framed the body is not among them any more.
@@ -122,6 +134,9 @@ pub(super) enum NotUnderstood {
     /// It says two different things.
     #[error("the request names {0} in two places that differ")]
     Ambiguous(&'static str),
+    /// It says nothing that is known here.
+    #[error("{0} is not known here")]
+    Unknown(&'static str),
     /// It says something that cannot be.
     #[error("{what} is not {expected}")]
     Malformed {
@@ -133,11 +148,12 @@ pub(super) enum NotUnderstood {
 }
 
 /// The adapter of a route.
-pub(super) fn for_route(reading: route::Adapter<'_>) -> Box<dyn Adapter> {
+pub(super) fn for_route(reading: route::Adapter<'_>, names: &Names) -> Box<dyn Adapter> {
     match reading {
         route::Adapter::Rest { actions, resource, account } => {
             Box::new(rest::Rest::new(actions, resource, account))
         }
         route::Adapter::Acs { product } => Box::new(acs::Acs::new(product)),
+        route::Adapter::Aws { service } => Box::new(aws::Aws::new(service, names)),
     }
 }

@@ -7,6 +7,8 @@
 //!
 //! To add a scheme: a file here with the string to sign and the signature, and an arm in the sidecar's `signed`.
 
+pub mod acs1;
+pub mod acs3;
 pub mod chunks;
 pub mod sigv4;
 
