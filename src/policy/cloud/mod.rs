@@ -254,10 +254,11 @@ impl Barred {
         Self { name: action.as_str().to_owned(), needs }
     }
 
-    /// Whether permissions would allow it: all that it needs, or, should a cloud check it by its own name after all,
-    /// that name.
+    /// Whether permissions would allow it: the one that it needs, or, should a cloud check it by its own name after
+    /// all, that name. What needs several does no more than each of them allows by itself, and nobody holds one of them
+    /// to whom it was not granted: a copy is a read and a write.
     fn is_allowed(&self, permitted: impl Fn(&str) -> bool) -> bool {
-        permitted(&self.name) || self.needs.iter().all(|name| permitted(name))
+        permitted(&self.name) || matches!(self.needs.as_slice(), [only] if permitted(only))
     }
 }
 
