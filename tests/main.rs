@@ -49,6 +49,7 @@ mod tls;
 
 // What its three kinds of people work with.
 mod browser;
+mod catalog;
 mod cli;
 mod clients;
 mod console;
