@@ -37,6 +37,7 @@ mod federation;
 mod grpc;
 mod keys;
 mod limits;
+mod narrowing;
 mod oauth;
 mod restart;
 mod roles;
@@ -48,6 +49,7 @@ mod tls;
 
 // What its three kinds of people work with.
 mod browser;
+mod catalog;
 mod cli;
 mod clients;
 mod console;

@@ -6,6 +6,7 @@
 use url::{Host, Url};
 
 pub mod control;
+pub mod exchange;
 pub mod file;
 pub mod provider;
 pub mod redis;

@@ -18,6 +18,7 @@ pub mod health;
 pub mod internal;
 pub mod issuer;
 pub mod me;
+mod narrowing;
 pub mod oauth;
 pub mod page;
 mod paging;
@@ -147,6 +148,8 @@ pub struct Control {
     federation: Federation,
     /// How often attempts to log in at a provider may begin.
     starts: Throttle,
+    /// How often an authorization's tokens may be exchanged.
+    exchanges: Throttle,
     publisher: OnceLock<Arc<Publisher>>,
     refusals: Refusals,
 }
@@ -184,6 +187,7 @@ impl Control {
             throttle,
             federation,
             starts,
+            exchanges: Throttle::new(narrowing::OFTEN),
             publisher: OnceLock::new(),
             refusals: Refusals::new(),
         }))
@@ -319,6 +323,10 @@ impl Control {
 
     fn sealer(&self) -> &Sealer {
         &self.sealer
+    }
+
+    fn exchanges(&self) -> &Throttle {
+        &self.exchanges
     }
 
     fn throttle(&self) -> &Throttle {

@@ -13,6 +13,7 @@
 
 pub mod cases;
 pub mod catalogue;
+pub mod cloud;
 mod compile;
 mod console;
 mod decide;

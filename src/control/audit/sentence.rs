@@ -18,6 +18,14 @@ pub fn sentence(record: &AuditRecord, called: impl Fn(&str) -> Option<String>) -
         Some(("login", what)) => told.login(what),
         Some(("refused", what)) => told.refused(what),
         Some(("application", what)) => told.publisher(what),
+        Some(("token", "exchange")) => {
+            format!(
+                "{} exchanged a token of {} for a narrower one: {}.",
+                told.application,
+                told.text("principal"),
+                told.scopes()
+            )
+        }
         Some(("sidecar" | "key" | "policies" | "audit" | "calls", _)) => told.operation(),
         Some(("code" | "refresh", "reused")) => format!(
             "A code or token of {} was used a second time, by two holders of which one should not have it. Everything \
@@ -33,7 +41,17 @@ pub fn sentence(record: &AuditRecord, called: impl Fn(&str) -> Option<String>) -
 pub(super) fn application_of(record: &AuditRecord) -> Option<&str> {
     let (account, id) = record.subject.split_once('/').unwrap_or(("", &record.subject));
     let own = account.is_empty() || record.account.as_ref().is_some_and(|own| own.as_str() == account);
-    let about = ["grant.", "consent.", "application.", "refused.", "code.", "refresh.", "request.", "scope."];
+    let about = [
+        "grant.",
+        "consent.",
+        "application.",
+        "refused.",
+        "code.",
+        "refresh.",
+        "request.",
+        "scope.",
+        "token.",
+    ];
     let named = about.iter().any(|area| record.event.starts_with(area));
     (own && named && !id.is_empty() && !id.contains(['/', ' '])).then_some(id)
 }

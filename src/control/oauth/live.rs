@@ -93,7 +93,7 @@ pub(crate) fn proven(control: &Control, token: &str, audience: Option<&str>) -> 
 }
 
 /// What the token says that it is for. Read before it is verified, and used for nothing but that.
-pub(super) fn audience_of(token: &str) -> Option<String> {
+pub(crate) fn audience_of(token: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Claims {
         aud: String,

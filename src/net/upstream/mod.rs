@@ -27,6 +27,7 @@ use super::headers::clean_response;
 use super::listener::Worker;
 use super::watch::{Cut, Exchange, Patience, Slot, Verdict};
 pub use connect::DialError;
+pub(in crate::net) use connect::is_local;
 pub(super) use pool::Lease;
 use pool::{Pool, Sender};
 
