@@ -26,6 +26,7 @@ mod whole_account;
 // What holds whatever happens.
 mod admin_api;
 mod audit;
+mod aws;
 mod bad_input;
 mod changes;
 mod coverage;
