@@ -44,6 +44,7 @@ mod restart;
 mod roles;
 mod sessions;
 mod shared_tier;
+mod signed;
 mod store;
 mod streaming;
 mod tls;

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::config::route::{self as settings, PathTemplate, Route as Settings, Segment};
+use crate::config::route::{self as settings, HostPattern, PathTemplate, Route as Settings, Segment};
 use crate::observe::line::Piece;
+use crate::policy::reload::Current;
 
 use super::adapter::{self, Adapter, Parameters};
 use super::aws::Names;
@@ -17,6 +18,7 @@ pub(super) struct Route {
     /// Its template, as records say it.
     pub(super) recorded: Piece,
     segments: Vec<Segment>,
+    host: Option<HostPattern>,
     /// How its requests are read.
     pub(super) adapter: Box<dyn Adapter>,
     /// Where its calls go.
@@ -46,8 +48,9 @@ pub(super) enum Assume {
 }
 
 /// What routes are made with.
-#[derive(Default)]
 pub(super) struct Means {
+    /// The policies in force.
+    pub(super) policies: Arc<Current>,
     /// The security token services by name.
     pub(super) sts: Vec<(Arc<str>, Arc<Sts>)>,
     /// How AWS names accounts and this sidecar's clients its host.
@@ -73,9 +76,11 @@ impl Routes {
             .map(Self)
     }
 
-    /// The route that takes this path.
-    pub(super) fn find(&self, path: &str) -> Option<&Route> {
-        self.0.iter().find(|route| route.fits(path))
+    /// The route that takes this path of this host, in lower case and without its port.
+    pub(super) fn find(&self, path: &str, host: &str) -> Option<&Route> {
+        self.0
+            .iter()
+            .find(|route| route.fits(path) && route.host.as_ref().is_none_or(|known| known.fits(host)))
     }
 }
 
@@ -87,7 +92,8 @@ impl Route {
             index,
             recorded: Piece::of(|line| line.text(r#""route":"#, &template.to_string())),
             segments: template.segments().to_vec(),
-            adapter: adapter::for_route(settings.reading()?, &means.names),
+            host: settings.host.as_ref().map(|host| host.get_ref().clone()),
+            adapter: adapter::for_route(settings.reading()?, means),
             assume: means.assume(settings)?,
             audience: settings.audience.as_deref().map_or_else(|| Arc::clone(&upstream), Arc::from),
             upstream,
@@ -137,6 +143,12 @@ impl Route {
 }
 
 impl Means {
+    /// Nothing but the policies.
+    #[cfg(test)]
+    pub(super) fn new(policies: Arc<Current>) -> Self {
+        Self { policies, sts: Vec::new(), names: Names::default() }
+    }
+
     fn assume(&self, settings: &Settings) -> Result<Assume, String> {
         let named = || settings.sts.as_ref().map_or("", |name| name.get_ref());
         match settings.assume {
@@ -192,12 +204,14 @@ fn decode(part: &str) -> Result<Cow<'_, str>, NotText> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Policies;
 
     fn segments(text: &str) -> Route {
         let toml = format!(
             "path = \"{text}\"\nupstream = \"u\"\nadapter = \"rest\"\nactions = {{ GET = \"a:b\" }}\nresource = \"x\""
         );
-        Route::new(0, &toml::from_str(&toml).unwrap(), &Means::default()).unwrap()
+        let policies = Current::fixed(Policies::embedded().unwrap());
+        Route::new(0, &toml::from_str(&toml).unwrap(), &Means::new(policies)).unwrap()
     }
 
     #[test]

@@ -148,7 +148,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let (records, writer) = Records::start(settings.limits.records, Arc::clone(&metrics), keep)?;
     let tokens =
         Tokens::new(Arc::clone(&origin), settings.issuer.clone(), public_url.clone(), settings.limits.tokens);
-    let means = means(&settings, &public_url, &clock)?;
+    let means = means(&settings, &public_url, &policies, &clock)?;
     let sts = means.sts.iter().map(|(_, sts)| Arc::clone(sts)).collect();
     let sidecar = Arc::new(Sidecar {
         issuer: settings.issuer.clone(),
@@ -360,7 +360,12 @@ fn prepare(
 }
 
 /// What routes need besides their own settings.
-fn means(settings: &settings::Sidecar, public_url: &str, clock: &Clock) -> Result<Means, StartError> {
+fn means(
+    settings: &settings::Sidecar,
+    public_url: &str,
+    policies: &Arc<Current>,
+    clock: &Clock,
+) -> Result<Means, StartError> {
     let accounts = Arc::new(settings.cloud_accounts.clone());
     let sts = |(name, sts): (&String, _)| {
         let sts = Sts::new(sts, Arc::clone(&accounts), clock.clone())?;
@@ -368,7 +373,7 @@ fn means(settings: &settings::Sidecar, public_url: &str, clock: &Clock) -> Resul
     };
     let sts = settings.sts.iter().map(sts).collect::<Result<_, StartError>>()?;
     let host = url::Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
-    Ok(Means { sts, names: Names::new(accounts, host.unwrap_or_default()) })
+    Ok(Means { policies: Arc::clone(policies), sts, names: Names::new(accounts, host.unwrap_or_default()) })
 }
 
 fn upstreams(settings: &settings::Sidecar) -> Result<Vec<(Arc<str>, UpstreamSettings)>, StartError> {
