@@ -101,7 +101,8 @@ async fn what_was_not_granted_is_refused_in_words_that_boto3_understands() {
     said("ec2", "UnauthorizedOperation", "/aws/ec2");
     said("dynamodb", "AccessDeniedException", &aws.application.client_id);
     said("lambda", "AccessDeniedException", "/aws/lambda:read");
-    said("unknown", "AccessDeniedException", "decision ");
+    said("unknown", "UnauthorizedOperation", "decision ");
+    said("statement", "ValidationException", "table");
     said("other_account", "ValidationException", "account");
     said("other_queue", "ValidationException", "account");
     said("rights", "InvalidRequest", "PutObjectAcl");

@@ -27,6 +27,10 @@ pub(in crate::sidecar) fn object(
     }
     check_rights(head.headers)?;
     check_payload(head.headers)?;
+    // S3 takes it for a blank, others for itself.
+    if head.path.contains('+') {
+        return Err(NotUnderstood::Malformed { what: "the path", expected: "with %2B or %20 instead of +" });
+    }
     let (action, parts) =
         requests.find(head.method, head.path, head.query.unwrap_or_default(), head.headers)?;
     let part = |name: &str| parts.iter().find(|(known, _)| *known == name).map(|(_, part)| *part);
@@ -61,7 +65,7 @@ fn source_named(text: &str) -> Result<String, NotUnderstood> {
     let (bucket, key) = path.split_once('/').ok_or(SOURCE)?;
     let (bucket, key) = (decoded(bucket)?, decoded(key)?);
     let dots = key.split('/').any(|segment| matches!(segment, "." | ".."));
-    if !is_bucket(&bucket) || key.is_empty() || dots || path.contains('?') {
+    if !is_bucket(&bucket) || key.is_empty() || dots || path.contains(['?', '+']) {
         return Err(SOURCE);
     }
     Ok(format!("{bucket}/{key}"))

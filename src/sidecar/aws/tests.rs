@@ -1,7 +1,7 @@
 //! What is said once is understood; what is said twice, or not known, is refused.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -11,6 +11,10 @@ use crate::config::route;
 use crate::policy::reload::Current;
 use crate::sidecar::adapter::{Adapter, Asked, Head, Parameters, Reading, for_route};
 use crate::sidecar::route::Means;
+
+/// Reading them takes a while.
+static POLICIES: LazyLock<Arc<Current>> =
+    LazyLock::new(|| Current::fixed(crate::policy::Policies::embedded().unwrap()));
 
 const ACME: &str = "1000000000000001";
 
@@ -54,7 +58,7 @@ impl Asking {
         let accounts = BTreeMap::from([(ACME.parse().unwrap(), "123456789012".parse().unwrap())]);
         let names = Names::new(Arc::new(accounts), "apps.example".to_owned());
         let adapter: Box<dyn Adapter> = {
-            let mut means = Means::new(Current::fixed(crate::policy::Policies::embedded().unwrap()));
+            let mut means = Means::new(Arc::clone(&POLICIES));
             means.names = names;
             for_route(route::Adapter::Aws { service: self.only }, &means)
         };
@@ -151,6 +155,7 @@ fn an_object_that_could_be_another_or_another_operation_is_refused() {
         s3(Method::GET, "/reports/k?X-Amz-Signature=1"),
         s3(Method::GET, "/reports/k?AWSAccessKeyId=1&Signature=1"),
         s3(Method::POST, "/reports"),
+        s3(Method::PUT, "/reports/a+b"),
         s3(Method::PATCH, "/reports/k"),
         s3(Method::GET, "/a"),
         s3(Method::GET, "/arn%3Aaws%3As3%3A%3A%3Ab/k"),

@@ -12,16 +12,16 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use serde::Deserialize;
-use url::form_urlencoded;
 
 use super::credentials::{Credentials, source};
 use super::{NoCredentials, sign};
 use crate::config::sts::{self as settings, Cloud};
 use crate::net::tls::{self, TlsError};
 use crate::token::random::Secret;
+use crate::token::signature::encode;
 
 /// What is asked.
 pub(super) struct Question {
@@ -61,8 +61,9 @@ impl Asking {
             .enable_http1()
             .wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
+            // Workers have runtimes of their own, and a connection lives on that of the worker that opened it: none is
+            // kept for the others.
+            .pool_max_idle_per_host(0)
             .build(connector);
         let endpoint = settings.endpoint.as_str().trim_end_matches('/').to_owned();
         let host = endpoint.split_once("://").map_or("", |(_, host)| host).to_owned();
@@ -134,16 +135,26 @@ impl Asking {
 
 fn form(cloud: Cloud, question: &Question) -> String {
     let seconds = question.seconds.to_string();
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    if cloud == Cloud::Aws {
-        form.append_pair("Action", "AssumeRole").append_pair("Version", "2011-06-15");
+    let mut form = match cloud {
+        Cloud::Aws => "Action=AssumeRole&Version=2011-06-15".to_owned(),
+        Cloud::Alibaba => String::new(),
+    };
+    for (name, value) in [
+        ("RoleArn", question.role.as_str()),
+        ("RoleSessionName", &question.session_name),
+        ("SourceIdentity", &question.source_identity),
+        ("Policy", &question.policy),
+        ("DurationSeconds", &seconds),
+    ] {
+        if !form.is_empty() {
+            form.push('&');
+        }
+        form.push_str(name);
+        form.push('=');
+        // Spelled as the clouds' own clients do: who verifies may read the form and write it anew.
+        encode(value, &mut form);
     }
-    form.append_pair("RoleArn", &question.role)
-        .append_pair("RoleSessionName", &question.session_name)
-        .append_pair("SourceIdentity", &question.source_identity)
-        .append_pair("Policy", &question.policy)
-        .append_pair("DurationSeconds", &seconds);
-    form.finish()
+    form
 }
 
 #[derive(Deserialize)]
@@ -233,7 +244,6 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 const ACCEPT: HeaderName = http::header::ACCEPT;
 const CONNECT: Duration = Duration::from_secs(2);
-const IDLE: Duration = Duration::from_secs(30);
 const LARGEST: usize = 64 << 10;
 
 #[cfg(test)]

@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_body_that_was_changed_cut_off_or_made_longer_never_ends() {
         let good = example();
-        for at in [0, 5, 90, 70_000, good.len() - 5] {
+        for at in [0, 5, 90, 66_000, good.len() - 5] {
             let mut changed = good.clone();
             changed[at] ^= 1;
             assert!(decode(&changed, 66560, 4096).is_err(), "{at}");
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn the_last_chunk_waits_for_the_end() {
         let (good, mut chunks) = (example(), Chunks::new(head(), 66560, false));
-        let passed = chunks.take(&good[..good.len() - 90]).unwrap();
+        let passed = chunks.take(&good[..good.len() - 86]).unwrap();
         assert_eq!(passed.len(), 65536, "the chunk of 1,024 bytes is held");
     }
 }
