@@ -12,6 +12,7 @@ pub mod provider;
 pub mod redis;
 pub mod route;
 pub mod sidecar;
+pub mod sts;
 
 /// Whether a URL leads to this machine: loopback, by address or by the name `localhost`.
 fn is_this_machine(url: &Url) -> bool {

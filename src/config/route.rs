@@ -14,7 +14,7 @@ pub struct Route {
     pub path: Spanned<PathTemplate>,
     /// Where permitted calls go: the name of an `[upstreams.*]`.
     pub upstream: Spanned<String>,
-    /// How a request is read: `rest` or `acs`.
+    /// How a request is read: `rest`, `acs` or `aws`.
     pub adapter: Spanned<Kind>,
     /// For `rest`: the action of each method.
     #[serde(default)]
@@ -28,9 +28,15 @@ pub struct Route {
     /// For `acs`: the service that the operations belong to: `ecs`.
     #[serde(default)]
     pub product: Option<String>,
+    /// For `aws`: the only service that the route takes: `s3`; the request says which unless set.
+    #[serde(default)]
+    pub service: Option<Service>,
     /// What the upstream receives as the caller's identity.
     #[serde(default)]
     pub assume: Assume,
+    /// For `assume = "sts"`: the name of an `[sts.*]`.
+    #[serde(default)]
+    pub sts: Option<Spanned<String>>,
     /// For whom an assertion is meant (`aud`); the upstream's name unless set.
     #[serde(default)]
     pub audience: Option<String>,
@@ -56,6 +62,44 @@ pub enum Kind {
     Rest,
     /// The cloud's RPC style: the operation is named in `x-acs-action` or `Action`.
     Acs,
+    /// The protocols of AWS.
+    Aws,
+}
+
+/// The services of AWS that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Service {
+    /// The security token service.
+    Sts,
+    /// Objects.
+    S3,
+    /// Servers.
+    Ec2,
+    /// Tables.
+    DynamoDb,
+    /// Queues.
+    Sqs,
+    /// Functions.
+    Lambda,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Sts, Self::S3, Self::Ec2, Self::DynamoDb, Self::Sqs, Self::Lambda];
+
+    /// Its name in actions and signatures.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sts => "sts",
+            Self::S3 => "s3",
+            Self::Ec2 => "ec2",
+            Self::DynamoDb => "dynamodb",
+            Self::Sqs => "sqs",
+            Self::Lambda => "lambda",
+        }
+    }
 }
 
 /// How a request is read into a call.
@@ -75,6 +119,11 @@ pub enum Adapter<'a> {
         /// The service that the operations belong to.
         product: &'a str,
     },
+    /// The protocols of AWS.
+    Aws {
+        /// The only service that is taken; what the request says unless set.
+        service: Option<Service>,
+    },
 }
 
 impl Route {
@@ -83,7 +132,10 @@ impl Route {
     /// # Errors
     /// What the adapter needs is missing, or something stands there that it has no use for.
     pub fn reading(&self) -> Result<Adapter<'_>, String> {
-        let Self { actions, resource, account, product, .. } = self;
+        let Self { actions, resource, account, product, service, .. } = self;
+        if service.is_some() && *self.adapter.get_ref() != Kind::Aws {
+            return Err("only an aws route has a service".to_owned());
+        }
         match (self.adapter.get_ref(), resource, product) {
             (Kind::Rest, Some(resource), None) if !actions.is_empty() => {
                 Ok(Adapter::Rest { actions, resource, account: account.as_deref() })
@@ -94,6 +146,13 @@ impl Route {
             }
             (Kind::Acs, _, _) => {
                 Err("an acs route has a product, and neither actions nor resource nor account".to_owned())
+            }
+            (Kind::Aws, None, None) if actions.is_empty() && account.is_none() => {
+                Ok(Adapter::Aws { service: *service })
+            }
+            (Kind::Aws, _, _) => {
+                Err("an aws route has a service, or nothing: neither actions nor resource nor account nor product"
+                    .to_owned())
             }
         }
     }
@@ -108,6 +167,8 @@ pub enum Assume {
     Assertion,
     /// No credential: the upstream trusts the network.
     None,
+    /// The call is signed with a role's credentials, got from a cloud's security token service.
+    Sts,
 }
 
 /// A path with parameters: `/oss/{bucket}/{object…}`. The last one may take the rest of the path (`…` or `...`).

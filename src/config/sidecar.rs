@@ -11,8 +11,9 @@ use url::Url;
 use super::file::{self, ConfigError};
 use super::is_this_machine;
 use super::redis::Redis;
-use super::route::{Adapter, Route};
-use crate::model::id::SidecarId;
+use super::route::{Adapter, Assume, Route};
+use super::sts::Sts;
+use crate::model::id::{AccountId, SidecarId};
 
 /// A sidecar's settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -55,6 +56,12 @@ pub struct Sidecar {
     /// How much is taken in.
     #[serde(default)]
     pub limits: Limits,
+    /// Where credentials of a cloud's roles come from.
+    #[serde(default)]
+    pub sts: BTreeMap<String, Sts>,
+    /// The number that an account has at its cloud, where that is another one than here.
+    #[serde(default)]
+    pub cloud_accounts: BTreeMap<AccountId, AccountId>,
     /// Where permitted calls may go.
     pub upstreams: BTreeMap<String, Upstream>,
     /// What is taken, how it is read, and where it goes.
@@ -144,6 +151,9 @@ pub struct Limits {
     pub records: usize,
     /// Bytes of a body that an adapter must read to decide.
     pub body_to_decide: usize,
+    /// Signed requests of the last quarter of an hour that are remembered, so that none counts twice. When there is no
+    /// room for more, signed requests are refused; half of it is the most that one account can take.
+    pub nonces: usize,
 }
 
 impl Default for Limits {
@@ -154,6 +164,7 @@ impl Default for Limits {
             grants: 100_000,
             records: 65_536,
             body_to_decide: 1 << 20,
+            nonces: 500_000,
         }
     }
 }
@@ -214,6 +225,12 @@ impl Sidecar {
                 return Err(ConfigError::whole(path, why));
             }
         }
+        self.sts.iter().try_for_each(|(name, sts)| sts.check(path, name))?;
+        let mut numbers = std::collections::HashSet::new();
+        if let Some(twice) = self.cloud_accounts.values().find(|number| !numbers.insert(*number)) {
+            let why = format!("cloud_accounts names {twice} for two accounts");
+            return Err(ConfigError::whole(path, why));
+        }
         self.routes.iter().try_for_each(|route| self.check_route(path, text, route))
     }
 
@@ -232,7 +249,7 @@ impl Sidecar {
                 .chain(account.into_iter().flat_map(parameters))
                 .find(|name| !template.has(name))
                 .map(str::to_owned),
-            Adapter::Acs { .. } => None,
+            Adapter::Acs { .. } | Adapter::Aws { .. } => None,
         };
         if let Some(name) = missing {
             let why = format!(
@@ -240,7 +257,25 @@ impl Sidecar {
             );
             return Err(ConfigError::at(path, text, route.path.span().start, why));
         }
-        Ok(())
+        self.check_assume(path, text, route)
+    }
+
+    fn check_assume(&self, path: &Path, text: &str, route: &Route) -> Result<(), ConfigError> {
+        let Some(named) = &route.sts else {
+            if route.assume == Assume::Sts {
+                let why = "assume = \"sts\" needs sts = \"…\", the name of an [sts.*]".to_owned();
+                return Err(ConfigError::at(path, text, route.path.span().start, why));
+            }
+            return Ok(());
+        };
+        let why = if route.assume != Assume::Sts {
+            "sts is for assume = \"sts\"".to_owned()
+        } else if !self.sts.contains_key(named.get_ref()) {
+            format!("there is no [sts.{}]", named.get_ref())
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::at(path, text, named.span().start, why))
     }
 }
 

@@ -251,6 +251,7 @@ fn signs(purpose: KeyPurpose) -> Purpose {
         KeyPurpose::IdTokenEc => Purpose::IdTokenEc,
         KeyPurpose::Record => Purpose::Record,
         KeyPurpose::Audit => Purpose::Audit,
+        KeyPurpose::Exchange => Purpose::Exchange,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::exchange::{Exchange, Exchanger, NotExchanged};
 use super::shared::Publisher;
 use super::shared::publish::Fact;
 use crate::model::account::PrincipalKey;
@@ -12,6 +13,7 @@ use crate::model::grant::Installed;
 use crate::model::id::{GrantKey, Seq, SidecarId};
 use crate::model::member::Member;
 use crate::model::time::Clock;
+use crate::token::exchange::{Exchanged, KeySecrets};
 use crate::store::{KeyPurpose, Shared, SidecarKey, StoreError};
 
 /// The origin of facts.
@@ -26,6 +28,16 @@ pub trait Origin: Send + Sync + 'static {
     /// Control's public keys for records in the shared tier, as a JWK set in JSON. With none, no record counts.
     async fn record_keys(&self) -> Result<String, OriginError> {
         Ok(r#"{"keys":[]}"#.to_owned())
+    }
+    /// What the secrets of exchanged access keys are made with, of each key that is live. With none, no signed request
+    /// counts.
+    async fn exchange_secrets(&self) -> Result<KeySecrets, OriginError> {
+        Ok(KeySecrets::default())
+    }
+    /// Exchanges the token of a caller whom this sidecar has proved for a credential to sign with.
+    async fn exchange(&self, asked: &Exchange) -> Result<Exchanged, NotExchanged> {
+        let _ = asked;
+        Err(NotExchanged::Unavailable(OriginError("it exchanges nothing".to_owned())))
     }
     /// Publishes this sidecar's own public key, or prolongs it.
     async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError>;
@@ -60,19 +72,28 @@ pub struct StoreOrigin {
     store: Shared,
     clock: Clock,
     publisher: Option<Arc<Publisher>>,
+    exchanger: Option<Arc<dyn Exchanger>>,
 }
 
 impl StoreOrigin {
     /// Reads from `store`.
     #[must_use]
     pub fn new(store: Shared, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { store, clock, publisher: None })
+        Arc::new(Self { store, clock, publisher: None, exchanger: None })
     }
 
     /// Reads from `store`, and leaves what it reads in the shared tier, so that the next one need not ask.
     #[must_use]
     pub fn publishing(store: Shared, clock: Clock, publisher: Option<Arc<Publisher>>) -> Arc<Self> {
-        Arc::new(Self { store, clock, publisher })
+        Arc::new(Self { store, clock, publisher, exchanger: None })
+    }
+
+    /// The same, with who exchanges tokens.
+    #[must_use]
+    pub fn exchanging(&self, exchanger: Arc<dyn Exchanger>) -> Arc<Self> {
+        let Self { store, clock, publisher, .. } = self;
+        let (store, clock, publisher) = (Arc::clone(store), clock.clone(), publisher.clone());
+        Arc::new(Self { store, clock, publisher, exchanger: Some(exchanger) })
     }
 
     /// How far the log has come, to be asked before a fact is read; none when the fact is left nowhere.
@@ -117,6 +138,20 @@ impl Origin for StoreOrigin {
 
     async fn record_keys(&self) -> Result<String, OriginError> {
         self.published(|purpose| purpose == KeyPurpose::Record).await
+    }
+
+    async fn exchange_secrets(&self) -> Result<KeySecrets, OriginError> {
+        match &self.exchanger {
+            Some(exchanger) => exchanger.secrets().await,
+            None => Ok(KeySecrets::default()),
+        }
+    }
+
+    async fn exchange(&self, asked: &Exchange) -> Result<Exchanged, NotExchanged> {
+        match &self.exchanger {
+            Some(exchanger) => exchanger.exchange(asked).await,
+            None => Err(NotExchanged::Unavailable(OriginError("it exchanges nothing".to_owned()))),
+        }
     }
 
     async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError> {

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::headers::keep_listed_trailers;
+use super::sieve::{Sieve, Sum};
 use super::upstream::Lease;
 use super::watch::{Cut, Exchange, Link, Order, Patience, Slot, Verdict};
 use super::wire::Fault;
@@ -38,6 +39,9 @@ pub enum Broken {
     /// It is longer than what is accepted.
     #[error("the body is longer than what is accepted here")]
     TooLong,
+    /// It is not the body that was announced.
+    #[error("the body is not the one that was signed")]
+    Other,
 }
 
 /// The body of a request. It is small, because a request is copied from hand to hand with it.
@@ -66,6 +70,9 @@ struct Upload {
     first: Option<Frame<Bytes>>,
     wait: Wait,
     progress: Rc<Progress>,
+    sieve: Option<Box<dyn Sieve>>,
+    /// The sieve has given all.
+    sifted: bool,
 }
 
 /// What the one who waits for the response must know of the upload.
@@ -84,7 +91,8 @@ impl Inbound {
         }
         let exchange = exchange.clone();
         let wait = Wait { slot: Slot::new(&exchange.watch), ticks: exchange.watch.limits.idle, cut: None };
-        let upload = Upload { incoming, exchange, first: None, wait, progress: Rc::default() };
+        let progress = Rc::default();
+        let upload = Upload { incoming, exchange, first: None, wait, progress, sieve: None, sifted: false };
         Self(Received::Streamed(Box::new(upload)))
     }
 
@@ -168,6 +176,39 @@ impl Inbound {
         }
     }
 
+    /// The bytes of a body that was read before, or of none; nothing of one that is still to come.
+    #[must_use]
+    pub fn whole(&self) -> Option<&Bytes> {
+        static NOTHING: Bytes = Bytes::new();
+        match &self.0 {
+            Received::Empty(_) => Some(&NOTHING),
+            Received::Whole(whole) => Some(&whole.bytes),
+            Received::Streamed(_) => None,
+        }
+    }
+
+    /// Makes it break unless all of it together has this SHA-256. Its last piece is passed on only once that is certain,
+    /// so that no receiver takes what came before for a whole. Trailers are dropped.
+    ///
+    /// # Errors
+    /// [`Broken::Other`]: what is here already has another.
+    pub fn expect_sha256(&mut self, expected: [u8; 32]) -> Result<(), Broken> {
+        let mut sum = Sum::new(expected);
+        if let Some(whole) = self.whole() {
+            sum.take(whole.clone())?;
+            return sum.end().map(drop);
+        }
+        self.sift(Box::new(sum));
+        Ok(())
+    }
+
+    /// What arrives from now on passes through `sieve`. A body that was read before stays as it is.
+    pub fn sift(&mut self, sieve: Box<dyn Sieve>) {
+        if let Received::Streamed(upload) = &mut self.0 {
+            upload.sieve = Some(sieve);
+        }
+    }
+
     /// The length of a body that did not come from the connection as it is.
     pub(super) fn whole_length(&self) -> Option<usize> {
         match &self.0 {
@@ -184,6 +225,41 @@ impl From<Bytes> for Inbound {
 }
 
 impl Upload {
+    /// The next frame that may pass.
+    fn pass(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        loop {
+            let arrived = match self.first.take() {
+                Some(_) if self.wait.cut.as_ref().is_some_and(Cut::is_fired) => Some(Err(Broken::Cut)),
+                Some(first) => Some(Ok(first)),
+                None if self.sifted => None,
+                None => ready!(self.poll(cx)),
+            };
+            let Some(sieve) = self.sieve.as_mut().filter(|_| !self.sifted) else {
+                if let Some(Err(broken)) = &arrived {
+                    self.progress.broken.set(Some(*broken));
+                }
+                return Poll::Ready(arrived);
+            };
+            let passing = match arrived {
+                Some(Ok(frame)) => frame.into_data().map_or(Ok(Bytes::new()), |piece| sieve.take(piece)),
+                Some(Err(broken)) => Err(broken),
+                None => {
+                    self.sifted = true;
+                    sieve.end()
+                }
+            };
+            match passing {
+                Ok(bytes) if bytes.is_empty() => {}
+                Ok(bytes) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                Err(broken) => {
+                    self.sifted = true;
+                    self.progress.broken.set(Some(broken));
+                    return Poll::Ready(Some(Err(broken)));
+                }
+            }
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let polled = self.poll_incoming(cx);
         if let Poll::Ready(Some(Err(broken))) = &polled {
@@ -232,14 +308,7 @@ impl Body for Inbound {
                 Poll::Ready(Some(Err(Broken::Cut)))
             }
             Received::Whole(whole) => Poll::Ready(take(&mut whole.bytes).map(Ok)),
-            Received::Streamed(upload) => match upload.first.take() {
-                Some(_) if upload.wait.cut.as_ref().is_some_and(Cut::is_fired) => {
-                    upload.progress.broken.set(Some(Broken::Cut));
-                    Poll::Ready(Some(Err(Broken::Cut)))
-                }
-                Some(first) => Poll::Ready(Some(Ok(first))),
-                None => upload.poll(cx),
-            },
+            Received::Streamed(upload) => upload.pass(cx),
         }
     }
 
@@ -247,6 +316,7 @@ impl Body for Inbound {
         match &self.0 {
             Received::Empty(_) => true,
             Received::Whole(whole) => whole.bytes.is_empty(),
+            Received::Streamed(upload) if upload.sieve.is_some() => upload.sifted,
             Received::Streamed(upload) => upload.first.is_none() && upload.incoming.is_end_stream(),
         }
     }
@@ -255,7 +325,13 @@ impl Body for Inbound {
         match &self.0 {
             Received::Empty(_) => SizeHint::with_exact(0),
             Received::Whole(whole) => SizeHint::with_exact(whole.bytes.len() as u64),
-            Received::Streamed(upload) => upload.incoming.size_hint(),
+            Received::Streamed(upload) => match &upload.sieve {
+                Some(sieve) => {
+                    let coming = upload.incoming.size_hint().exact();
+                    sieve.length(coming).map_or_else(SizeHint::new, SizeHint::with_exact)
+                }
+                None => upload.incoming.size_hint(),
+            },
         }
     }
 }

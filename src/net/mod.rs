@@ -10,6 +10,7 @@ pub mod body;
 pub mod canonical;
 pub mod headers;
 pub mod listener;
+pub mod sieve;
 pub mod stream;
 pub mod tls;
 pub mod upstream;

@@ -17,6 +17,7 @@ use super::assume::Prepared;
 use super::record;
 use super::refuse::Refusal;
 use super::seat::{Recent, Seat};
+use super::signed::{AccessKeys, Signing};
 use crate::grants::Held;
 use crate::grants::origin::{Origin, OriginError};
 use crate::model::caller::Caller;
@@ -33,6 +34,8 @@ pub(super) struct Known {
     pub(super) prepared: Prepared,
     /// What records say of it.
     pub(super) recorded: Piece,
+    /// What it signs with, where the token is that of an exchanged credential.
+    pub(super) signing: Option<Signing>,
     token: Arc<str>,
     keys: u64,
 }
@@ -42,6 +45,7 @@ pub(super) struct Tokens {
     known: Cache<Arc<str>, Arc<Known>, BySignature>,
     keys: ArcSwap<KeySet>,
     generation: AtomicU64,
+    exchanged: AccessKeys,
     origin: Arc<dyn Origin>,
     issuer: String,
     public_url: String,
@@ -54,6 +58,7 @@ impl Tokens {
             known: Cache::builder().max_capacity(capacity).build_with_hasher(BySignature::default()),
             keys: ArcSwap::default(),
             generation: AtomicU64::new(0),
+            exchanged: AccessKeys::new(capacity),
             origin,
             issuer,
             public_url,
@@ -65,6 +70,8 @@ impl Tokens {
     pub(super) async fn refresh_keys(&self) -> Result<bool, OriginError> {
         let jwks = self.origin.keys().await?;
         let keys = KeySet::parse(&jwks).map_err(|error| OriginError(error.to_string()))?;
+        // Before the keys, so that whoever finds a key finds its secret.
+        self.exchanged.take_secrets(self.origin.exchange_secrets().await?);
         Ok(self.take_keys(keys))
     }
 
@@ -85,7 +92,10 @@ impl Tokens {
         if known.keys == self.generation.load(Ordering::SeqCst) {
             return Ok(());
         }
-        self.remembered_or_verified(known.token.as_bytes(), now).map(drop)
+        match known.signing {
+            None => self.remembered_or_verified(known.token.as_bytes(), now).map(drop),
+            Some(_) => self.exchanged(&known.token, now).map(drop),
+        }
     }
 
     /// Whether there is any key to verify with.
@@ -127,8 +137,8 @@ impl Tokens {
                 "this sidecar has no keys yet to verify tokens with".to_owned(),
             ));
         }
-        let meant = |audience: &str| audience == self.issuer || within(audience, &self.public_url);
-        let caller = verify_access_token(&self.keys.load(), token, &self.issuer, meant, now, SKEW_SECONDS)
+        let meant = |audience: &str| self.is_meant(audience);
+        let caller = verify_access_token(&self.keys.load(), token, &self.issuer, meant, now, Self::SKEW_SECONDS)
             .map_err(|refused| match refused {
                 TokenRefused::Expired => Refusal::TokenExpired,
                 TokenRefused::UnknownKey | TokenRefused::Invalid(_) => {
@@ -138,15 +148,43 @@ impl Tokens {
         if now >= caller.expires_at {
             return Err(Refusal::TokenExpired);
         }
-        let (recorded, token) = (record::caller(&caller), Arc::from(token));
-        let (caller, held, prepared) = (Arc::new(caller), Held::default(), Prepared::default());
-        let known = Arc::new(Known { caller, held, prepared, recorded, token, keys: generation });
+        let known = Arc::new(Known::new(caller, Arc::from(token), generation, None));
         self.known.insert(Arc::clone(&known.token), Arc::clone(&known));
         Ok(known)
     }
+
+    /// Whether what is meant for `audience` (RFC 8707) is meant for here.
+    pub(super) fn is_meant(&self, audience: &str) -> bool {
+        audience == self.issuer || within(audience, &self.public_url)
+    }
+
+    pub(super) fn keys(&self) -> Arc<KeySet> {
+        self.keys.load_full()
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn access_keys(&self) -> &AccessKeys {
+        &self.exchanged
+    }
+
+    pub(super) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// By how much this machine's clock and the issuer's may differ, for a token that is "not valid yet".
+    pub(super) const SKEW_SECONDS: i64 = 30;
 }
 
 impl Known {
+    pub(super) fn new(caller: Caller, token: Arc<str>, keys: u64, signing: Option<Signing>) -> Self {
+        let recorded = record::caller(&caller);
+        let (caller, held, prepared) = (Arc::new(caller), Held::default(), Prepared::default());
+        Self { caller, held, prepared, recorded, signing, token, keys }
+    }
+
     /// Whether it is the caller with this token, verified with `keys`.
     pub(super) fn is(&self, token: &[u8], keys: u64) -> bool {
         self.token() == token && self.keys == keys
@@ -160,9 +198,9 @@ impl Known {
 /// Hashes a token by its end alone. Only verified tokens are remembered, so that this is the end of a signature,
 /// which nobody can choose; tokens are still compared whole.
 #[derive(Clone, Default)]
-struct BySignature(RandomState);
+pub(super) struct BySignature(RandomState);
 
-struct End(DefaultHasher);
+pub(super) struct End(DefaultHasher);
 
 impl BuildHasher for BySignature {
     type Hasher = End;
@@ -234,9 +272,6 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u
 
 const ACS_BEARER: HeaderName = HeaderName::from_static("x-acs-bearer-token");
 
-/// By how much this machine's clock and the issuer's may differ, for a token that is "not valid yet".
-const SKEW_SECONDS: i64 = 30;
-
 /// 192 bits of a signature in base64url.
 const END: usize = 32;
 
@@ -284,10 +319,8 @@ mod tests {
             family: "f".parse().unwrap(),
             expires_at: 100,
         };
-        let (recorded, token) = (record::caller(&caller), Arc::from(token));
-        let (caller, held, prepared) = (Arc::new(caller), Held::default(), Prepared::default());
         let recent = Recent::default();
-        recent.put(Arc::new(Known { caller, held, prepared, recorded, token, keys: 0 }));
+        recent.put(Arc::new(Known::new(caller, Arc::from(token), 0, None)));
         (recent, Tokens::new(Arc::new(Silent), "https://a.example".to_owned(), String::new(), 8))
     }
 

@@ -6,6 +6,7 @@
 mod adapter;
 pub mod admin;
 mod assume;
+mod aws;
 mod forward;
 mod identify;
 pub mod link;
@@ -14,7 +15,9 @@ mod record;
 mod refuse;
 mod route;
 mod seat;
+mod signed;
 pub mod start;
+mod sts;
 #[cfg(test)]
 mod tests;
 
@@ -42,13 +45,15 @@ use crate::observe::metrics::Metrics;
 use crate::observe::records::Records;
 use crate::policy::{self, Surroundings};
 use adapter::{Asked, Head, NotUnderstood, Parameters, Reading};
-use assume::Identities;
+use assume::{AtHand, Errand, Identities, Identity};
 use forward::Upstreams;
 use identify::Tokens;
 use record::{Desk, Id, Ledger, Phase};
 use refuse::{Place, Refusal};
-use route::{Route, Routes};
+use route::{Assume, Route, Routes};
 use seat::{Footing, Recent, Seat};
+use signed::Nonces;
+use sts::Sts;
 
 /// What all workers of a sidecar share.
 pub(super) struct Sidecar {
@@ -62,6 +67,9 @@ pub(super) struct Sidecar {
     metrics: Arc<Metrics>,
     clock: Clock,
     limits: Limits,
+    nonces: Nonces,
+    /// Forgets what ended at once.
+    sts: Vec<Arc<Sts>>,
 }
 
 /// One thread's part of a sidecar.
@@ -70,6 +78,8 @@ pub(super) struct Worker {
     upstreams: Upstreams,
     desk: Desk,
     recent: Recent,
+    /// The callers who sign.
+    signed: Recent,
 }
 
 impl Worker {
@@ -96,6 +106,13 @@ impl Worker {
                 let upstream = {
                     let (understood, reading) = match self.begin(&mut request, &mut ledger, &mut seen) {
                         Ok(Begun::Understood(understood, reading)) => (understood, reading),
+                        // Boxed, as what is not on every call's way.
+                        Ok(Begun::Signed(begun)) => {
+                            match Box::pin(self.prove(*begun, &mut request, &mut ledger, &mut seen)).await {
+                                Ok((understood, asked)) => (understood, Reading::Asked(asked)),
+                                Err(refusal) => break 'life Err(refusal),
+                            }
+                        }
                         Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered)),
                         Err(refusal) => break 'life Err(refusal),
                     };
@@ -120,9 +137,24 @@ impl Worker {
                         }
                         Err(none) => break 'life Err(Refusal::NoStanding(none)),
                     };
-                    let based = (&**seat, footing);
+                    let based = Based { seat, footing, fetched: None };
                     match self.decide(&understood, &call, based, &mut request, &exchange, &mut ledger) {
-                        Ok(upstream) => upstream,
+                        Ok(Decided::Go(upstream)) => upstream,
+                        Ok(Decided::Wait(errand)) => {
+                            // Decided anew once it is back: much may have changed meanwhile.
+                            let fetched = match errand.await {
+                                Ok(identity) => Some(identity),
+                                Err(refusal) => break 'life Err(refusal),
+                            };
+                            ledger.lap(Phase::Assume);
+                            ledger.waited();
+                            let based = Based { seat, footing, fetched };
+                            match self.decide(&understood, &call, based, &mut request, &exchange, &mut ledger) {
+                                Ok(Decided::Go(upstream)) => upstream,
+                                Ok(Decided::Wait(_)) => break 'life Err(Refusal::Internal),
+                                Err(refusal) => break 'life Err(refusal),
+                            }
+                        }
                         Err(refusal) => break 'life Err(refusal),
                     }
                 };
@@ -136,12 +168,12 @@ impl Worker {
     }
 
     /// What can be known of a request at once: its one spelling, its route, what it asks for, and who asks.
-    fn begin(
-        &self,
+    fn begin<'w>(
+        &'w self,
         request: &mut Option<Box<Request<Inbound>>>,
         ledger: &mut Ledger<'_>,
-        seen: &mut Seen,
-    ) -> Result<Begun<'_>, Refusal> {
+        seen: &mut Seen<'w>,
+    ) -> Result<Begun<'w>, Refusal> {
         let sidecar = &*self.sidecar;
         let request = request.as_mut().ok_or(Refusal::Internal)?;
         // Policy and upstream see the same bytes.
@@ -154,6 +186,7 @@ impl Worker {
         }
         let route = sidecar.routes.find(candidate.path()).ok_or(Refusal::NoRoute)?;
         ledger.routed(&route.recorded);
+        seen.route = Some(route);
         let canonical = admit(request, candidate, route)?;
         let parameters = parameters(route, &canonical)?;
         let has_body = !request.body().is_end_stream();
@@ -161,7 +194,13 @@ impl Worker {
         let reading = route.adapter.read(&asking).map_err(Refusal::NotUnderstood)?;
         let acs = route.adapter.takes_acs_bearer();
         let now = ledger.at().as_second();
-        let (seat, at_hand) = sidecar.tokens.identify(&self.recent, request.headers(), acs, now)?;
+        let (seat, at_hand) = match sidecar.tokens.identify(&self.recent, request.headers(), acs, now) {
+            Ok(known) => known,
+            Err(Refusal::NoCredential) if route.adapter.signatures().is_some() => {
+                return Ok(Begun::Signed(Box::new((Understood { route, canonical }, reading))));
+            }
+            Err(refusal) => return Err(refusal),
+        };
         ledger.identified(&seat.known.recorded, at_hand);
         seen.seat = Some(seat);
         Ok(Begun::Understood(Understood { route, canonical }, reading))
@@ -172,11 +211,11 @@ impl Worker {
         &self,
         Understood { route, canonical }: &Understood<'_>,
         call: &Call,
-        (Seat { known, .. }, Footing { standing, .. }): (&Seat, &Footing),
+        Based { seat: Seat { known, .. }, footing: Footing { standing, .. }, fetched }: Based<'_>,
         request: &mut Option<Box<Request<Inbound>>>,
         exchange: &Exchange,
         ledger: &mut Ledger<'_>,
-    ) -> Result<&Upstream, Refusal> {
+    ) -> Result<Decided<'_>, Refusal> {
         let sidecar = &*self.sidecar;
         let request = request.as_mut().ok_or(Refusal::Internal)?;
         let around = Surroundings {
@@ -192,13 +231,33 @@ impl Worker {
             ledger.denied(&denial);
             Refusal::Denied(denial)
         })?;
-        ledger.permitted(&permit);
-        let spelled = (canonical.method().as_str(), canonical.path());
         let now = around.time.as_second();
-        let identity = sidecar.identities.assume(&permit, known, standing, route, spelled, now)?;
-        forward::shape(request, canonical, identity, ledger);
+        let at_hand = match fetched {
+            Some(identity) => AtHand::Identity(identity),
+            None => sidecar.identities.at_hand(&permit, known, standing, route, now)?,
+        };
+        let identity = match at_hand {
+            AtHand::Errand(errand) => {
+                ledger.lap(Phase::Decide);
+                return Ok(Decided::Wait(errand));
+            }
+            AtHand::Identity(identity) => {
+                ledger.permitted(&permit);
+                identity
+            }
+            AtHand::Made => {
+                ledger.permitted(&permit);
+                let spelled = (canonical.method().as_str(), canonical.path());
+                sidecar.identities.assume(&permit, known, standing, route, spelled, now)?
+            }
+        };
+        let signed = forward::shape(request, canonical, identity, ledger);
+        let upstream = self.upstreams.way(permit, &sidecar.grants, standing, route)?;
+        if let (Some(by), Assume::Sts(sts)) = (signed, &route.assume) {
+            sts.sign(request, call, upstream, &by, now)?;
+        }
         ledger.lap(Phase::Assume);
-        self.upstreams.way(permit, &sidecar.grants, standing, route)
+        Ok(Decided::Go(upstream))
     }
 
     /// The answer, and the last words of the record.
@@ -206,7 +265,7 @@ impl Worker {
         &self,
         passed: Result<(Response<Answer>, Outcome), Refusal>,
         ledger: &mut Ledger<'_>,
-        seen: &Seen,
+        seen: &Seen<'_>,
         request: Option<&Request<Inbound>>,
     ) -> Response<Answer> {
         let (mut response, outcome, code) = match passed {
@@ -254,8 +313,26 @@ impl Worker {
 enum Begun<'w> {
     /// It is a call.
     Understood(Understood<'w>, Reading),
+    /// It is a call, and whose it is must be found in a signature.
+    Signed(Box<(Understood<'w>, Reading)>),
     /// The sidecar itself knows the answer.
     Answered(Response<Answer>),
+}
+
+/// What a decision is made on.
+struct Based<'a> {
+    seat: &'a Seat,
+    footing: &'a Footing,
+    /// The identity, where it had to be waited for.
+    fetched: Option<Identity>,
+}
+
+/// A call that may pass.
+enum Decided<'w> {
+    /// Shaped, and on its way.
+    Go(&'w Upstream),
+    /// Once its identity has been fetched, and it has been decided anew.
+    Wait(Errand),
 }
 
 /// A call, as far as it is known without waiting.
@@ -292,27 +369,39 @@ fn asking<'a>(
     has_body: bool,
     parameters: &'a Parameters<'a>,
 ) -> Head<'a> {
-    Head { method: canonical.method(), query: canonical.query(), headers, has_body, parameters }
+    Head {
+        method: canonical.method(),
+        host: canonical.host(),
+        path: canonical.path(),
+        query: canonical.query(),
+        headers,
+        has_body,
+        parameters,
+    }
 }
 
 /// What a refusal can say about a call, as far as the call got.
 #[derive(Default)]
-struct Seen {
+struct Seen<'w> {
+    /// It speaks its protocol's own words of refusal.
+    route: Option<&'w Route>,
     /// The request's target has one spelling, so that an answer may name it.
     is_well_formed: bool,
     seat: Option<Rc<Seat>>,
     footing: Option<Rc<Footing>>,
 }
 
-impl Seen {
+impl Seen<'_> {
     /// `request` is what is left of it: nothing once it was sent, and then nothing is said of its target.
-    fn place<'a>(&'a self, sidecar: &'a Sidecar, request: Option<&Request<Inbound>>) -> Place<'a> {
+    fn place<'a>(&'a self, sidecar: &'a Sidecar, request: Option<&'a Request<Inbound>>) -> Place<'a> {
         let path = request.filter(|_| self.is_well_formed).map_or("", |request| request.uri().path());
         Place {
             issuer: &sidecar.issuer,
             metadata: metadata::location(&sidecar.public_url, path),
             application: self.seat.as_ref().map(|seat| seat.known.caller.application.as_str()),
             scopes: self.footing.as_ref().map(|footing| &**footing.standing.session().scopes()),
+            adapter: self.route.map(|route| &*route.adapter),
+            request,
         }
     }
 }

@@ -5,15 +5,16 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use serde::Serialize;
 
-use super::adapter::NotUnderstood;
+use super::adapter::{Adapter, NotUnderstood, Shaped};
 use super::record::Id;
+use super::signed::NotProven;
 use crate::grants::NoStanding;
 use crate::model::decision::Outcome;
 use crate::model::scope::ScopeSet;
-use crate::net::body::{Answer as Body, Broken};
+use crate::net::body::{Answer as Body, Broken, Inbound};
 use crate::net::canonical::Malformed;
 use crate::net::upstream::ForwardError;
 use crate::policy::Denial;
@@ -35,6 +36,8 @@ pub(super) enum Refusal {
     TokenExpired,
     /// Its token proves nothing here.
     TokenInvalid(String),
+    /// Its signature proves nothing.
+    Signature(NotProven),
     /// Its caller has no standing.
     NoStanding(NoStanding),
     /// Policy said no.
@@ -58,6 +61,7 @@ struct Answer {
     page: Option<String>,
     challenge: Option<String>,
     allow: Option<String>,
+    needed: Option<ScopeSet>,
     outcome: Outcome,
 }
 
@@ -71,6 +75,30 @@ pub(super) struct Place<'a> {
     pub(super) application: Option<&'a str>,
     /// The scopes that the token counts for, once they are known.
     pub(super) scopes: Option<&'a ScopeSet>,
+    /// Who knows the words of the call's protocol, once its route is known.
+    pub(super) adapter: Option<&'a dyn Adapter>,
+    /// What is left of the request: nothing once it was sent.
+    pub(super) request: Option<&'a Request<Inbound>>,
+}
+
+/// What a refusal tells, whatever shape it takes.
+pub(super) struct Told<'a> {
+    /// The status that it has unless the protocol has another.
+    pub(super) status: StatusCode,
+    /// Its stable code.
+    pub(super) code: &'static str,
+    /// What failed, and why.
+    pub(super) detail: &'a str,
+    /// What to do next.
+    pub(super) next: &'a str,
+    /// Where it can be resolved.
+    pub(super) page: Option<&'a str>,
+    /// The decision's id.
+    pub(super) decision: &'a str,
+    /// The application, once it is known.
+    pub(super) application: Option<&'a str>,
+    /// The scopes that a token needs for the call, if more of them would let it pass.
+    pub(super) needed: Option<&'a ScopeSet>,
 }
 
 #[derive(Serialize)]
@@ -90,22 +118,22 @@ impl Refusal {
     /// The answer, with what the record says of it.
     pub(super) fn answer(&self, place: &Place<'_>, id: &Id) -> (Response<Body>, Outcome, &'static str) {
         let answer = self.put(place);
-        let problem = Problem {
-            r#type: format!("urn:consentry:problem:{}", answer.code),
-            title: answer.status.canonical_reason().unwrap_or("Refused"),
-            status: answer.status.as_u16(),
+        let told = Told {
+            status: answer.status,
             code: answer.code,
             detail: &answer.detail,
             next: &answer.next,
             page: answer.page.as_deref(),
             decision: id.as_str(),
+            application: place.application,
+            needed: answer.needed.as_ref(),
         };
-        // Strings and numbers always become JSON; an empty body would still be a refusal.
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut response = Response::new(Body::from(Bytes::from(body)));
-        *response.status_mut() = answer.status;
+        let own = place.adapter.and_then(|adapter| adapter.tell(&told, place.request));
+        let shaped = own.unwrap_or_else(|| told.problem());
+        let mut response = Response::new(Body::from(shaped.body));
+        *response.status_mut() = shaped.status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(shaped.content_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let mut put = |name: header::HeaderName, value: Option<&str>| {
             if let Some(value) = value.and_then(|text| HeaderValue::from_str(text).ok()) {
@@ -155,6 +183,7 @@ impl Refusal {
             Self::TokenInvalid(why) => {
                 token_refused(place, why, "Get a new token; authorize again if that fails.")
             }
+            Self::Signature(why) => not_proven(why, place),
             Self::NoStanding(why) => no_standing(why, place),
             Self::Denied(denial) => denied(denial, place),
             Self::Unavailable(why) => unavailable(why),
@@ -176,6 +205,31 @@ impl Refusal {
     }
 }
 
+impl From<NotProven> for Refusal {
+    fn from(why: NotProven) -> Self {
+        Self::Signature(why)
+    }
+}
+
+impl Told<'_> {
+    /// It as problem details (RFC 9457).
+    fn problem(&self) -> Shaped {
+        let problem = Problem {
+            r#type: format!("urn:consentry:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Refused"),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: self.detail,
+            next: self.next,
+            page: self.page,
+            decision: self.decision,
+        };
+        // Strings and numbers always become JSON; an empty body would still be a refusal.
+        let body = Bytes::from(serde_json::to_vec(&problem).unwrap_or_default());
+        Shaped { status: self.status, content_type: "application/problem+json", body }
+    }
+}
+
 impl Answer {
     fn new(
         status: StatusCode,
@@ -191,6 +245,7 @@ impl Answer {
             page: None,
             challenge: None,
             allow: None,
+            needed: None,
             outcome: Outcome::Refused,
         }
     }
@@ -226,6 +281,10 @@ fn not_understood(why: &NotUnderstood) -> Answer {
         NotUnderstood::Ambiguous(_) => {
             Answer::new(StatusCode::BAD_REQUEST, "action_ambiguous", detail, "Name the operation once.")
         }
+        NotUnderstood::Unknown(_) => {
+            let next = "Ask for an operation that this route takes.";
+            Answer::new(StatusCode::BAD_REQUEST, "action_unknown", detail, next)
+        }
         NotUnderstood::Malformed { .. } => {
             Answer::new(StatusCode::BAD_REQUEST, "malformed_request", detail, "Correct the request.")
         }
@@ -239,6 +298,25 @@ fn token_refused(place: &Place<'_>, why: &str, next: &str) -> Answer {
         place.metadata
     );
     Answer::new(StatusCode::UNAUTHORIZED, "invalid_token", why, next).challenged(challenge)
+}
+
+fn not_proven(why: &NotProven, place: &Place<'_>) -> Answer {
+    let again = "Exchange an access token for a new credential at /v1/exchange.";
+    let sign = "Sign the request as it is sent, with a secret and security token of the same exchange.";
+    let (code, next) = match why {
+        NotProven::Full => return unavailable(&why.to_string()),
+        NotProven::Incomplete(_) => ("signature_incomplete", sign),
+        NotProven::TwoCredentials => ("credential_ambiguous", "Send one credential only."),
+        NotProven::UnknownKey => ("access_key_unknown", again),
+        NotProven::OtherKey => ("security_token_of_another_key", sign),
+        NotProven::Token(_) => ("security_token_invalid", again),
+        NotProven::Expired => ("security_token_expired", again),
+        NotProven::Skewed => ("signature_expired", "Correct the clock, and sign the request anew."),
+        NotProven::Wrong | NotProven::OtherBody => ("signature_invalid", sign),
+        NotProven::Replayed => ("signature_replayed", "Sign each request anew, with a nonce of its own."),
+    };
+    Answer::new(StatusCode::UNAUTHORIZED, code, why.to_string(), next)
+        .challenged(format!("Bearer resource_metadata=\"{}\"", place.metadata))
 }
 
 fn no_standing(why: &NoStanding, place: &Place<'_>) -> Answer {
@@ -274,10 +352,11 @@ fn denied(denial: &Denial, place: &Place<'_>) -> Answer {
         // The full set that the next token needs, so that a client which asks for exactly this loses nothing.
         Some(missing) => {
             let needed = place.scopes.cloned().unwrap_or_default().union(&missing.least());
-            answer.challenged(format!(
+            let challenge = format!(
                 "Bearer error=\"insufficient_scope\", scope=\"{needed}\", resource_metadata=\"{}\"",
                 place.metadata
-            ))
+            );
+            Answer { needed: Some(needed), ..answer.challenged(challenge) }
         }
     }
 }
@@ -290,6 +369,7 @@ fn broken_body(why: Broken) -> Answer {
     let (status, code) = match why {
         Broken::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
         Broken::Idle => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
+        Broken::Other => (StatusCode::UNAUTHORIZED, "signature_invalid"),
         Broken::Framing(_) | Broken::Gone | Broken::Cut => (StatusCode::BAD_REQUEST, "malformed_body"),
     };
     Answer::new(status, code, why.to_string(), "Send the body whole, well framed and without long pauses.")

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::config::route::{Assume, PathTemplate, Route as Settings, Segment};
+use crate::config::route::{self as settings, PathTemplate, Route as Settings, Segment};
 use crate::observe::line::Piece;
 
 use super::adapter::{self, Adapter, Parameters};
+use super::aws::Names;
+use super::sts::Sts;
 
 /// One route, ready.
 pub(super) struct Route {
@@ -33,6 +35,25 @@ pub(super) struct Route {
     pub(super) normalise: bool,
 }
 
+/// What the upstream receives.
+pub(super) enum Assume {
+    /// An assertion.
+    Assertion,
+    /// No credential.
+    None,
+    /// The call is signed with a role's credentials.
+    Sts(Arc<Sts>),
+}
+
+/// What routes are made with.
+#[derive(Default)]
+pub(super) struct Means {
+    /// The security token services by name.
+    pub(super) sts: Vec<(Arc<str>, Arc<Sts>)>,
+    /// How AWS names accounts and this sidecar's clients its host.
+    pub(super) names: Names,
+}
+
 /// All routes, in the order of the settings: the first that fits takes the call.
 pub(super) struct Routes(Vec<Route>);
 
@@ -43,11 +64,11 @@ pub(super) struct NotText;
 
 impl Routes {
     /// The table. The settings were checked when they were read; what is wrong still is said by the caller.
-    pub(super) fn new(settings: &[Settings]) -> Result<Self, String> {
+    pub(super) fn new(settings: &[Settings], means: &Means) -> Result<Self, String> {
         settings
             .iter()
             .enumerate()
-            .map(|(index, settings)| Route::new(index, settings))
+            .map(|(index, settings)| Route::new(index, settings, means))
             .collect::<Result<_, _>>()
             .map(Self)
     }
@@ -59,15 +80,15 @@ impl Routes {
 }
 
 impl Route {
-    fn new(index: usize, settings: &Settings) -> Result<Self, String> {
+    fn new(index: usize, settings: &Settings, means: &Means) -> Result<Self, String> {
         let template: &PathTemplate = settings.path.get_ref();
         let upstream: Arc<str> = Arc::from(settings.upstream.get_ref().as_str());
         Ok(Self {
             index,
             recorded: Piece::of(|line| line.text(r#""route":"#, &template.to_string())),
             segments: template.segments().to_vec(),
-            adapter: adapter::for_route(settings.reading()?),
-            assume: settings.assume,
+            adapter: adapter::for_route(settings.reading()?, &means.names),
+            assume: means.assume(settings)?,
             audience: settings.audience.as_deref().map_or_else(|| Arc::clone(&upstream), Arc::from),
             upstream,
             bind: settings.bind,
@@ -112,6 +133,21 @@ impl Route {
             rest = behind;
         }
         Ok(Parameters(parameters))
+    }
+}
+
+impl Means {
+    fn assume(&self, settings: &Settings) -> Result<Assume, String> {
+        let named = || settings.sts.as_ref().map_or("", |name| name.get_ref());
+        match settings.assume {
+            settings::Assume::Assertion => Ok(Assume::Assertion),
+            settings::Assume::None => Ok(Assume::None),
+            settings::Assume::Sts => {
+                let found = self.sts.iter().find(|(name, _)| **name == *named());
+                let (_, sts) = found.ok_or_else(|| format!("there is no [sts.{}]", named()))?;
+                Ok(Assume::Sts(Arc::clone(sts)))
+            }
+        }
     }
 }
 
@@ -161,7 +197,7 @@ mod tests {
         let toml = format!(
             "path = \"{text}\"\nupstream = \"u\"\nadapter = \"rest\"\nactions = {{ GET = \"a:b\" }}\nresource = \"x\""
         );
-        Route::new(0, &toml::from_str(&toml).unwrap()).unwrap()
+        Route::new(0, &toml::from_str(&toml).unwrap(), &Means::default()).unwrap()
     }
 
     #[test]

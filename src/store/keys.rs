@@ -19,11 +19,14 @@ pub enum KeyPurpose {
     Record,
     /// The audit's checkpoints, Ed25519.
     Audit,
+    /// Security tokens of exchanged credentials, ES256.
+    Exchange,
 }
 
 impl KeyPurpose {
     /// Every purpose.
-    pub const ALL: [Self; 5] = [Self::AccessToken, Self::IdToken, Self::IdTokenEc, Self::Record, Self::Audit];
+    pub const ALL: [Self; 6] =
+        [Self::AccessToken, Self::IdToken, Self::IdTokenEc, Self::Record, Self::Audit, Self::Exchange];
 
     /// The word used in the store.
     #[must_use]
@@ -34,6 +37,7 @@ impl KeyPurpose {
             Self::IdTokenEc => "id-token-ec",
             Self::Record => "record",
             Self::Audit => "audit",
+            Self::Exchange => "exchange",
         }
     }
 }

@@ -84,34 +84,39 @@ impl AccessToken<'_> {
     /// Signs it, with a key for access tokens. `now` in seconds since 1970.
     pub fn sign(&self, signer: &Signer, now: i64) -> Result<Issued, NotIssued> {
         let jti = random::identifier()?;
-        let expires_at = now.saturating_add(i64::from(self.seconds));
-        let claims = AccessClaims {
+        let claims = self.claims(&jti, now);
+        let (token, expires_at) = (Secret::new(signer.sign(&claims)?), claims.exp);
+        Ok(Issued { token, jti, expires_at })
+    }
+
+    /// What it says.
+    pub(super) fn claims<'c>(&'c self, jti: &'c str, now: i64) -> AccessClaims<'c> {
+        AccessClaims {
             iss: self.issuer,
             aud: self.audience,
             sub: self.subject,
             client_id: self.application.as_str(),
-            exp: expires_at,
+            exp: now.saturating_add(i64::from(self.seconds)),
             iat: now,
-            jti: &jti,
+            jti,
             scope: self.scopes.to_string(),
             aid: self.principal.account.as_str(),
             uid: self.principal.id.as_str(),
             kind: self.principal.kind,
             rev: self.revision.0,
             fam: self.family.as_str(),
-        };
-        let token = Secret::new(signer.sign(&claims)?);
-        Ok(Issued { token, jti, expires_at })
+        }
     }
 }
 
+/// The claims of an access token, and of what is like one.
 #[derive(Serialize)]
-struct AccessClaims<'a> {
+pub(super) struct AccessClaims<'a> {
     iss: &'a str,
     aud: &'a str,
     sub: &'a str,
     client_id: &'a str,
-    exp: i64,
+    pub(super) exp: i64,
     iat: i64,
     jti: &'a str,
     scope: String,

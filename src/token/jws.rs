@@ -62,6 +62,13 @@ pub(super) fn split(token: &str) -> Option<Parts<'_>> {
     })
 }
 
+/// The key that a token names. Read from a token that has been verified.
+pub(super) fn kid(token: &str) -> Option<Box<str>> {
+    let parts = split(token)?;
+    let header: Header<'_> = serde_json::from_slice(&parts.header).ok()?;
+    header.kid.map(|kid| Box::from(&*kid))
+}
+
 /// The header's members that count. A member that stands twice is refused.
 #[derive(Deserialize)]
 pub(super) struct Header<'h> {

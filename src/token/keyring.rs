@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
+use super::exchange::KeySecrets;
 use super::jwk::PublicJwk;
 use super::keys::{KeyError, Purpose, Signer};
 use super::verify::{KeySet, key_set_json};
@@ -86,6 +87,13 @@ impl Keyring {
     #[must_use]
     pub fn jwks(&self, sidecars: &[PublicJwk], now: Timestamp) -> String {
         key_set_json(self.all(sidecars, now))
+    }
+
+    /// What access key secrets are made with, of each key that is published.
+    #[must_use]
+    pub fn exchange_secrets(&self, now: Timestamp) -> KeySecrets {
+        let live = self.keys.iter().filter(|key| key.published_until.is_none_or(|end| now < end));
+        live.filter_map(|key| Some((Box::from(key.signer.kid()), key.signer.exchange_secret()?.clone()))).collect()
     }
 
     /// The keys of grants' records, as a key set. Only sidecars are to get it: they are of no use to anybody else.

@@ -15,6 +15,7 @@ use aws_lc_rs::signature::{
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::exchange::KeySecret;
 use super::jwk::{Material, PublicJwk};
 use super::jws;
 
@@ -35,11 +36,13 @@ pub enum Purpose {
     Sidecar,
     /// The audit's checkpoints, cut marks and exports, Ed25519. Only who verifies the audit needs its public half.
     Audit,
+    /// The security tokens of exchanged credentials, ES256.
+    Exchange,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AccessToken,
         Self::IdToken,
         Self::IdTokenEc,
@@ -47,6 +50,7 @@ impl Purpose {
         Self::Record,
         Self::Sidecar,
         Self::Audit,
+        Self::Exchange,
     ];
 
     /// The word in the store and in `consentry_purpose`.
@@ -60,6 +64,7 @@ impl Purpose {
             Self::Record => "record",
             Self::Sidecar => "sidecar",
             Self::Audit => "audit",
+            Self::Exchange => "exchange",
         }
     }
 
@@ -71,7 +76,7 @@ impl Purpose {
                 Algorithm::EdDsa
             }
             Self::IdToken => Algorithm::Rs256,
-            Self::IdTokenEc => Algorithm::Es256,
+            Self::IdTokenEc | Self::Exchange => Algorithm::Es256,
         }
     }
 
@@ -79,7 +84,7 @@ impl Purpose {
     #[must_use]
     pub fn is_for_the_world(self) -> bool {
         match self {
-            Self::AccessToken | Self::IdToken | Self::IdTokenEc | Self::Assertion => true,
+            Self::AccessToken | Self::IdToken | Self::IdTokenEc | Self::Assertion | Self::Exchange => true,
             Self::Record | Self::Sidecar | Self::Audit => false,
         }
     }
@@ -94,6 +99,7 @@ impl Purpose {
             Self::Record => "record+jws",
             Self::Sidecar => "sidecar+jwt",
             Self::Audit => "audit+jws",
+            Self::Exchange => "security-token+jwt",
         }
     }
 }
@@ -150,7 +156,7 @@ pub enum KeyError {
     #[error("there is no key that signs for {0} now; add one")]
     NoKey(Purpose),
     /// A word that names no purpose.
-    #[error("a key's purpose is access-token, id-token, id-token-ec, assertion, record, sidecar or audit")]
+    #[error("a key's purpose is access-token, id-token, id-token-ec, assertion, record, sidecar, audit or exchange")]
     NoPurpose,
     /// The signature was not made.
     #[error("signing for {0} failed")]
@@ -183,6 +189,8 @@ pub struct Signer {
     public: PublicJwk,
     /// The encoded header and its dot: the same for all that the key signs.
     prefix: Box<str>,
+    /// What access key secrets are made with; only of a key for exchanges.
+    exchange: Option<KeySecret>,
 }
 
 enum Pair {
@@ -205,7 +213,8 @@ impl Signer {
         .map_err(|_| unreadable())?;
         let public = PublicJwk::new(purpose, pair.material().ok_or_else(unreadable)?);
         let prefix = jws::prefix(purpose, public.kid());
-        Ok(Self { pair, public, prefix })
+        let exchange = if purpose == Purpose::Exchange { Some(KeySecret::of(pkcs8)?) } else { None };
+        Ok(Self { pair, public, prefix, exchange })
     }
 
     /// The name of the key.
@@ -224,6 +233,12 @@ impl Signer {
     #[must_use]
     pub fn public(&self) -> &PublicJwk {
         &self.public
+    }
+
+    /// What access key secrets are made with, of a key for exchanges.
+    #[must_use]
+    pub fn exchange_secret(&self) -> Option<&KeySecret> {
+        self.exchange.as_ref()
     }
 
     /// A signed token with these claims, in the compact form (RFC 7515 §7.1).

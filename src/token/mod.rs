@@ -8,6 +8,7 @@
 //! every check pins all three. So an ID token is never taken for an access token, and a sidecar, whose key signs
 //! assumed identities, can make neither (RFC 8725 §3.11, §3.12).
 
+pub mod exchange;
 pub mod factor;
 pub mod issue;
 pub mod jwk;
@@ -19,6 +20,7 @@ pub mod pkce;
 pub mod random;
 pub mod seal;
 mod sidecar;
+pub mod signature;
 pub mod verify;
 
 pub use sidecar::{assertion, proof};

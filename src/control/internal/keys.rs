@@ -27,7 +27,10 @@ pub(super) async fn get(
     let (mut jwks, mut record_keys) = (Vec::new(), Vec::new());
     for key in control.store().signing_keys(now).await? {
         let set = match key.purpose {
-            KeyPurpose::AccessToken | KeyPurpose::IdToken | KeyPurpose::IdTokenEc => &mut jwks,
+            KeyPurpose::AccessToken
+            | KeyPurpose::IdToken
+            | KeyPurpose::IdTokenEc
+            | KeyPurpose::Exchange => &mut jwks,
             KeyPurpose::Record => &mut record_keys,
             // No sidecar has to verify the audit.
             KeyPurpose::Audit => continue,

@@ -158,6 +158,23 @@ impl Canonical {
         self.host.port()
     }
 
+    /// The same request without the query's parameters for which `dropped` holds, each given as it is, still encoded.
+    /// Nothing else about it changes.
+    ///
+    /// # Errors
+    /// What is left is no target: not so for a part of a well-formed one.
+    pub fn without_parameters(mut self, dropped: impl Fn(&str) -> bool) -> Result<Self, Malformed> {
+        let Some(query) = self.target.query() else { return Ok(self) };
+        if !query.split('&').any(&dropped) {
+            return Ok(self);
+        }
+        let kept: Vec<&str> = query.split('&').filter(|piece| !dropped(piece)).collect();
+        let path = self.target.path();
+        let target = if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) };
+        self.target = PathAndQuery::try_from(target).map_err(|_| Malformed::TargetCharacter)?;
+        Ok(self)
+    }
+
     pub(super) fn census(&self) -> Census {
         self.census
     }

@@ -183,6 +183,12 @@ impl Upstream {
         Ok(Self { pool: Pool::new(settings, &worker.watch), host, authority, ticks })
     }
 
+    /// What `Host` it will name.
+    #[must_use]
+    pub fn host(&self) -> &HeaderValue {
+        &self.host
+    }
+
     /// Forwards a request and leaves none. Its URI must be the canonical target, its headers cleaned. (It is boxed, so
     /// that it is not copied on the way.)
     ///
@@ -386,7 +392,7 @@ impl From<Broken> for ForwardError {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::Cut => Self::Cut,
-            broken @ (Broken::Framing(_) | Broken::Gone | Broken::Idle | Broken::TooLong) => {
+            broken @ (Broken::Framing(_) | Broken::Gone | Broken::Idle | Broken::TooLong | Broken::Other) => {
                 Self::Request(broken)
             }
         }

@@ -5,19 +5,25 @@
 //! call is refused.
 //!
 //! To add a protocol: a file here that implements [`Adapter`], a line in [`for_route`], and a pair of tests for each
-//! thing that it understands: where it is said once, and where it is said twice.
+//! thing that it understands: where it is said once, and where it is said twice. Where its clients parse errors of a
+//! shape of their own, it says refusals so ([`Adapter::tell`]).
 
 mod acs;
+mod aws;
 mod rest;
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Request, StatusCode};
 
+use super::aws::Names;
+use super::refuse::Told;
+use super::signed::Schemes;
 use crate::config::route;
 use crate::model::call::{Action, Call, Resource};
 use crate::model::id::AccountId;
+use crate::net::body::Inbound;
 
 /// A protocol.
 pub(super) trait Adapter: Send + Sync {
@@ -31,12 +37,38 @@ pub(super) trait Adapter: Send + Sync {
     fn takes_acs_bearer(&self) -> bool {
         false
     }
+
+    /// How its clients sign requests, where they can; asked only of a request without a bearer token.
+    fn signatures(&self) -> Option<Schemes> {
+        None
+    }
+
+    /// A refusal in the protocol's own error shape; none where problem details say it. `request` is what is left of
+    /// the request: nothing once it was sent, and whatever its sender wrote while it was not understood.
+    fn tell(&self, told: &Told<'_>, request: Option<&Request<Inbound>>) -> Option<Shaped> {
+        let _ = (told, request);
+        None
+    }
+}
+
+/// An answer in a protocol's own error shape.
+pub(super) struct Shaped {
+    /// Its status.
+    pub(super) status: StatusCode,
+    /// What its body is.
+    pub(super) content_type: &'static str,
+    /// Its body.
+    pub(super) body: Bytes,
 }
 
 /// A request's head, in its one spelling.
 pub(super) struct Head<'a> {
     /// Its method.
     pub(super) method: &'a Method,
+    /// The host that it was sent to, without its port.
+    pub(super) host: &'a str,
+    /// Its path, as it will be forwarded: still percent-encoded.
+    pub(super) path: &'a str,
     /// Its query, as it will be forwarded: still percent-encoded.
     pub(super) query: Option<&'a str>,
     /// Its headers, cleaned: what framed the body is not among them any more.
@@ -102,6 +134,9 @@ pub(super) enum NotUnderstood {
     /// It says two different things.
     #[error("the request names {0} in two places that differ")]
     Ambiguous(&'static str),
+    /// It says nothing that is known here.
+    #[error("{0} is not known here")]
+    Unknown(&'static str),
     /// It says something that cannot be.
     #[error("{what} is not {expected}")]
     Malformed {
@@ -113,11 +148,12 @@ pub(super) enum NotUnderstood {
 }
 
 /// The adapter of a route.
-pub(super) fn for_route(reading: route::Adapter<'_>) -> Box<dyn Adapter> {
+pub(super) fn for_route(reading: route::Adapter<'_>, names: &Names) -> Box<dyn Adapter> {
     match reading {
         route::Adapter::Rest { actions, resource, account } => {
             Box::new(rest::Rest::new(actions, resource, account))
         }
         route::Adapter::Acs { product } => Box::new(acs::Acs::new(product)),
+        route::Adapter::Aws { service } => Box::new(aws::Aws::new(service, names)),
     }
 }

@@ -98,7 +98,8 @@ impl KeySet {
     /// Whether a key that access tokens were good by in `earlier` is here no more.
     #[must_use]
     pub fn lacks_token_key_of(&self, earlier: &Self) -> bool {
-        let signs_tokens = |key: &VerifyingKey| key.purpose == Purpose::AccessToken;
+        let signs_tokens =
+            |key: &VerifyingKey| matches!(key.purpose, Purpose::AccessToken | Purpose::Exchange);
         earlier.keys.iter().any(|(kid, key)| signs_tokens(key) && !self.keys.contains_key(kid))
     }
 
@@ -151,7 +152,7 @@ pub fn verify_audit(keys: &KeySet, mark: &str) -> Result<Vec<u8>, TokenRefused> 
 }
 
 #[derive(Deserialize)]
-struct AccessClaims<'c> {
+pub(in crate::token) struct AccessClaims<'c> {
     #[serde(borrow)]
     sub: Cow<'c, str>,
     #[serde(borrow)]
@@ -172,7 +173,7 @@ struct AccessClaims<'c> {
 }
 
 impl AccessClaims<'_> {
-    fn caller(&self, expires_at: i64) -> Result<Caller, TokenRefused> {
+    pub(in crate::token) fn caller(&self, expires_at: i64) -> Result<Caller, TokenRefused> {
         let printable =
             |text: &str| (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         if !printable(&self.sub) || !printable(&self.jti) {
@@ -217,6 +218,10 @@ enum Audience<'c> {
 }
 
 impl Lasting<'_> {
+    pub(in crate::token) fn expires_at(&self) -> i64 {
+        self.exp
+    }
+
     pub(in crate::token) fn check(
         &self,
         issuer: &str,

@@ -1,0 +1,59 @@
+//! Exchanging a token for a credential to sign with: what is asked, who answers, and why not.
+//!
+//! A sidecar asks for callers whom it has proved; the control plane answers by the facts in its store, so that nothing
+//! that a sidecar says can make more of a grant than it is.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::origin::OriginError;
+use crate::token::exchange::{Exchanged, KeySecrets};
+
+/// What is asked.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    /// The caller's access token, or the security token that its request was signed with.
+    pub token: String,
+    /// A life shorter than the longest, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u32>,
+    /// Fewer scopes than the token has, separated by spaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seconds, scope, .. } = self;
+        f.debug_struct("Exchange").field("seconds", seconds).field("scope", scope).finish_non_exhaustive()
+    }
+}
+
+/// Why nothing was exchanged.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NotExchanged {
+    /// The token proves nothing, or what it rests on has ended.
+    #[error("the token is not valid, or what it rests on has ended; get a new one")]
+    Token,
+    /// A scope was asked for that the token does not have.
+    #[error("the scope {0} was not granted to this token; ask for fewer")]
+    Scope(String),
+    /// It was asked for too often.
+    #[error("too many credentials were asked for; use one until it ends, and ask again in {0} seconds")]
+    TooOften(u32),
+    /// It cannot be known, or not be done now.
+    #[error(transparent)]
+    Unavailable(#[from] OriginError),
+}
+
+/// Who exchanges, in the process of the control plane.
+#[async_trait]
+pub trait Exchanger: Send + Sync + 'static {
+    /// What the secrets of access keys are made with, of each key that is live.
+    async fn secrets(&self) -> Result<KeySecrets, OriginError>;
+    /// Exchanges a token.
+    async fn exchange(&self, asked: &Exchange) -> Result<Exchanged, NotExchanged>;
+}
