@@ -7,6 +7,7 @@ mod adapter;
 pub mod admin;
 mod assume;
 mod aws;
+mod explicit;
 mod forward;
 mod identify;
 pub mod link;
@@ -18,6 +19,7 @@ mod seat;
 mod signed;
 pub mod start;
 mod sts;
+mod trade;
 #[cfg(test)]
 mod tests;
 
@@ -46,6 +48,7 @@ use crate::observe::records::Records;
 use crate::policy::{self, Surroundings};
 use adapter::{Asked, Head, NotUnderstood, Parameters, Reading};
 use assume::{AtHand, Errand, Identities, Identity};
+use explicit::Answering;
 use forward::Upstreams;
 use identify::Tokens;
 use record::{Desk, Id, Ledger, Phase};
@@ -108,7 +111,7 @@ impl Worker {
                         Ok(Begun::Understood(understood, reading)) => (understood, reading),
                         // Boxed, as what is not on every call's way.
                         Ok(Begun::Signed(begun)) => {
-                            match Box::pin(self.prove(*begun, &mut request, &mut ledger, &mut seen)).await {
+                            match Box::pin(self.shown(*begun, &mut request, &mut ledger, &mut seen)).await {
                                 Ok((understood, asked)) => (understood, Reading::Asked(asked)),
                                 Err(refusal) => break 'life Err(refusal),
                             }
@@ -140,6 +143,11 @@ impl Worker {
                     let based = Based { seat, footing, fetched: None };
                     match self.decide(&understood, &call, based, &mut request, &exchange, &mut ledger) {
                         Ok(Decided::Go(upstream)) => upstream,
+                        Ok(Decided::Answer(answering)) => {
+                            let asked = (&understood, &call, (&**seat, footing));
+                            let answered = self.answered(answering, asked, &mut request, &mut ledger);
+                            break 'life Box::pin(answered).await.map(|answer| (answer, Outcome::Answered));
+                        }
                         Ok(Decided::Wait(errand)) => {
                             // Decided anew once it is back: much may have changed meanwhile.
                             let fetched = match errand.await {
@@ -151,7 +159,7 @@ impl Worker {
                             let based = Based { seat, footing, fetched };
                             match self.decide(&understood, &call, based, &mut request, &exchange, &mut ledger) {
                                 Ok(Decided::Go(upstream)) => upstream,
-                                Ok(Decided::Wait(_)) => break 'life Err(Refusal::Internal),
+                                Ok(Decided::Wait(_) | Decided::Answer(_)) => break 'life Err(Refusal::Internal),
                                 Err(refusal) => break 'life Err(refusal),
                             }
                         }
@@ -207,15 +215,15 @@ impl Worker {
     }
 
     /// Whether the call may pass, and what the upstream will see of it. The permit is used up: one permit, one request.
-    fn decide(
-        &self,
-        Understood { route, canonical }: &Understood<'_>,
+    fn decide<'w>(
+        &'w self,
+        Understood { route, canonical }: &Understood<'w>,
         call: &Call,
         Based { seat: Seat { known, .. }, footing: Footing { standing, .. }, fetched }: Based<'_>,
         request: &mut Option<Box<Request<Inbound>>>,
         exchange: &Exchange,
         ledger: &mut Ledger<'_>,
-    ) -> Result<Decided<'_>, Refusal> {
+    ) -> Result<Decided<'w>, Refusal> {
         let sidecar = &*self.sidecar;
         let request = request.as_mut().ok_or(Refusal::Internal)?;
         let around = Surroundings {
@@ -232,6 +240,10 @@ impl Worker {
             Refusal::Denied(denial)
         })?;
         let now = around.time.as_second();
+        if let Some(answering) = route.answering.as_ref().filter(|answering| answering.answers(&call.action)) {
+            ledger.permitted(&permit);
+            return Ok(Decided::Answer(answering));
+        }
         let at_hand = match fetched {
             Some(identity) => AtHand::Identity(identity),
             None => sidecar.identities.at_hand(&permit, known, standing, route, now)?,
@@ -333,6 +345,8 @@ enum Decided<'w> {
     Go(&'w Upstream),
     /// Once its identity has been fetched, and it has been decided anew.
     Wait(Errand),
+    /// The sidecar itself answers it: it asks for an identity.
+    Answer(&'w Answering),
 }
 
 /// A call, as far as it is known without waiting.

@@ -19,6 +19,7 @@ use super::route::{Means, Routes};
 use super::seat::Recent;
 use super::signed::Nonces;
 use super::sts::Sts;
+use super::trade::Trade;
 use super::{Sidecar, Worker};
 use crate::config::sidecar as settings;
 use crate::grants::Grants;
@@ -148,7 +149,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let (records, writer) = Records::start(settings.limits.records, Arc::clone(&metrics), keep)?;
     let tokens =
         Tokens::new(Arc::clone(&origin), settings.issuer.clone(), public_url.clone(), settings.limits.tokens);
-    let means = means(&settings, &public_url, &clock)?;
+    let means = means(&settings, &public_url, &origin, &clock)?;
     let sts = means.sts.iter().map(|(_, sts)| Arc::clone(sts)).collect();
     let sidecar = Arc::new(Sidecar {
         issuer: settings.issuer.clone(),
@@ -360,7 +361,12 @@ fn prepare(
 }
 
 /// What routes need besides their own settings.
-fn means(settings: &settings::Sidecar, public_url: &str, clock: &Clock) -> Result<Means, StartError> {
+fn means(
+    settings: &settings::Sidecar,
+    public_url: &str,
+    origin: &Arc<dyn Origin>,
+    clock: &Clock,
+) -> Result<Means, StartError> {
     let accounts = Arc::new(settings.cloud_accounts.clone());
     let sts = |(name, sts): (&String, _)| {
         let sts = Sts::new(sts, Arc::clone(&accounts), clock.clone())?;
@@ -368,7 +374,13 @@ fn means(settings: &settings::Sidecar, public_url: &str, clock: &Clock) -> Resul
     };
     let sts = settings.sts.iter().map(sts).collect::<Result<_, StartError>>()?;
     let host = url::Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
-    Ok(Means { sts, names: Names::new(accounts, host.unwrap_or_default()) })
+    let trade = |(name, exchange): (&String, _)| {
+        let trade = Trade::new(name, exchange, clock.clone()).map_err(StartError::Settings)?;
+        Ok((Arc::from(name.as_str()), Arc::new(trade)))
+    };
+    let exchange = settings.exchange.iter().map(trade).collect::<Result<_, StartError>>()?;
+    let answers = Some((Arc::clone(origin), Arc::from(settings.issuer.as_str())));
+    Ok(Means { sts, exchange, answers, names: Names::new(accounts, host.unwrap_or_default()) })
 }
 
 fn upstreams(settings: &settings::Sidecar) -> Result<Vec<(Arc<str>, UpstreamSettings)>, StartError> {

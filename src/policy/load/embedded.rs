@@ -8,6 +8,7 @@ pub(super) const SCOPES: &[(&str, &str)] = &[
     ("scopes/identity.json", include_str!("../../../policies/scopes/identity.json")),
     ("scopes/mcp-server.json", include_str!("../../../policies/scopes/mcp-server.json")),
     ("scopes/oss.json", include_str!("../../../policies/scopes/oss.json")),
+    ("scopes/sts.json", include_str!("../../../policies/scopes/sts.json")),
 ];
 
 /// The guardrails.

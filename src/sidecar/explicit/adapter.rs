@@ -7,6 +7,7 @@ use super::{Operation, Parameters, Wanted};
 use crate::config::route::Dialect;
 use crate::net::body::Inbound;
 use crate::sidecar::adapter::{Adapter, Asked, Head, NotUnderstood, Reading, Shaped};
+use crate::sidecar::aws::Names;
 use crate::sidecar::refuse::Told;
 use crate::sidecar::signed::Schemes;
 use crate::token::random::Secret;
@@ -15,24 +16,23 @@ use crate::token::random::Secret;
 pub(in crate::sidecar) struct Explicit {
     inner: Box<dyn Adapter>,
     dialect: Dialect,
+    names: Names,
 }
 
 impl Explicit {
-    /// `inner` is the protocol's own.
-    pub(in crate::sidecar) fn new(inner: Box<dyn Adapter>, dialect: Dialect) -> Self {
-        Self { inner, dialect }
+    /// `inner` is the protocol's own; `names` knows the numbers that accounts have at the cloud.
+    pub(in crate::sidecar) fn new(inner: Box<dyn Adapter>, dialect: Dialect, names: Names) -> Self {
+        Self { inner, dialect, names }
     }
 
     fn about(&self, asked: Asked, head: &Head<'_>, body: &Bytes) -> Result<Asked, NotUnderstood> {
         let Some(operation) = Operation::of(self.dialect, &asked.action) else { return Ok(asked) };
         let wanted = Wanted::read(self.dialect, operation, &Parameters::read(head.query, body)?)?;
         match (self.dialect, wanted.role) {
-            // Its own adapter has read the ARN, and knows the accounts' numbers there.
+            // Its own adapter has read the ARN.
             (Dialect::Aws, _) | (Dialect::Acs, None) => Ok(asked),
             (Dialect::Acs, Some(role)) => {
-                let expected = "the ARN of a role of an account";
-                let account = role.account.parse();
-                let account = account.map_err(|_| NotUnderstood::Malformed { what: "RoleArn", expected })?;
+                let account = self.names.account(&role.account)?;
                 Ok(Asked { resource: format!("role/{}", role.name), account: Some(account), ..asked })
             }
         }
@@ -42,8 +42,12 @@ impl Explicit {
 impl Adapter for Explicit {
     fn read(&self, head: &Head<'_>) -> Result<Reading, NotUnderstood> {
         match self.inner.read(head)? {
-            Reading::Asked(asked) if Operation::of(self.dialect, &asked.action).is_none() => Ok(Reading::Asked(asked)),
-            Reading::Asked(asked) if !head.has_body => self.about(asked, head, &Bytes::new()).map(Reading::Asked),
+            Reading::Asked(asked) if Operation::of(self.dialect, &asked.action).is_none() => {
+                Ok(Reading::Asked(asked))
+            }
+            Reading::Asked(asked) if !head.has_body => {
+                self.about(asked, head, &Bytes::new()).map(Reading::Asked)
+            }
             // Which role it is may be said there.
             Reading::Asked(_) | Reading::NeedsBody => Ok(Reading::NeedsBody),
         }

@@ -19,6 +19,7 @@ use crate::model::caller::Caller;
 use crate::model::id::AccountId;
 use crate::net::body::Answer as Body;
 use crate::sidecar::adapter::NotUnderstood;
+use crate::sidecar::aws::Names;
 use crate::sidecar::refuse::Refusal;
 use crate::token::exchange::Exchanged;
 use crate::token::random::equal;
@@ -27,7 +28,8 @@ use crate::token::random::equal;
 pub(in crate::sidecar) struct Answering {
     dialect: Dialect,
     origin: Arc<dyn Origin>,
-    issuer: String,
+    issuer: Arc<str>,
+    names: Names,
 }
 
 /// Whose call it is.
@@ -44,6 +46,7 @@ pub(in crate::sidecar) struct Subject<'a> {
 
 /// Whom an answer is about.
 pub(super) struct Identity<'a> {
+    /// By its number at the cloud.
     pub(super) account: &'a AccountId,
     pub(super) kind: PrincipalKind,
     /// The principal's number in the account.
@@ -59,8 +62,13 @@ pub(super) struct Identity<'a> {
 }
 
 impl Answering {
-    pub(in crate::sidecar) fn new(dialect: Dialect, origin: Arc<dyn Origin>, issuer: String) -> Self {
-        Self { dialect, origin, issuer }
+    pub(in crate::sidecar) fn new(
+        dialect: Dialect,
+        origin: Arc<dyn Origin>,
+        issuer: Arc<str>,
+        names: Names,
+    ) -> Self {
+        Self { dialect, origin, issuer, names }
     }
 
     /// Whether a call with this action is answered here; every other is forwarded.
@@ -79,12 +87,16 @@ impl Answering {
         let parameters = Parameters::read(query, body).map_err(Refusal::NotUnderstood)?;
         let wanted = Wanted::read(self.dialect, operation, &parameters).map_err(Refusal::NotUnderstood)?;
         // Two credentials in one request are two callers.
-        if wanted.token.as_ref().is_some_and(|token| !equal(token.expose().as_bytes(), subject.token.as_bytes())) {
+        if wanted
+            .token
+            .as_ref()
+            .is_some_and(|token| !equal(token.expose().as_bytes(), subject.token.as_bytes()))
+        {
             return Err(Refusal::NotUnderstood(NotUnderstood::Ambiguous("the credential")));
         }
         let principal = &subject.caller.principal;
         let who = Identity {
-            account: &principal.account,
+            account: self.names.number(&principal.account),
             kind: principal.kind,
             number: principal.id.as_str(),
             name: subject.login.split('@').next().unwrap_or_default(),

@@ -59,7 +59,8 @@ pub(super) fn identity(who: &Identity<'_>) -> Option<String> {
 }
 
 fn envelope(name: &str, result: &Elements, id: &str) -> String {
-    let mut whole = Elements(format!("<{name}Response xmlns=\"{NAMESPACE}\"><{name}Result>{}</{name}Result>", result.0));
+    let mut whole =
+        Elements(format!("<{name}Response xmlns=\"{NAMESPACE}\"><{name}Result>{}</{name}Result>", result.0));
     whole.open("ResponseMetadata");
     whole.text("RequestId", id);
     whole.close("ResponseMetadata");

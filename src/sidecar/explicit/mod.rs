@@ -15,6 +15,7 @@ mod aws;
 mod parameters;
 #[cfg(test)]
 mod tests;
+mod way;
 
 pub(super) use adapter::Explicit;
 pub(super) use answer::{Answering, Subject};
@@ -69,7 +70,11 @@ impl Operation {
 
 impl Wanted {
     /// Reads the parameters of an operation.
-    fn read(dialect: Dialect, operation: Operation, parameters: &Parameters<'_>) -> Result<Self, NotUnderstood> {
+    fn read(
+        dialect: Dialect,
+        operation: Operation,
+        parameters: &Parameters<'_>,
+    ) -> Result<Self, NotUnderstood> {
         let token = match (operation, dialect) {
             (Operation::WithToken, Dialect::Acs) => Some(parameters.must("OIDCToken")?),
             (Operation::WithToken, Dialect::Aws) => Some(parameters.must("WebIdentityToken")?),
@@ -112,12 +117,19 @@ impl Role {
         let parts: Vec<&str> = arn.split(':').collect();
         let (account, rest) = match (dialect, parts.as_slice()) {
             (Dialect::Acs, ["acs", "ram", "", account, rest]) => (account, rest),
-            (Dialect::Aws, ["arn", partition, "iam", "", account, rest]) if partition.starts_with("aws") => (account, rest),
-            (Dialect::Acs | Dialect::Aws, _) => return Err(NotUnderstood::Malformed { what: "RoleArn", expected }),
+            (Dialect::Aws, ["arn", partition, "iam", "", account, rest]) if partition.starts_with("aws") => {
+                (account, rest)
+            }
+            (Dialect::Acs | Dialect::Aws, _) => {
+                return Err(NotUnderstood::Malformed { what: "RoleArn", expected });
+            }
         };
         let named = |byte: u8| byte.is_ascii_alphanumeric() || b"=,.@-_/+".contains(&byte);
         let name = rest.strip_prefix("role/").filter(|name| {
-            (1..=128).contains(&name.len()) && name.bytes().all(named) && !name.starts_with('/') && !name.ends_with('/')
+            (1..=128).contains(&name.len())
+                && name.bytes().all(named)
+                && !name.starts_with('/')
+                && !name.ends_with('/')
         });
         let plain = !account.is_empty() && account.bytes().all(|byte| byte.is_ascii_digit());
         let name = name.filter(|_| plain).ok_or(NotUnderstood::Malformed { what: "RoleArn", expected })?;

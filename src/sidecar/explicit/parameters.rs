@@ -17,7 +17,10 @@ impl<'a> Parameters<'a> {
         let mut all: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
         for (name, value) in query.chain(form_urlencoded::parse(form)) {
             if all.len() >= MOST {
-                return Err(NotUnderstood::Malformed { what: "the request", expected: "one of a few parameters" });
+                return Err(NotUnderstood::Malformed {
+                    what: "the request",
+                    expected: "one of a few parameters",
+                });
             }
             // Names are told apart by their case; nobody sends two that differ in nothing else.
             if all.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {

@@ -16,7 +16,10 @@ fn read(dialect: Dialect, operation: Operation, query: &str, form: &str) -> Resu
 fn a_role_is_asked_for_in_the_query_or_the_form_of_either_cloud() {
     let acs = read(Dialect::Acs, Operation::AssumeRole, ACS, "").unwrap();
     let role = acs.role.unwrap();
-    assert_eq!((role.account.as_str(), role.name.as_str(), acs.session.as_str()), ("1000000000000001", "reader", "alice@acme"));
+    assert_eq!(
+        (role.account.as_str(), role.name.as_str(), acs.session.as_str()),
+        ("1000000000000001", "reader", "alice@acme")
+    );
     let aws = read(Dialect::Aws, Operation::WithToken, "", &format!("{AWS}&WebIdentityToken=t")).unwrap();
     assert_eq!((aws.role.unwrap().last(), aws.token.unwrap().expose()), ("reader", "t"));
     let oidc = read(Dialect::Acs, Operation::WithToken, &format!("{ACS}&OIDCToken=t"), "").unwrap();
@@ -30,13 +33,16 @@ fn nothing_lasts_longer_than_a_quarter_of_an_hour() {
         assert_eq!(wanted.seconds, seconds);
     }
     for asked in ["0", "899", "43201", "-1", "1e3", "4294968196"] {
-        assert!(read(Dialect::Acs, Operation::AssumeRole, &format!("{ACS}&DurationSeconds={asked}"), "").is_err());
+        assert!(
+            read(Dialect::Acs, Operation::AssumeRole, &format!("{ACS}&DurationSeconds={asked}"), "").is_err()
+        );
     }
 }
 
 #[test]
 fn what_stands_twice_is_missing_or_would_not_be_kept_to_is_refused() {
-    let refused = |dialect, operation, query: &str, form: &str| read(dialect, operation, query, form).is_err();
+    let refused =
+        |dialect, operation, query: &str, form: &str| read(dialect, operation, query, form).is_err();
     for (query, form) in [
         (ACS, "RoleArn=acs:ram::1000000000000001:role/writer"),
         (ACS, "rolearn=acs:ram::1000000000000001:role/writer"),
