@@ -31,6 +31,7 @@ mod changes;
 mod coverage;
 mod crash_loop;
 mod drain;
+mod explicit;
 mod fail_closed;
 mod faults;
 mod federation;
@@ -46,6 +47,7 @@ mod shared_tier;
 mod store;
 mod streaming;
 mod tls;
+mod trade;
 
 // What its three kinds of people work with.
 mod browser;

@@ -149,7 +149,7 @@ pub struct Control {
     /// How often attempts to log in at a provider may begin.
     starts: Throttle,
     /// How often an authorization's tokens may be exchanged.
-    exchanges: Throttle,
+    narrowings: Throttle,
     publisher: OnceLock<Arc<Publisher>>,
     refusals: Refusals,
 }
@@ -187,7 +187,7 @@ impl Control {
             throttle,
             federation,
             starts,
-            exchanges: Throttle::new(narrowing::OFTEN),
+            narrowings: Throttle::new(narrowing::OFTEN),
             publisher: OnceLock::new(),
             refusals: Refusals::new(),
         }))
@@ -325,8 +325,8 @@ impl Control {
         &self.sealer
     }
 
-    fn exchanges(&self) -> &Throttle {
-        &self.exchanges
+    fn narrowings(&self) -> &Throttle {
+        &self.narrowings
     }
 
     fn throttle(&self) -> &Throttle {
