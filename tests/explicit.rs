@@ -51,7 +51,8 @@ async fn boto3_hands_its_token_over_and_gets_credentials_that_work_as_far_as_was
     assert!(ask("web identity", &sts, short)["code"].is_string());
 
     let before = fleet.cloud.seen();
-    fleet.world.delete_application_id("acme", &application.client_id).await.expect(200);
+    let path = format!("/applications/{}", application.client_id);
+    fleet.world.api("acme", "DELETE", &path).send().await.expect(200);
     assert!(ask("read", &s3, Value::Null)["code"].is_string(), "the credentials died with the grant");
     assert!(ask("web identity", &sts, with(own))["code"].is_string(), "and there are no new ones");
     assert_eq!(fleet.cloud.seen(), before, "nothing more has reached the upstream");
@@ -99,7 +100,8 @@ async fn the_clouds_own_sdks_hand_their_token_over_and_get_credentials_that_work
     assert!(ask(json!({ "do": "oidc", "with": narrowed }))["message"].as_str().unwrap().contains("Policy"));
 
     let before = fleet.cloud.seen();
-    fleet.world.delete_application_id("acme", &application.client_id).await.expect(200);
+    let path = format!("/applications/{}", application.client_id);
+    fleet.world.api("acme", "DELETE", &path).send().await.expect(200);
     assert!(ask(json!({ "do": "read" }))["code"].is_string(), "the credentials died with the grant");
     assert!(ask(json!({ "do": "oidc", "with": with(&own) }))["code"].is_string(), "and there are no new ones");
     assert_eq!(fleet.cloud.seen(), before, "nothing more has reached the upstream");
