@@ -26,6 +26,7 @@ mod whole_account;
 // What holds whatever happens.
 mod admin_api;
 mod audit;
+mod aws;
 mod bad_input;
 mod changes;
 mod coverage;
@@ -44,6 +45,7 @@ mod restart;
 mod roles;
 mod sessions;
 mod shared_tier;
+mod signed;
 mod store;
 mod streaming;
 mod tls;

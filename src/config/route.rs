@@ -12,6 +12,10 @@ use toml::Spanned;
 pub struct Route {
     /// Which paths: `/oss/{bucket}/{object…}`.
     pub path: Spanned<PathTemplate>,
+    /// Which hosts, where not all: `sts.cn-hangzhou.aliyuncs.com`, or with stars for any characters, `*.aliyuncs.com`.
+    /// For who uses the sidecar as a proxy, or has several names for it.
+    #[serde(default)]
+    pub host: Option<Spanned<HostPattern>>,
     /// Where permitted calls go: the name of an `[upstreams.*]`. Not needed where the sidecar itself answers.
     #[serde(default = "nowhere")]
     pub upstream: Spanned<String>,
@@ -220,6 +224,45 @@ pub enum Dialect {
     Aws,
 }
 
+/// A host's name, with stars for any characters. The port does not count.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HostPattern(Box<[String]>);
+
+impl HostPattern {
+    /// Whether a host, in lower case and without its port, fits.
+    #[must_use]
+    pub fn fits(&self, host: &str) -> bool {
+        let Some((first, rest)) = self.0.split_first() else { return false };
+        let Some((last, middle)) = rest.split_last() else { return host == first };
+        let Some(mut left) = host.strip_prefix(first.as_str()) else { return false };
+        for part in middle {
+            let Some((_, behind)) = left.split_once(part.as_str()) else { return false };
+            left = behind;
+        }
+        left.ends_with(last.as_str())
+    }
+}
+
+/// The text is not a pattern for a host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a route's host is a name in lower case without a port, such as *.aliyuncs.com, but this is {0:?}")]
+pub struct NotAHost(String);
+
+impl TryFrom<String> for HostPattern {
+    type Error = NotAHost;
+
+    fn try_from(text: String) -> Result<Self, NotAHost> {
+        let plain = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.' | b'_' | b'*')
+        };
+        if text.is_empty() || text.contains("**") || !text.bytes().all(plain) {
+            return Err(NotAHost(text));
+        }
+        Ok(Self(text.split('*').map(str::to_owned).collect()))
+    }
+}
+
 /// A path with parameters: `/oss/{bucket}/{object…}`. The last one may take the rest of the path (`…` or `...`).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -351,6 +394,29 @@ mod tests {
             "adapter = \"rest\"\nactions = { GET = \"a:b\" }\nresource = \"x\"",
         ] {
             assert!(route(nothing).is_err(), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn a_host_fits_a_pattern_by_its_whole_name() {
+        let fits = |pattern: &str, host: &str| HostPattern::try_from(pattern.to_owned()).unwrap().fits(host);
+        assert!(
+            fits("*.aliyuncs.com", "sts.cn-hangzhou.aliyuncs.com")
+                && fits("ecs*.aliyuncs.com", "ecs.aliyuncs.com")
+        );
+        assert!(fits("sts.example", "sts.example") && fits("*", "any") && fits("a*b*c", "a-b-b-c"));
+        for (pattern, host) in [
+            ("*.aliyuncs.com", "aliyuncs.com"),
+            ("*.aliyuncs.com", "sts.aliyuncs.com.evil.example"),
+            ("sts.example", "sts.example.evil"),
+            ("sts.example", "x.sts.example"),
+            ("a*ba", "aba-"),
+            ("ab*ba", "aba"),
+        ] {
+            assert!(!fits(pattern, host), "{pattern} took {host}");
+        }
+        for wrong in ["", "a**b", "A.example", "a.example:80", "a/b"] {
+            assert!(HostPattern::try_from(wrong.to_owned()).is_err(), "{wrong}");
         }
     }
 

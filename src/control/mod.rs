@@ -12,6 +12,7 @@ pub mod audit;
 pub mod browser;
 pub mod console;
 pub mod directory;
+mod exchange;
 mod federation;
 mod form;
 pub mod health;
@@ -148,8 +149,10 @@ pub struct Control {
     federation: Federation,
     /// How often attempts to log in at a provider may begin.
     starts: Throttle,
-    /// How often an authorization's tokens may be exchanged.
+    /// How often an authorization's tokens may be exchanged for narrower ones.
     narrowings: Throttle,
+    /// How often tokens may be exchanged.
+    exchanges: Throttle,
     publisher: OnceLock<Arc<Publisher>>,
     refusals: Refusals,
 }
@@ -171,6 +174,7 @@ impl Control {
         let passkeys = Passkeys::new(issuer.origin(), sealer.derive("passkey handles")?);
         let throttle = Throttle::new(settings.throttle);
         let (federation, starts) = (Federation::new(providers)?, Throttle::new(STARTS));
+        let exchanges = Throttle::new(exchange::EXCHANGES);
         Ok(Arc::new(Self {
             issuer,
             resources,
@@ -188,6 +192,7 @@ impl Control {
             federation,
             starts,
             narrowings: Throttle::new(narrowing::OFTEN),
+            exchanges,
             publisher: OnceLock::new(),
             refusals: Refusals::new(),
         }))
@@ -217,6 +222,7 @@ impl Control {
     pub fn router(self: &Arc<Self>) -> Router {
         let all = Router::new()
             .merge(oauth::routes())
+            .merge(exchange::routes())
             .merge(browser::routes())
             .merge(admin::routes())
             .merge(audit::routes())

@@ -39,6 +39,9 @@ pub mod deploying {}
 
 #[doc = include_str!("signing_in.md")]
 pub mod signing_in {}
+#[doc = include_str!("signed_requests.md")]
+pub mod signed_requests {}
+
 #[doc = include_str!("people.md")]
 pub mod people {}
 

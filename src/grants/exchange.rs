@@ -38,8 +38,8 @@ pub enum NotExchanged {
     /// The token proves nothing, or what it rests on has ended.
     #[error("the token is not valid, or what it rests on has ended; get a new one")]
     Token,
-    /// A scope was asked for that the token does not have.
-    #[error("the scope {0} was not granted to this token; ask for fewer")]
+    /// A scope was asked for that the token does not have; which one, in a sentence.
+    #[error("{0}; ask for fewer")]
     Scope(String),
     /// It was asked for too often.
     #[error("too many credentials were asked for; use one until it ends, and ask again in {0} seconds")]

@@ -7,6 +7,7 @@
 
 pub mod acknowledge;
 pub mod changed;
+pub mod exchange;
 mod flight;
 pub mod follow;
 pub mod lease;

@@ -13,8 +13,8 @@ use crate::model::grant::Installed;
 use crate::model::id::{GrantKey, Seq, SidecarId};
 use crate::model::member::Member;
 use crate::model::time::Clock;
-use crate::token::exchange::{Exchanged, KeySecrets};
 use crate::store::{KeyPurpose, Shared, SidecarKey, StoreError};
+use crate::token::exchange::{Exchanged, KeySecrets};
 
 /// The origin of facts.
 #[async_trait]

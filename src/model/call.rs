@@ -51,6 +51,9 @@ impl fmt::Display for Action {
 pub struct Resource {
     /// The account that owns it.
     pub account: AccountId,
+    /// The region that it is in, where the call names one. It is no part of the cloud name here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Arc<str>>,
     /// Its name inside service and account: `reports/2026.csv`; `*` for the service's all.
     pub name: String,
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::account::PrincipalKey;
 use super::application::Application;
 use super::id::{GrantKey, Revision};
-use super::scope::ScopeSet;
+use super::scope::{Scope, ScopeSet};
 
 /// What stands in the store about one authorization. Authorizing is installing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,15 @@ impl Grant {
     #[must_use]
     pub fn has_ended(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| now >= end)
+    }
+
+    /// Whether granting `scope` would give back what an administrator has declined or taken away: that scope, a part of
+    /// it, or the product that it is a part of.
+    #[must_use]
+    pub fn has_lost(&self, scope: &Scope) -> bool {
+        let open = self.declined.iter().filter(|declined| !self.scopes.covers(declined));
+        open.into_iter()
+            .any(|declined| scope.covers(declined) || (declined.covers(scope) && !self.scopes.covers(scope)))
     }
 
     /// What of `application`'s scopes an administrator has not decided about.

@@ -47,6 +47,12 @@ impl Line {
         self.0.extend_from_slice(b"\",");
     }
 
+    /// Adds members that are always the same, as they stand, each with its comma.
+    #[inline]
+    pub fn members(&mut self, members: &'static str) {
+        self.0.extend_from_slice(members.as_bytes());
+    }
+
     /// Adds a part of hexadecimal digits.
     #[inline]
     pub fn hex<const N: usize>(&mut self, name: &'static str, hex: &Hex<N>, part: Range<usize>) {

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::calls::{self, Calls};
 use super::load::problem::{Problem, Source};
 use crate::model::call::Action;
 use crate::model::scope::{Scope, ScopeSet};
@@ -88,6 +89,8 @@ struct ScopeFile {
     service: String,
     title: String,
     scopes: Vec<ScopeEntry>,
+    #[serde(default)]
+    calls: Option<calls::File>,
 }
 
 /// All scopes of a policy set.
@@ -96,6 +99,7 @@ pub struct Catalogue {
     entries: BTreeMap<Scope, ScopeEntry>,
     services: BTreeMap<String, String>,
     by_action: HashMap<Action, ScopeSet>,
+    calls: HashMap<String, Calls>,
 }
 
 impl Catalogue {
@@ -124,6 +128,12 @@ impl Catalogue {
     #[must_use]
     pub fn knows(&self, scope: &Scope) -> bool {
         self.entries.contains_key(scope)
+    }
+
+    /// How the calls of a product are read, where its file says so.
+    #[must_use]
+    pub fn calls(&self, service: &str) -> Option<&Calls> {
+        self.calls.get(service)
     }
 
     /// Every scope, in order.
@@ -177,6 +187,15 @@ impl Catalogue {
                 self.by_action.entry(action.clone()).or_default().insert(entry.scope.clone());
             }
             self.entries.insert(entry.scope.clone(), entry);
+        }
+        if let Some(calls) = file.calls {
+            match Calls::read(calls, |action| self.by_action.contains_key(action), &file.service) {
+                Ok(calls) => drop(self.calls.insert(file.service.clone(), calls)),
+                Err(why) => {
+                    let mend = "schemas/scope.json describes the form of calls.";
+                    problems.push(Problem::new(source, place(source, "calls"), why, mend));
+                }
+            }
         }
         let missing: Vec<Scope> = self
             .entries

@@ -227,10 +227,13 @@ fn resource(base: &Base, call: &Call) -> Option<(Entity, EntityUid)> {
     };
     let name = uid("Resource", &call.resource_name())?;
     let service = call.action.service();
-    let attributes = HashMap::from([
+    let mut attributes = HashMap::from([
         ("name".to_owned(), RestrictedExpression::new_string(call.resource.name.clone())),
         ("service".to_owned(), RestrictedExpression::new_string(service.to_owned())),
     ]);
+    if let Some(region) = &call.resource.region {
+        attributes.insert("region".to_owned(), RestrictedExpression::new_string(region.to_string()));
+    }
     let parents = HashSet::from([account, uid("Service", service)?]);
     Some((Entity::new(name.clone(), attributes, parents).ok()?, name))
 }

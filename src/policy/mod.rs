@@ -11,6 +11,7 @@
 //! Two layers by construction: permits are generated from grants ([`generate`]), authors' guardrails can only forbid.
 //! A user's own rights are the upstream's to enforce.
 
+pub mod calls;
 pub mod cases;
 pub mod catalogue;
 pub mod cloud;

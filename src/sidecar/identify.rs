@@ -153,13 +153,14 @@ impl Tokens {
             ));
         }
         let meant = |audience: &str| self.is_meant(audience);
-        let caller = verify_access_token(&self.keys.load(), token, &self.issuer, meant, now, Self::SKEW_SECONDS)
-            .map_err(|refused| match refused {
-                TokenRefused::Expired => Refusal::TokenExpired,
-                TokenRefused::UnknownKey | TokenRefused::Invalid(_) => {
-                    Refusal::TokenInvalid(refused.to_string())
-                }
-            })?;
+        let caller =
+            verify_access_token(&self.keys.load(), token, &self.issuer, meant, now, Self::SKEW_SECONDS)
+                .map_err(|refused| match refused {
+                    TokenRefused::Expired => Refusal::TokenExpired,
+                    TokenRefused::UnknownKey | TokenRefused::Invalid(_) => {
+                        Refusal::TokenInvalid(refused.to_string())
+                    }
+                })?;
         if now >= caller.expires_at {
             return Err(Refusal::TokenExpired);
         }

@@ -3,6 +3,7 @@
 //! The whole life of a call stands in `Worker::handle`, each step's output the next step's input. A step that fails
 //! ends in a `Refusal`; there is no other way out, and every way out leaves a record.
 
+mod acs;
 mod adapter;
 pub mod admin;
 mod assume;
@@ -34,7 +35,7 @@ use hyper::body::Body as _;
 
 use crate::config::sidecar::Limits;
 use crate::grants::Grants;
-use crate::model::call::Call;
+use crate::model::call::{Call, Resource};
 use crate::model::decision::Outcome;
 use crate::model::time::Clock;
 use crate::net::body::{Answer, Inbound};
@@ -130,7 +131,7 @@ impl Worker {
                         }
                     };
                     let Some(seat) = &seen.seat else { break 'life Err(Refusal::Internal) };
-                    let call = asked.by(&seat.known.caller.principal.account);
+                    let (call, also) = asked.by(&seat.known.caller.principal.account);
                     ledger.called(&call);
                     // What the account has granted.
                     let footing = match seat.footing(&sidecar.grants, ledger.last()).await {
@@ -140,8 +141,9 @@ impl Worker {
                         }
                         Err(none) => break 'life Err(Refusal::NoStanding(none)),
                     };
+                    let calls = (&call, &*also);
                     let based = Based { seat, footing, fetched: None };
-                    match self.decide(&understood, &call, based, &mut request, &exchange, &mut ledger) {
+                    match self.decide(&understood, calls, based, &mut request, &exchange, &mut ledger) {
                         Ok(Decided::Go(upstream)) => upstream,
                         Ok(Decided::Answer(answering)) => {
                             let asked = (&understood, &call, (&**seat, footing));
@@ -157,7 +159,7 @@ impl Worker {
                             ledger.lap(Phase::Assume);
                             ledger.waited();
                             let based = Based { seat, footing, fetched };
-                            match self.decide(&understood, &call, based, &mut request, &exchange, &mut ledger) {
+                            match self.decide(&understood, calls, based, &mut request, &exchange, &mut ledger) {
                                 Ok(Decided::Go(upstream)) => upstream,
                                 Ok(Decided::Wait(_) | Decided::Answer(_)) => break 'life Err(Refusal::Internal),
                                 Err(refusal) => break 'life Err(refusal),
@@ -192,7 +194,7 @@ impl Worker {
         {
             return Ok(Begun::Answered(answer));
         }
-        let route = sidecar.routes.find(candidate.path()).ok_or(Refusal::NoRoute)?;
+        let route = sidecar.routes.find(candidate.path(), candidate.host()).ok_or(Refusal::NoRoute)?;
         ledger.routed(&route.recorded);
         seen.route = Some(route);
         let canonical = admit(request, candidate, route)?;
@@ -218,7 +220,7 @@ impl Worker {
     fn decide<'w>(
         &'w self,
         Understood { route, canonical }: &Understood<'w>,
-        call: &Call,
+        (call, also): (&Call, &[String]),
         Based { seat: Seat { known, .. }, footing: Footing { standing, .. }, fetched }: Based<'_>,
         request: &mut Option<Box<Request<Inbound>>>,
         exchange: &Exchange,
@@ -235,6 +237,14 @@ impl Worker {
             path: canonical.path(),
         };
         sidecar.tokens.still(known, around.time.as_second())?;
+        for name in also {
+            let resource = Resource { name: name.clone(), ..call.resource.clone() };
+            let other = Call { resource, ..call.clone() };
+            policy::decide(standing.session(), &other, &around).map_err(|denial| {
+                ledger.denied(&denial);
+                Refusal::Denied(denial)
+            })?;
+        }
         let permit = policy::decide(standing.session(), call, &around).map_err(|denial| {
             ledger.denied(&denial);
             Refusal::Denied(denial)

@@ -214,17 +214,26 @@ impl<'w> Ledger<'w> {
         self.took.total = now.microseconds_since(self.begun);
         let Took { read, identify, find, decide, assume, forward, total } = self.took;
         let line = &mut self.line;
-        line.word(r#""outcome":"#, self.outcome.as_str());
-        line.word(r#""code":"#, self.code);
+        // What most records say is written in one piece.
+        if self.outcome == Outcome::Forwarded && self.code == "ok" {
+            line.members(r#""outcome":"forwarded","code":"ok","#);
+        } else {
+            line.word(r#""outcome":"#, self.outcome.as_str());
+            line.word(r#""code":"#, self.code);
+        }
         line.number(r#""status":"#, u64::from(self.status.as_u16()));
         if let Some(cache) = self.cache {
             line.word(r#""cache":"#, cache);
         }
         line.object(r#""took":"#, |line| {
-            line.number(r#""read":"#, u64::from(read));
-            line.number(r#""identify":"#, u64::from(identify));
-            line.number(r#""find":"#, u64::from(find));
-            line.number(r#""decide":"#, u64::from(decide));
+            if read | identify | find | decide == 0 {
+                line.members(r#""read":0,"identify":0,"find":0,"decide":0,"#);
+            } else {
+                line.number(r#""read":"#, u64::from(read));
+                line.number(r#""identify":"#, u64::from(identify));
+                line.number(r#""find":"#, u64::from(find));
+                line.number(r#""decide":"#, u64::from(decide));
+            }
             line.number(r#""assume":"#, u64::from(assume));
             line.number(r#""forward":"#, u64::from(forward));
             line.number(r#""total":"#, u64::from(total));

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::config::route::{self as settings, PathTemplate, Route as Settings, Segment};
+use crate::config::route::{self as settings, HostPattern, PathTemplate, Route as Settings, Segment};
 use crate::observe::line::Piece;
+use crate::policy::reload::Current;
 
 use super::adapter::{self, Adapter, Parameters};
 use super::aws::Names;
@@ -20,6 +21,7 @@ pub(super) struct Route {
     /// Its template, as records say it.
     pub(super) recorded: Piece,
     segments: Vec<Segment>,
+    host: Option<HostPattern>,
     /// How its requests are read.
     pub(super) adapter: Box<dyn Adapter>,
     /// Where its calls go.
@@ -53,8 +55,9 @@ pub(super) enum Assume {
 }
 
 /// What routes are made with.
-#[derive(Default)]
 pub(super) struct Means {
+    /// The policies in force.
+    pub(super) policies: Arc<Current>,
     /// The security token services by name.
     pub(super) sts: Vec<(Arc<str>, Arc<Sts>)>,
     /// The token services by name.
@@ -84,9 +87,11 @@ impl Routes {
             .map(Self)
     }
 
-    /// The route that takes this path.
-    pub(super) fn find(&self, path: &str) -> Option<&Route> {
-        self.0.iter().find(|route| route.fits(path))
+    /// The route that takes this path of this host, in lower case and without its port.
+    pub(super) fn find(&self, path: &str, host: &str) -> Option<&Route> {
+        self.0
+            .iter()
+            .find(|route| route.fits(path) && route.host.as_ref().is_none_or(|known| known.fits(host)))
     }
 }
 
@@ -98,6 +103,7 @@ impl Route {
             index,
             recorded: Piece::of(|line| line.text(r#""route":"#, &template.to_string())),
             segments: template.segments().to_vec(),
+            host: settings.host.as_ref().map(|host| host.get_ref().clone()),
             adapter: means.adapter(settings)?,
             assume: means.assume(settings)?,
             answering: means.answering(settings)?,
@@ -149,8 +155,14 @@ impl Route {
 }
 
 impl Means {
+    /// Nothing but the policies.
+    #[cfg(test)]
+    pub(super) fn new(policies: Arc<Current>) -> Self {
+        Self { policies, sts: Vec::new(), exchange: Vec::new(), answers: None, names: Names::default() }
+    }
+
     fn adapter(&self, settings: &Settings) -> Result<Box<dyn Adapter>, String> {
-        let own = adapter::for_route(settings.reading()?, &self.names);
+        let own = adapter::for_route(settings.reading()?, self);
         Ok(match settings.answering()? {
             None => own,
             Some(dialect) => Box::new(Explicit::new(own, dialect, self.names.clone())),
@@ -224,12 +236,14 @@ fn decode(part: &str) -> Result<Cow<'_, str>, NotText> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Policies;
 
     fn segments(text: &str) -> Route {
         let toml = format!(
             "path = \"{text}\"\nupstream = \"u\"\nadapter = \"rest\"\nactions = {{ GET = \"a:b\" }}\nresource = \"x\""
         );
-        Route::new(0, &toml::from_str(&toml).unwrap(), &Means::default()).unwrap()
+        let policies = Current::fixed(Policies::embedded().unwrap());
+        Route::new(0, &toml::from_str(&toml).unwrap(), &Means::new(policies)).unwrap()
     }
 
     #[test]

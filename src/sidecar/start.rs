@@ -149,7 +149,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let (records, writer) = Records::start(settings.limits.records, Arc::clone(&metrics), keep)?;
     let tokens =
         Tokens::new(Arc::clone(&origin), settings.issuer.clone(), public_url.clone(), settings.limits.tokens);
-    let means = means(&settings, &public_url, &origin, &clock)?;
+    let means = means(&settings, &public_url, (&policies, &origin), &clock)?;
     let sts = means.sts.iter().map(|(_, sts)| Arc::clone(sts)).collect();
     let sidecar = Arc::new(Sidecar {
         issuer: settings.issuer.clone(),
@@ -364,7 +364,7 @@ fn prepare(
 fn means(
     settings: &settings::Sidecar,
     public_url: &str,
-    origin: &Arc<dyn Origin>,
+    (policies, origin): (&Arc<Current>, &Arc<dyn Origin>),
     clock: &Clock,
 ) -> Result<Means, StartError> {
     let accounts = Arc::new(settings.cloud_accounts.clone());
@@ -380,7 +380,8 @@ fn means(
     };
     let exchange = settings.exchange.iter().map(trade).collect::<Result<_, StartError>>()?;
     let answers = Some((Arc::clone(origin), Arc::from(settings.issuer.as_str())));
-    Ok(Means { sts, exchange, answers, names: Names::new(accounts, host.unwrap_or_default()) })
+    let names = Names::new(accounts, host.unwrap_or_default());
+    Ok(Means { policies: Arc::clone(policies), sts, exchange, answers, names })
 }
 
 fn upstreams(settings: &settings::Sidecar) -> Result<Vec<(Arc<str>, UpstreamSettings)>, StartError> {

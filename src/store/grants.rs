@@ -33,10 +33,14 @@ pub struct Install {
     pub key: GrantKey,
     /// What is granted. The store adds the application's required scopes as they stand in the same transaction.
     pub scopes: ScopeSet,
-    /// What was offered and not chosen.
+    /// What was offered and not chosen. What was declined before and is not granted now stays declined, whether or not
+    /// it is offered at the moment.
     pub declined: ScopeSet,
+    /// `Beyond` when a scope would be granted that these do not cover, the application's required scopes as they stand
+    /// in the same transaction included: nobody grants what they were not shown.
+    pub at_most: Option<ScopeSet>,
     /// Who authorizes. Must be an enabled administrator of the account when the transaction commits, except
-    /// for a first-party application.
+    /// for a first-party application; and even there nobody else gives back what an administrator has taken.
     pub by: Actor,
     /// The revision that the person saw when deciding; none when there was no live grant. Another one now is a
     /// `Conflict`.

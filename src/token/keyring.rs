@@ -93,7 +93,8 @@ impl Keyring {
     #[must_use]
     pub fn exchange_secrets(&self, now: Timestamp) -> KeySecrets {
         let live = self.keys.iter().filter(|key| key.published_until.is_none_or(|end| now < end));
-        live.filter_map(|key| Some((Box::from(key.signer.kid()), key.signer.exchange_secret()?.clone()))).collect()
+        live.filter_map(|key| Some((Box::from(key.signer.kid()), key.signer.exchange_secret()?.clone())))
+            .collect()
     }
 
     /// The keys of grants' records, as a key set. Only sidecars are to get it: they are of no use to anybody else.

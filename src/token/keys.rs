@@ -156,7 +156,9 @@ pub enum KeyError {
     #[error("there is no key that signs for {0} now; add one")]
     NoKey(Purpose),
     /// A word that names no purpose.
-    #[error("a key's purpose is access-token, id-token, id-token-ec, assertion, record, sidecar, audit or exchange")]
+    #[error(
+        "a key's purpose is access-token, id-token, id-token-ec, assertion, record, sidecar, audit or exchange"
+    )]
     NoPurpose,
     /// The signature was not made.
     #[error("signing for {0} failed")]

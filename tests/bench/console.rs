@@ -223,7 +223,8 @@ async fn session(store: &Shared) -> String {
 fn install(number: usize, by: &Actor) -> Install {
     let scopes = "openid profile /acs/ecs:read".parse().unwrap();
     let declined = "/acs/ecs".parse().unwrap();
-    Install { key: key(number), scopes, declined, by: by.clone(), seen: None, lasting: Lasting::AsItWas }
+    let (key, by) = (key(number), by.clone());
+    Install { key, scopes, declined, at_most: None, by, seen: None, lasting: Lasting::AsItWas }
 }
 
 fn person(kind: PrincipalKind, id: &str, login: &str, full_access: bool, number: usize) -> NewPrincipal {

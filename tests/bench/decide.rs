@@ -65,7 +65,8 @@ fn decisions(criterion: &mut Criterion) {
 }
 
 fn call(name: &str) -> Call {
-    let resource = Resource { account: "1000000000000001".parse().unwrap(), name: name.into() };
+    let account = "1000000000000001".parse().unwrap();
+    let resource = Resource { account, region: None, name: name.into() };
     Call { action: Action::new("oss:PutObject"), resource }
 }
 

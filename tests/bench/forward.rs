@@ -5,6 +5,7 @@
 //! ```text
 //! cargo bench --bench forward                 # 8 times A B C C B A, 2 s a round: 96 s
 //! cargo bench --bench forward -- rounds 20    # more of it
+//! cargo bench --bench forward -- signed       # a signed call against the same call with a bearer token
 //! cargo bench --bench forward -- idle         # the resident memory of a sidecar that waits
 //! cargo bench --bench forward -- hold sidecar # keeps one under load until Enter, for a profiler
 //! ```
@@ -43,10 +44,12 @@ fn main() -> Fallible<()> {
     match typed.as_slice() {
         [] => compare(8),
         ["rounds", number] => compare(number.parse()?),
+        ["signed"] => signed(8),
+        ["signed", number] => signed(number.parse()?),
         ["idle"] => idle(),
         ["hold", name] => hold(name),
         ["role", name, rest @ ..] => Role::named(name)?.play(rest),
-        _ => Err("usage: cargo bench --bench forward -- [rounds N | idle | hold ROLE]".into()),
+        _ => Err("usage: cargo bench --bench forward -- [rounds N | signed [N] | idle | hold ROLE]".into()),
     }
 }
 
@@ -72,6 +75,37 @@ fn compare(rounds: usize) -> Fallible<()> {
         writeln!(out, "The cores could not be parted: figures are noisier than they need be.")?;
     }
     write!(out, "{table}")?;
+    Ok(())
+}
+
+/// What a signature costs over a bearer token: the same call at the same sidecar, both ways, A B B A.
+fn signed(rounds: usize) -> Fallible<()> {
+    role::stay_on(role::LOAD_CORE);
+    let upstream = Role::Upstream.start(&[])?;
+    let sidecar = Role::Sidecar.start(&[&upstream.address().to_string(), "signed"])?;
+    let (bearer, signing) = (Load::bearer(sidecar.remark())?, Load::signed(sidecar.remark())?);
+    let (mut plain, mut with) = (Vec::new(), Vec::new());
+    for half in 0..2 * rounds {
+        let order = if half % 2 == 0 { [true, false] } else { [false, true] };
+        for is_plain in order {
+            let load = if is_plain { &bearer } else { &signing };
+            let cost = load.run(&sidecar, ROUND)?.cost();
+            if is_plain { plain.push(cost) } else { with.push(cost) }
+        }
+    }
+    let mut more: Vec<f64> = plain.iter().zip(&with).map(|(plain, with)| with - plain).collect();
+    for costs in [&mut plain, &mut with, &mut more] {
+        costs.sort_by(f64::total_cmp);
+    }
+    let middle = |costs: &[f64]| costs.get(costs.len() / 2).copied().unwrap_or(f64::NAN);
+    writeln!(
+        stdout(),
+        "CPU µs/request, medians of {} rounds: bearer {:.2}, signed {:.2}, more by {:.2} (goal: at most 40)",
+        plain.len(),
+        middle(&plain),
+        middle(&with),
+        middle(&more),
+    )?;
     Ok(())
 }
 

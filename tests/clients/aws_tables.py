@@ -5,8 +5,8 @@ path and query, src/sidecar/aws/requests.txt.
     aws_tables.py ROOT           writes them below ROOT
     aws_tables.py ROOT --check   says whether they are what would be written; a test asks
 
-What reads and what changes goes by the beginning of the operation's name; what gives rights to others, and what needs
-both rights at once, is in the whole scope alone."""
+What reads and what changes goes by the beginning of the operation's name; what gives rights to others is in the whole
+scope alone."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ import botocore
 READS = re.compile(r"^(Get|List|Head|Describe|BatchGet|Query|Scan|Select|Receive|TransactGet|Search)")
 RIGHTS = re.compile(
     r"(Policy|Acl|Permission|PublicAccessBlock|OwnershipControls|Replication|FunctionUrlConfig|AccountSettings)$"
-    r"|^(PutBucket(Logging|NotificationConfiguration|InventoryConfiguration)|CopyObject|UploadPartCopy)$"
+    r"|^PutBucket(Logging|NotificationConfiguration|InventoryConfiguration)$"
     r"|^(Modify(Image|Snapshot)Attribute|SetQueueAttributes)$"
 )
 # They hand out credentials, name what they touch in a language of their own or in two places, or are gone.

@@ -18,6 +18,7 @@ use crate::demo::ready::Ready;
 use crate::demo::seed::Seeded;
 use crate::demo::story::Walkthrough;
 use crate::demo::{seed, upstream};
+use crate::grants::exchange::Exchanger;
 use crate::grants::follow::news::ChangeLog;
 use crate::grants::origin::StoreOrigin;
 use crate::grants::shared::{Publisher, Reach};
@@ -97,7 +98,7 @@ impl World {
         let mut tasks = JoinSet::new();
         for bound in sockets.sidecars {
             let number = sidecars.len() + 1;
-            let sidecar = start_sidecar(&common, &ready, bound, number, publisher.clone()).await?;
+            let sidecar = start_sidecar(&common, &ready, bound, number, (publisher.clone(), &role)).await?;
             tasks.spawn(sidecar.keep_published());
             followers.push(follow(&sidecar, &common, &stop).await?);
             sidecars.push(sidecar);
@@ -219,7 +220,7 @@ async fn start_sidecar(
     ready: &Ready,
     bound: BoundWorkers,
     number: usize,
-    publisher: Option<Arc<Publisher>>,
+    (publisher, control): (Option<Arc<Publisher>>, &Arc<Control>),
 ) -> Result<Running, Failure> {
     let parsed = |url: &str| Url::parse(url).map_err(|error| Failure::Invalid(error.to_string()));
     let mut settings = settings::Sidecar::parse(Path::new("deploy/sidecar.toml"), ROUTES)?;
@@ -238,7 +239,8 @@ async fn start_sidecar(
         settings,
         bound,
         name,
-        origin: StoreOrigin::publishing(Arc::clone(&common.store), common.clock.clone(), publisher),
+        origin: StoreOrigin::publishing(Arc::clone(&common.store), common.clock.clone(), publisher)
+            .exchanging(Arc::clone(control) as Arc<dyn Exchanger>),
         shared: common.shared.clone(),
         policies: Arc::clone(&common.policies),
         clock: common.clock.clone(),

@@ -110,13 +110,10 @@ pub(in crate::control) async fn install(
     let scopes = application.required.union(&scopes.into_iter().collect());
     let declined = application.offered().beyond(&scopes);
     let seen = replace.map(Revision);
-    let install = Install { key, scopes, declined, by: by.actor(), seen, lasting: Lasting::AsItWas };
+    let lasting = Lasting::AsItWas;
+    let install = Install { key, scopes, declined, at_most, by: by.actor(), seen, lasting };
     let change = Change::begin(control, true);
-    let now = control.clock().now();
-    let (grant, seq) = match at_most {
-        Some(most) => control.store().install_within(&install, &most, now).await?,
-        None => control.store().install(&install, now).await?,
-    };
+    let (grant, seq) = control.store().install(&install, control.clock().now()).await?;
     change.settle(control, seq).await;
     Ok(Installed { grant, application })
 }

@@ -26,6 +26,7 @@ pub fn sentence(record: &AuditRecord, called: impl Fn(&str) -> Option<String>) -
                 told.scopes()
             )
         }
+        Some(("credential", what)) => told.credential(what),
         Some(("sidecar" | "key" | "policies" | "audit" | "calls", _)) => told.operation(),
         Some(("code" | "refresh", "reused")) => format!(
             "A code or token of {} was used a second time, by two holders of which one should not have it. Everything \
@@ -51,6 +52,7 @@ pub(super) fn application_of(record: &AuditRecord) -> Option<&str> {
         "request.",
         "scope.",
         "token.",
+        "credential.",
     ];
     let named = about.iter().any(|area| record.event.starts_with(area));
     (own && named && !id.is_empty() && !id.contains(['/', ' '])).then_some(id)
@@ -167,6 +169,18 @@ impl Told<'_> {
     fn times(&self) -> String {
         let times = self.detail.get("times").and_then(Value::as_u64).unwrap_or(1);
         if times > 1 { format!(" {times} times") } else { String::new() }
+    }
+
+    fn credential(&self, what: &str) -> String {
+        match what {
+            "exchange" => format!(
+                "{} was given the access key {} for {}.",
+                self.application,
+                self.text("access_key_id"),
+                self.text("principal")
+            ),
+            _ => self.other(),
+        }
     }
 
     fn publisher(&self, what: &str) -> String {

@@ -26,7 +26,7 @@ use crate::model::application::Application;
 use crate::model::grant::{AssignmentMode, Grant, Installed};
 use crate::model::id::{ApplicationId, GrantKey, Revision};
 use crate::model::scope::ScopeSet;
-use crate::store::{Actor, AuditEvent, Install, Lasting, PendingConsent, StoreError};
+use crate::store::{Actor, AuditEvent, Install, InstallRefused, Lasting, PendingConsent, StoreError};
 use crate::token::random::{Secret, sha256};
 
 /// Where the form posts to.
@@ -45,8 +45,9 @@ struct Pending {
 /// What was asked.
 #[derive(Serialize, Deserialize)]
 enum Question {
-    /// Of an administrator, for the account, with the revision and the required scopes that the page showed.
-    Account { seen: Option<Revision>, required: ScopeSet, optional: ScopeSet },
+    /// Of an administrator, for the account, with the revision and the required scopes that the page showed, and
+    /// whether that is a grant which goes on.
+    Account { seen: Option<Revision>, goes_on: bool, required: ScopeSet, optional: ScopeSet },
     /// Of a person, for themselves, with the scopes that the page showed.
     Person { scopes: ScopeSet },
 }
@@ -64,11 +65,11 @@ pub(crate) async fn ask_administrator(
         Some(_) => control.store().installed(&key).await?,
         None => None,
     };
-    let optional = application.optional.without(&application.required);
-    let question =
-        Question::Account { seen, required: application.required.clone(), optional: optional.clone() };
-    let transaction = keep(control, person, application, request.as_ref(), question).await?;
     let granted = live.map(|installed| installed.grant);
+    let goes_on = granted.as_ref().is_some_and(|grant| !grant.has_ended(control.clock().now()));
+    let optional = application.optional.without(&application.required);
+    let question = Question::Account { seen, goes_on, required: application.required.clone(), optional };
+    let transaction = keep(control, person, application, request.as_ref(), question).await?;
     ask::administrator(control, person, request.as_ref(), application, granted.as_ref(), &transaction).await
 }
 
@@ -143,15 +144,14 @@ async fn carry_out(
     application: &Application,
     question: Question,
     chosen: &ScopeSet,
-    (uses_it, lasting): (bool, Lasting),
+    (uses_it, lasting): (bool, Option<Lasting>),
 ) -> Result<(), Shown> {
     match question {
-        Question::Account { seen, required, optional } => {
+        Question::Account { seen, goes_on, required, optional } => {
             check_chosen(chosen, &required.union(&optional))?;
-            // The store adds what is required now: nobody may have read less than they authorize.
-            if !application.required.beyond(&required.union(chosen)).is_empty() {
-                return Err(spent().into());
-            }
+            // Who says nothing of it leaves a grant its end, and gives a new one none.
+            let untold = if goes_on { Lasting::AsItWas } else { Lasting::Until(None) };
+            let lasting = lasting.unwrap_or(untold);
             let scopes = required.union(chosen);
             let declined = optional.beyond(&scopes);
             grant(control, person, application, Choice { scopes, declined, seen, uses_it, lasting }).await
@@ -187,13 +187,19 @@ async fn grant(
     let fresh = choice.seen.is_none();
     let install = Install {
         key,
+        // The store adds what is required now: nobody may have read less than they authorize.
+        at_most: Some(choice.scopes.clone()),
         scopes: choice.scopes,
         declined: choice.declined,
         by: Actor::from(&person.principal),
         seen: choice.seen,
         lasting: choice.lasting,
     };
-    let (grant, _) = control.store().install(&install, now).await?;
+    let installed = control.store().install(&install, now).await;
+    if matches!(installed, Err(InstallRefused::Beyond(_))) {
+        return Err(spent().into());
+    }
+    let (grant, _) = installed?;
     if !application.official || !choice.uses_it {
         return Ok(());
     }
@@ -282,17 +288,18 @@ async fn take(control: &Control, person: &SignedIn, transaction: &str) -> Result
     if pending.principal == person.principal.key { Ok(pending) } else { Err(spent()) }
 }
 
-/// For how long: so many days, until it is deleted, or as it was.
-fn lasting(chosen: Option<&str>, now: Timestamp) -> Result<Lasting, Problem> {
-    match chosen {
-        None | Some("as-it-was") => Ok(Lasting::AsItWas),
-        Some("never-ends") => Ok(Lasting::Until(None)),
+/// For how long: so many days, until it is deleted, or as it was; none where the form does not say.
+fn lasting(chosen: Option<&str>, now: Timestamp) -> Result<Option<Lasting>, Problem> {
+    Ok(match chosen {
+        None => None,
+        Some("as-it-was") => Some(Lasting::AsItWas),
+        Some("never-ends") => Some(Lasting::Until(None)),
         Some(days) => {
             let days = days.parse().ok().filter(|days| LASTS_DAYS.contains(days));
             let days = days.ok_or_else(|| bad_form("it does not say for how long"))?;
-            Ok(Lasting::Until(Some(later(now, days * 86_400))))
+            Some(Lasting::Until(Some(later(now, days * 86_400))))
         }
-    }
+    })
 }
 
 /// A form can only choose among what its page showed.

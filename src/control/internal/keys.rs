@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Body;
 use crate::control::browser::session::later;
 use crate::control::{Control, Problem, Reply};
-use crate::grants::follow::messages::{Keys, OwnKeyPublished};
+use crate::grants::follow::messages::{ExchangeKey, Keys, OwnKeyPublished};
 use crate::model::id::SidecarId;
 use crate::store::{KeyPurpose, SidecarKey};
 use crate::token::jwk::PublicJwk;
@@ -27,10 +27,9 @@ pub(super) async fn get(
     let (mut jwks, mut record_keys) = (Vec::new(), Vec::new());
     for key in control.store().signing_keys(now).await? {
         let set = match key.purpose {
-            KeyPurpose::AccessToken
-            | KeyPurpose::IdToken
-            | KeyPurpose::IdTokenEc
-            | KeyPurpose::Exchange => &mut jwks,
+            KeyPurpose::AccessToken | KeyPurpose::IdToken | KeyPurpose::IdTokenEc | KeyPurpose::Exchange => {
+                &mut jwks
+            }
             KeyPurpose::Record => &mut record_keys,
             // No sidecar has to verify the audit.
             KeyPurpose::Audit => continue,
@@ -40,7 +39,18 @@ pub(super) async fn get(
     for key in own(&control, &proven.sidecar).await? {
         jwks.push(value(&key.public_jwk)?);
     }
-    Ok(Json(Keys { jwks: json!({ "keys": jwks }), record_keys: json!({ "keys": record_keys }) }))
+    let secrets =
+        control.exchange_secrets().await.map_err(|why| Problem::internal("a key for exchanges", &why))?;
+    let secrets = secrets.iter();
+    let exchange = secrets.map(|(kid, secret)| ExchangeKey {
+        kid: kid.to_owned(),
+        secret: secret.to_wire().expose().to_owned(),
+    });
+    Ok(Json(Keys {
+        jwks: json!({ "keys": jwks }),
+        record_keys: json!({ "keys": record_keys }),
+        exchange: exchange.collect(),
+    }))
 }
 
 fn value(jwk: &str) -> Reply<Value> {

@@ -7,6 +7,7 @@
 //! To add an endpoint: one function, and one line in [`proven`].
 
 mod enrol;
+mod exchange;
 mod facts;
 mod follow;
 mod keys;
@@ -65,6 +66,7 @@ fn proven() -> Vec<(&'static str, MethodRouter<Arc<Control>>)> {
         ("/internal/v1/grants/{account}/{application}", get(facts::grant)),
         ("/internal/v1/grants/{account}/{application}/members/{kind}/{id}", get(facts::member)),
         ("/internal/v1/keys", get(keys::get).post(keys::publish)),
+        ("/internal/v1/exchange", post(exchange::exchange)),
         ("/internal/v1/policies", get(policies::get)),
         ("/internal/v1/records", post(records::take)),
     ]

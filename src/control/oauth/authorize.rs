@@ -19,6 +19,7 @@ use super::decision::{Agreed, Answer, Facts, Stop, decide};
 use super::request::{self, AuthorizeRequest, PageFault, RedirectFault};
 use crate::model::application::Application;
 use crate::model::id::{GrantKey, Revision};
+use crate::model::scope::{Scope, ScopeSet};
 use crate::policy::ConsoleAction;
 use crate::store::{Actor, Authorization, Code, Install, InstallRefused, Lasting, StoreError};
 use crate::token::random::{Secret, identifier};
@@ -164,22 +165,24 @@ async fn install_silently(
     seen: Option<Revision>,
 ) -> Result<(), Problem> {
     let key = GrantKey { account: person.principal.key.account.clone(), application: application.id.clone() };
-    // What an administrator has taken from it is not given back by anybody's visit.
-    let declined = match seen {
-        Some(_) => control.store().installed(&key).await?.map(|installed| installed.grant.declined),
+    let before = match seen {
+        Some(_) => control.store().installed(&key).await?.map(|installed| installed.grant),
         None => None,
     };
-    let declined = declined.unwrap_or_default();
+    // What an administrator has taken from it is not given back by anybody's visit.
+    let lost = |scope: &&Scope| before.as_ref().is_some_and(|grant| grant.has_lost(scope));
+    let scopes: ScopeSet = application.offered().iter().filter(|scope| !lost(scope)).cloned().collect();
     let install = Install {
         key,
-        scopes: application.offered().without(&declined),
-        declined,
+        at_most: Some(scopes.union(&application.required)),
+        scopes,
+        declined: ScopeSet::default(),
         by: Actor::from(&person.principal),
         seen,
         lasting: Lasting::AsItWas,
     };
     match control.store().install(&install, control.clock().now()).await {
-        Ok(_) | Err(InstallRefused::Store(StoreError::Conflict(_))) => Ok(()),
+        Ok(_) | Err(InstallRefused::Store(StoreError::Conflict(_)) | InstallRefused::Beyond(_)) => Ok(()),
         Err(refused) => Err(refused.into()),
     }
 }

@@ -125,6 +125,10 @@ pub(crate) fn decide(facts: Facts<'_>) -> Answer {
     }
     let waiting = grant.waiting(application);
     match relation {
+        // Required by now, and taken away by an administrator before: another one has to give it back.
+        Relation::FirstParty if waiting.required.iter().any(|scope| grant.has_lost(scope)) => {
+            return ask_administrator(Some(grant.revision), Stop::NewlyRequired);
+        }
         Relation::FirstParty if !lacks(grant, &request.scopes).is_empty() => {
             return Answer::InstallSilently(Some(grant.revision));
         }
@@ -174,8 +178,7 @@ pub(crate) fn granted(asked: &ScopeSet, held: &ScopeSet) -> ScopeSet {
 
 /// What is asked for that nobody has decided about: neither granted, nor taken away by an administrator.
 fn lacks(grant: &Grant, asked: &ScopeSet) -> ScopeSet {
-    let open =
-        |scope: &&Scope| !is_openid(scope) && !grant.scopes.covers(scope) && !grant.declined.covers(scope);
+    let open = |scope: &&Scope| !is_openid(scope) && !grant.scopes.covers(scope) && !grant.has_lost(scope);
     asked.iter().filter(open).cloned().collect()
 }
 
@@ -345,6 +348,12 @@ mod tests {
         let more = Case { declined: "", ..case(Relation::FirstParty) };
         assert_eq!(more.answer(), Answer::InstallSilently(Some(Revision(7))));
         assert_eq!(case(Relation::FirstParty).code(), "/acs/ecs:read openid", "what was taken away stays so");
+        let part = Case { asked: "openid /acs/ecs:read /acs/oss:read", ..case(Relation::FirstParty) };
+        assert_eq!(part.code(), "/acs/ecs:read openid", "nor does a part of it come back");
+        let required = || Case { required: "openid profile /acs/oss", ..case(Relation::FirstParty) };
+        assert_eq!(required().answer(), Answer::Stop(Stop::NewlyRequired), "nor what requires it");
+        let administrator = Case { administrator: true, ..required() };
+        assert_eq!(administrator.answer(), Answer::AskAdministrator(Some(Revision(7))));
         let same = Case { asked: "openid /acs/ecs:read", ..case(Relation::FirstParty) };
         assert_eq!(same.code(), "/acs/ecs:read openid");
         let taken = Case { grant: Some(GrantState::Revoked), ..case(Relation::FirstParty) };

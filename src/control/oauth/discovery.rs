@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::super::Control;
+use super::super::exchange;
 use super::super::issuer::Issuer;
 use super::super::narrowing;
 use super::request;
@@ -29,6 +30,8 @@ struct Metadata<'a> {
     jwks_uri: String,
     revocation_endpoint: String,
     introspection_endpoint: String,
+    /// Not a registered name: where an access token becomes an access key.
+    consentry_exchange_endpoint: String,
     /// Those of identity only: a client that asks for all that is listed must not ask for clouds.
     scopes_supported: [&'a str; 3],
     response_types_supported: [&'a str; 1],
@@ -59,6 +62,7 @@ impl<'a> Metadata<'a> {
             jwks_uri: issuer.at("/v1/keys"),
             revocation_endpoint: issuer.at("/v1/revoke"),
             introspection_endpoint: issuer.at("/v1/introspect"),
+            consentry_exchange_endpoint: issuer.at(exchange::PATH),
             scopes_supported: ["openid", "profile", "aliuid"],
             response_types_supported: ["code"],
             response_modes_supported: ["query"],

@@ -103,4 +103,4 @@ pub(crate) fn audience_of(token: &str) -> Option<String> {
 }
 
 /// By how many seconds the clocks of control nodes may differ.
-const SKEW: i64 = 2;
+pub(crate) const SKEW: i64 = 2;

@@ -135,6 +135,7 @@ impl World {
             key,
             scopes,
             declined,
+            at_most: None,
             by: self.actor("admin@acme").await,
             seen: None,
             lasting: Lasting::AsItWas,

@@ -1,6 +1,8 @@
 //! What else passes over the internal API between a sidecar and its control plane: enrolments, facts and keys. Both
 //! ends read and write these types, so that they never differ.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::change::Epoch;
@@ -60,6 +62,25 @@ pub struct Keys {
     pub jwks: serde_json::Value,
     /// The keys that the shared tier's records are signed with: a JWK set.
     pub record_keys: serde_json::Value,
+    /// What access keys' secrets are made with. None from a control plane that exchanges nothing.
+    #[serde(default)]
+    pub exchange: Vec<ExchangeKey>,
+}
+
+/// What the secrets of access keys under one of the issuer's keys are made with. Only for sidecars that have proved
+/// themselves.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeKey {
+    /// The issuer's key.
+    pub kid: String,
+    /// The secret.
+    pub secret: String,
+}
+
+impl fmt::Debug for ExchangeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExchangeKey").field("kid", &self.kid).finish_non_exhaustive()
+    }
 }
 
 /// A sidecar publishes a key for assumed identities, or prolongs it.
@@ -84,5 +105,11 @@ pub const UNKNOWN: &str = "enrolment_unknown";
 pub const REVOKED: &str = "enrolment_revoked";
 /// The code of the answer to who may not enrol.
 pub const REFUSED: &str = "enrolment_refused";
+/// The code of the answer to who would exchange a token that is not good, or rests on nothing any more.
+pub const EXCHANGE_TOKEN: &str = "exchange_token";
+/// The code of the answer to who asks for scopes that the token does not have.
+pub const EXCHANGE_SCOPE: &str = "exchange_scope";
+/// The code of the answer to who exchanges too often.
+pub const EXCHANGE_TOO_OFTEN: &str = "exchange_too_often";
 /// The code of the answer to a request without a good proof.
 pub const UNPROVEN: &str = "unproven";

@@ -14,6 +14,12 @@ pub enum Malformed {
     /// The method is not one of the listed ones.
     #[error("the method is none of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS")]
     Method,
+    /// It asks for a tunnel, in which nothing could be seen.
+    #[error(
+        "CONNECT would hide the calls from this sidecar: have the client speak plain HTTP to it (SDKs: protocol HTTP), \
+         or give the client this sidecar as its endpoint"
+    )]
+    Connect,
     /// The target is neither a path nor an absolute URL with one.
     #[error("the request target is not a path")]
     TargetForm,
@@ -77,6 +83,7 @@ impl Malformed {
             Self::Framing(Fault::Fragment) => "target_fragment",
             Self::Framing(_) => "malformed_framing",
             Self::Method => "method_not_supported",
+            Self::Connect => "tunnel_not_supported",
             Self::TargetForm => "target_form",
             Self::TargetCharacter => "target_character",
             Self::BadEscape => "target_escape",
@@ -101,6 +108,7 @@ impl Malformed {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
             Self::Framing(Fault::LineTooLong) | Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::Connect => StatusCode::NOT_IMPLEMENTED,
             Self::Framing(_)
             | Self::Method
             | Self::TargetForm

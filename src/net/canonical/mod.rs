@@ -60,6 +60,9 @@ pub fn read(request: &Request<Inbound>) -> Result<Candidate, Malformed> {
     if let Some(fault) = request.body().fault() {
         return Err(Malformed::Framing(fault));
     }
+    if request.method() == Method::CONNECT {
+        return Err(Malformed::Connect);
+    }
     if !is_listed(request.method()) {
         return Err(Malformed::Method);
     }

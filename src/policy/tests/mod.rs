@@ -94,7 +94,7 @@ pub(super) fn root() -> Member {
 }
 
 pub(super) fn call(action: &str, name: &str) -> Call {
-    let resource = Resource { account: ACME.parse().unwrap(), name: name.into() };
+    let resource = Resource { account: ACME.parse().unwrap(), region: None, name: name.into() };
     Call { action: Action::new(action), resource }
 }
 

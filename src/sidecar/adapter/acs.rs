@@ -1,45 +1,81 @@
-//! The cloud's RPC style: one path for a product, the operation named in a header, the query or a form body.
+//! The cloud's own protocol: the RPC style, one path for a product with the operation named in a header, the query or a
+//! form body; and the ROA style, where method and path mean an operation by the product's description.
 //!
-//! Real clients name it in up to three places at once. All that are there must agree, since the upstream reads
-//! whichever it prefers.
+//! Real clients name the operation in up to three places at once. All that are there must agree, since the upstream
+//! reads whichever it prefers.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method, Request, header};
 
-use super::{Adapter, Asked, Head, NotUnderstood, Reading};
+use super::{Adapter, Asked, Head, NotUnderstood, Reading, Shaped};
 use crate::model::call::Action;
+use crate::net::body::Inbound;
+use crate::policy::calls::Calls;
+use crate::policy::reload::Current;
+use crate::sidecar::acs::parameters::Facts;
+use crate::sidecar::acs::tell;
+use crate::sidecar::refuse::Told;
+use crate::sidecar::signed::Schemes;
 
 /// A product's route.
 pub(super) struct Acs {
     product: String,
+    policies: Arc<Current>,
 }
 
 impl Acs {
-    pub(super) fn new(product: &str) -> Self {
-        Self { product: product.to_owned() }
+    pub(super) fn new(product: &str, policies: &Arc<Current>) -> Self {
+        Self { product: product.to_owned(), policies: Arc::clone(policies) }
     }
 
     fn asked(&self, head: &Head<'_>, form: Option<&[u8]>) -> Result<Asked, NotUnderstood> {
-        let in_header = single_header(head.headers)?;
-        let in_query = single_parameter(head.query.unwrap_or_default().as_bytes())?;
-        let in_form = form.map_or(Ok(None), single_parameter)?;
-        let mut named = [in_header, in_query, in_form].into_iter().flatten();
-        let operation = named.next().ok_or(NotUnderstood::NoOperation)?;
-        if named.any(|other| other != operation) {
-            return Err(NotUnderstood::Ambiguous("the operation"));
+        let policies = self.policies.policies();
+        let undescribed = Calls::default();
+        let calls = policies.catalogue().calls(&self.product).unwrap_or(&undescribed);
+        let (mut query, mut body) = (Facts::default(), Facts::default());
+        query.take(head.query.unwrap_or_default().as_bytes(), calls)?;
+        body.take(form.unwrap_or_default(), calls)?;
+        let facts = query.with(body)?;
+        if facts.credential && is_proven_by_header(head.headers) {
+            return Err(NotUnderstood::Ambiguous("the credential"));
         }
+        let version =
+            one(facts.version.as_deref(), text_header(head.headers, "x-acs-version")?, "the version")?;
+        if version.is_some_and(|version| !calls.knows_version(version)) {
+            return Err(NotUnderstood::Malformed { what: "the version", expected: "one of the product's" });
+        }
+        let named = text_header(head.headers, "x-acs-action")?;
+        let named = one(facts.operation.as_deref(), named, "the operation")?;
+        let (operation, place) = match head.parameters.get(ROA) {
+            None => (named.ok_or(NotUnderstood::NoOperation)?, None),
+            Some(path) => {
+                let meant = calls.meant(head.method.as_str(), path).ok_or(NotUnderstood::NoOperation)?;
+                (one(Some(meant.operation), named, "the operation")?.unwrap_or_default(), meant.resource)
+            }
+        };
         let plain = operation.bytes().all(|byte| byte.is_ascii_alphanumeric()) && operation.len() <= 100;
         if operation.is_empty() || !plain {
             return Err(NotUnderstood::Malformed { what: "the operation", expected: "letters and digits" });
         }
         let action = Action::new(format!("{}:{operation}", self.product));
-        Ok(Asked { action, resource: "*".to_owned(), account: None })
+        let mut resources = place.into_iter().chain(facts.resources);
+        let resource = resources.next().unwrap_or_else(|| "*".to_owned());
+        Ok(Asked {
+            action,
+            resource,
+            also: resources.collect(),
+            region: facts.region,
+            account: facts.account,
+        })
     }
 }
 
 impl Adapter for Acs {
     fn read(&self, head: &Head<'_>) -> Result<Reading, NotUnderstood> {
-        if head.method != Method::POST && head.method != Method::GET {
+        let in_path = head.parameters.get(ROA).is_some();
+        if !in_path && head.method != Method::POST && head.method != Method::GET {
             return Err(NotUnderstood::Method {
                 method: head.method.to_string(),
                 allowed: "GET, POST".to_owned(),
@@ -61,7 +97,36 @@ impl Adapter for Acs {
     fn takes_acs_bearer(&self) -> bool {
         true
     }
+
+    fn signatures(&self) -> Option<Schemes> {
+        Some(Schemes::Acs)
+    }
+
+    fn tell(&self, told: &Told<'_>, request: Option<&Request<Inbound>>) -> Option<Shaped> {
+        tell::shaped(told, request)
+    }
 }
+
+/// What is named once, or twice alike.
+fn one<'a>(
+    a: Option<&'a str>,
+    b: Option<&'a str>,
+    what: &'static str,
+) -> Result<Option<&'a str>, NotUnderstood> {
+    match (a, b) {
+        (Some(a), Some(b)) if a != b => Err(NotUnderstood::Ambiguous(what)),
+        (Some(one), _) | (None, Some(one)) => Ok(Some(one)),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Whether a header carries a credential: then none among the parameters can be meant.
+fn is_proven_by_header(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::AUTHORIZATION) || headers.contains_key("x-acs-bearer-token")
+}
+
+/// The part of a route's path that holds a path of the ROA style.
+const ROA: &str = "path";
 
 /// Whether the upstream could find parameters in a body.
 enum Form {
@@ -100,35 +165,17 @@ const BODY_TYPE: NotUnderstood = NotUnderstood::Malformed {
     expected: "JSON, bytes, or a plain urlencoded form in UTF-8",
 };
 
-fn single_header(headers: &HeaderMap) -> Result<Option<String>, NotUnderstood> {
-    let mut values = headers.get_all("x-acs-action").iter();
+fn text_header<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, NotUnderstood> {
+    let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(NotUnderstood::Ambiguous("the operation"));
+        return Err(NotUnderstood::Ambiguous(if name == "x-acs-action" {
+            "the operation"
+        } else {
+            "the version"
+        }));
     }
-    let text = value
-        .to_str()
-        .map_err(|_| NotUnderstood::Malformed { what: "x-acs-action", expected: "letters and digits" })?;
-    Ok(Some(text.to_owned()))
-}
-
-/// The one `Action` parameter. Names are compared in any letter case and without blanks around them, and a
-/// semicolon ends a parameter too, since some upstreams read so.
-fn single_parameter(form: &[u8]) -> Result<Option<String>, NotUnderstood> {
-    let mut values = url::form_urlencoded::parse(form).filter(|(name, _)| is_action(name));
-    let value = values.next().map(|(_, value)| value.into_owned());
-    let twice = values.next().is_some();
-    let pieces = form.split(|byte| matches!(byte, b'&' | b';'));
-    let names = pieces.filter_map(|piece| url::form_urlencoded::parse(piece).next());
-    let named = names.filter(|(name, _)| is_action(name)).count();
-    if twice || named > usize::from(value.is_some()) {
-        return Err(NotUnderstood::Ambiguous("the operation"));
-    }
-    Ok(value)
-}
-
-fn is_action(name: &str) -> bool {
-    name.trim_matches(|c: char| c.is_whitespace() || c.is_control()).eq_ignore_ascii_case("action")
+    value.to_str().map(Some).map_err(|_| NotUnderstood::Malformed { what: name, expected: "plain text" })
 }
 
 #[cfg(test)]
@@ -137,6 +184,7 @@ mod tests {
 
     use super::super::Parameters;
     use super::*;
+    use crate::policy::Policies;
 
     fn read(
         header: Option<&'static str>,
@@ -160,7 +208,8 @@ mod tests {
         for (name, value) in about_body.iter().filter(|_| form.is_some()) {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let (acs, parameters) = (Acs::new("ecs"), Parameters::default());
+        let policies = Current::fixed(Policies::embedded().unwrap());
+        let (acs, parameters) = (Acs::new("ecs", &policies), Parameters::default());
         let has_body = form.is_some();
         let head =
             Head { method: &Method::POST, query, headers: &headers, has_body, parameters: &parameters };

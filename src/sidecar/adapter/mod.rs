@@ -17,8 +17,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 
-use super::aws::Names;
 use super::refuse::Told;
+use super::route::Means;
 use super::signed::Schemes;
 use crate::config::route;
 use crate::model::call::{Action, Call, Resource};
@@ -118,15 +118,21 @@ pub(super) struct Asked {
     pub(super) action: Action,
     /// The resource's name.
     pub(super) resource: String,
+    /// Further resources that the same request acts upon: each must be allowed.
+    pub(super) also: Vec<String>,
+    /// The region, where the request names one.
+    pub(super) region: Option<String>,
     /// The account that owns it, where the request names one.
     pub(super) account: Option<AccountId>,
 }
 
 impl Asked {
-    /// The call, once the caller's account is known: a request that names no account means the caller's.
-    pub(super) fn by(self, caller: &AccountId) -> Call {
+    /// The call, once the caller's account is known: a request that names no account means the caller's. Beside it the
+    /// names of what else it acts upon.
+    pub(super) fn by(self, caller: &AccountId) -> (Call, Vec<String>) {
         let account = self.account.unwrap_or_else(|| caller.clone());
-        Call { action: self.action, resource: Resource { account, name: self.resource } }
+        let resource = Resource { account, region: self.region.map(Arc::from), name: self.resource };
+        (Call { action: self.action, resource }, self.also)
     }
 }
 
@@ -161,12 +167,12 @@ pub(super) enum NotUnderstood {
 }
 
 /// The adapter of a route.
-pub(super) fn for_route(reading: route::Adapter<'_>, names: &Names) -> Box<dyn Adapter> {
+pub(super) fn for_route(reading: route::Adapter<'_>, means: &Means) -> Box<dyn Adapter> {
     match reading {
         route::Adapter::Rest { actions, resource, account } => {
             Box::new(rest::Rest::new(actions, resource, account))
         }
-        route::Adapter::Acs { product } => Box::new(acs::Acs::new(product)),
-        route::Adapter::Aws { service } => Box::new(aws::Aws::new(service, names)),
+        route::Adapter::Acs { product } => Box::new(acs::Acs::new(product, &means.policies)),
+        route::Adapter::Aws { service } => Box::new(aws::Aws::new(service, &means.names)),
     }
 }

@@ -43,7 +43,8 @@ impl Adapter for Rest {
             None => None,
             Some(template) => Some(account(&template.fill(head.parameters))?),
         };
-        Ok(Reading::Asked(Asked { action, resource: self.resource.fill(head.parameters), account }))
+        let resource = self.resource.fill(head.parameters);
+        Ok(Reading::Asked(Asked { action, resource, also: Vec::new(), region: None, account }))
     }
 
     fn read_with_body(&self, head: &Head<'_>, _body: &Bytes) -> Result<Asked, NotUnderstood> {

@@ -39,6 +39,11 @@ impl Requests {
         Self(lines.filter(|line| line.starts_with(&prefix)).filter_map(Row::read).collect())
     }
 
+    #[cfg(test)]
+    pub(super) fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.0.iter().map(|row| &row.action)
+    }
+
     /// The operation that is asked for, and the parts of the path.
     pub(super) fn find<'a>(
         &'a self,

@@ -23,9 +23,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::sidecar::ControlPlane;
+use crate::grants::exchange::{Exchange, NotExchanged};
 use crate::grants::follow::Refresh;
 use crate::grants::follow::messages::{
-    Enrol, Enrolment, FoundGrant, FoundMember, Keys, OwnKeyPublished, PolicyFiles, REFUSED, REVOKED, UNKNOWN,
+    EXCHANGE_SCOPE, EXCHANGE_TOKEN, EXCHANGE_TOO_OFTEN, Enrol, Enrolment, FoundGrant, FoundMember, Keys,
+    OwnKeyPublished, PolicyFiles, REFUSED, REVOKED, UNKNOWN,
 };
 use crate::grants::follow::news::{ChangeLog, FollowError, News, Report, Snapshot};
 use crate::grants::origin::{Origin, OriginError, OwnKey};
@@ -36,6 +38,7 @@ use crate::model::member::Member;
 use crate::model::time::{Clock, boot_milliseconds};
 use crate::net::tls::TlsError;
 use crate::policy::reload::Current;
+use crate::token::exchange::{Exchanged, KeySecret, KeySecrets, Wire};
 use crate::token::keys::KeyError;
 use crate::token::proof::{NoProver, Prover};
 use crate::token::random::{NoRandomness, Secret, sha256};
@@ -53,6 +56,7 @@ pub struct Link {
     token_file: Option<PathBuf>,
     enrolling: Mutex<Enrolling>,
     record_keys: ArcSwapOption<String>,
+    exchange_secrets: ArcSwapOption<KeySecrets>,
 }
 
 /// What has been tried to be enrolled.
@@ -125,6 +129,7 @@ impl Link {
                 refused: None,
             }),
             record_keys: ArcSwapOption::empty(),
+            exchange_secrets: ArcSwapOption::empty(),
         }))
     }
 
@@ -312,6 +317,10 @@ impl Origin for Link {
     async fn keys(&self) -> Result<String, OriginError> {
         let keys: Keys = self.get("/internal/v1/keys").await?;
         self.record_keys.store(Some(Arc::new(keys.record_keys.to_string())));
+        let secrets = keys.exchange.iter();
+        let secrets =
+            secrets.filter_map(|key| Some((Box::from(&*key.kid), KeySecret::from_wire(&key.secret)?)));
+        self.exchange_secrets.store(Some(Arc::new(secrets.collect())));
         Ok(keys.jwks.to_string())
     }
 
@@ -322,6 +331,36 @@ impl Origin for Link {
         }
         let known = self.record_keys.load_full();
         known.map(|keys| keys.as_ref().clone()).ok_or_else(mixed_up)
+    }
+
+    /// Those that came with the keys last asked for.
+    async fn exchange_secrets(&self) -> Result<KeySecrets, OriginError> {
+        if self.exchange_secrets.load().is_none() {
+            self.keys().await?;
+        }
+        let known = self.exchange_secrets.load_full();
+        known.map(|secrets| secrets.as_ref().clone()).ok_or_else(mixed_up)
+    }
+
+    async fn exchange(&self, asked: &Exchange) -> Result<Exchanged, NotExchanged> {
+        let unavailable = |why: String| NotExchanged::Unavailable(OriginError(why));
+        let body = serde_json::to_vec(asked).map_err(|why| unavailable(why.to_string()))?;
+        let path = "/internal/v1/exchange";
+        let question = Question { method: Method::POST, path, body, within: Some(self.patience) };
+        let proof = self.proof().map_err(OriginError::from)?;
+        let answer = match self.nodes.ask(&question, &proof).await {
+            Ok(answer) => nodes::read::<Wire>(&answer).map_err(OriginError::from)?,
+            Err(Asked::Unreachable(why)) => return Err(unavailable(why)),
+            Err(Asked::Refused { code, text }) => {
+                return Err(match code.as_str() {
+                    EXCHANGE_TOKEN => NotExchanged::Token,
+                    EXCHANGE_SCOPE => NotExchanged::Scope(text),
+                    EXCHANGE_TOO_OFTEN => NotExchanged::TooOften(TOO_OFTEN_SECONDS),
+                    _ => unavailable(text),
+                });
+            }
+        };
+        Ok(answer.into())
     }
 
     async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError> {
@@ -356,3 +395,6 @@ impl From<Asked> for FollowError {
 
 /// After so long a refused sidecar asks again, in milliseconds: it may have been invited meanwhile.
 const ASK_AGAIN_MS: u64 = 2000;
+
+/// Who exchanges too often is told to wait so long.
+const TOO_OFTEN_SECONDS: u32 = 60;

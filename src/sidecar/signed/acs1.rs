@@ -41,8 +41,11 @@ impl Rpc {
         let Some(signature) = one(acs1::SIGNATURE) else { return Ok(None) };
         let must = |name: &'static str| one(name).ok_or(NotProven::Incomplete(name));
         let nonce = must("SignatureNonce")?;
-        if must("SignatureMethod")? != acs1::METHOD || must("SignatureVersion")? != "1.0" || nonce.is_empty() {
-            return Err(NotProven::Incomplete("only HMAC-SHA1 of version 1.0 with a SignatureNonce is taken"));
+        if must("SignatureMethod")? != acs1::METHOD || must("SignatureVersion")? != "1.0" || nonce.is_empty()
+        {
+            return Err(NotProven::Incomplete(
+                "only HMAC-SHA1 of version 1.0 with a SignatureNonce is taken",
+            ));
         }
         Ok(Some(Self {
             named: Named {
@@ -59,7 +62,9 @@ impl Rpc {
     pub(super) fn check(&self, signing: &Signing, received: &Received<'_>) -> Result<(), NotProven> {
         let form = received.body.filter(|body| !body.is_empty());
         if form.is_some() && !is_form(received.headers) {
-            return Err(NotProven::Incomplete("a body that is no form is not covered by it; sign with ACS3-HMAC-SHA256"));
+            return Err(NotProven::Incomplete(
+                "a body that is no form is not covered by it; sign with ACS3-HMAC-SHA256",
+            ));
         }
         let all = together(received.uri.query().unwrap_or_default(), form)?;
         let named = |wanted: &str| all.iter().any(|(name, value)| name == wanted && !value.is_empty());
@@ -98,7 +103,9 @@ impl Roa {
     pub(super) fn check(&self, signing: &Signing, received: &Received<'_>) -> Result<(), NotProven> {
         let query = received.uri.query().unwrap_or_default();
         if !acs1::is_plain_roa_query(query) {
-            return Err(NotProven::Incomplete("the query can be read in two ways; sign with ACS3-HMAC-SHA256"));
+            return Err(NotProven::Incomplete(
+                "the query can be read in two ways; sign with ACS3-HMAC-SHA256",
+            ));
         }
         let md5 = single(received.headers, "content-md5")?;
         match received.body.filter(|body| !body.is_empty()) {
@@ -123,7 +130,9 @@ impl Roa {
 
 /// All parameters. None may stand twice: the signature would not say which one counts.
 fn together<'a>(query: &'a str, form: Option<&'a Bytes>) -> Result<Vec<Parameter<'a>>, NotProven> {
-    let form = form.map_or(Ok(""), |form| std::str::from_utf8(form)).map_err(|_| NotProven::Incomplete("the form is no text"))?;
+    let form = form
+        .map_or(Ok(""), |form| std::str::from_utf8(form))
+        .map_err(|_| NotProven::Incomplete("the form is no text"))?;
     let mut all = parameters(query);
     all.extend(parameters(form));
     let mut names: Vec<&str> = all.iter().map(|(name, _)| &**name).collect();
@@ -161,7 +170,11 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// Takes the parameters that belong to a signature out of the query and the form.
-pub(super) fn strip(request: &mut Request<Inbound>, canonical: Canonical, form: Option<&Bytes>) -> Result<Canonical, Malformed> {
+pub(super) fn strip(
+    request: &mut Request<Inbound>,
+    canonical: Canonical,
+    form: Option<&Bytes>,
+) -> Result<Canonical, Malformed> {
     if let Some(form) = form.filter(|form| !form.is_empty()) {
         let pieces = form.split(|byte| *byte == b'&').filter(|piece| !belongs(piece));
         let kept: Vec<&[u8]> = pieces.collect();
@@ -175,7 +188,14 @@ fn belongs(piece: &[u8]) -> bool {
     url::form_urlencoded::parse(piece).next().is_some_and(|(name, _)| SIGNING.contains(&&*name))
 }
 
-const SIGNING: [&str; 7] =
-    ["Signature", "SignatureMethod", "SignatureNonce", "SignatureVersion", "SignatureType", "AccessKeyId", "SecurityToken"];
+const SIGNING: [&str; 7] = [
+    "Signature",
+    "SignatureMethod",
+    "SignatureNonce",
+    "SignatureVersion",
+    "SignatureType",
+    "AccessKeyId",
+    "SecurityToken",
+];
 const COVERED: [&str; 4] = ["accept", "content-md5", "content-type", "date"];
 const MD5_OF_NOTHING: &str = "1B2M2Y8AsgTpgAmY7PhCfg==";

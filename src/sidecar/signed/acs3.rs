@@ -50,7 +50,9 @@ impl Carried {
         Ok(Self {
             named: Named {
                 access_key_id: credential.to_owned(),
-                security_token: Secret::new(single(headers, SECURITY_TOKEN)?.ok_or(NotProven::UnknownKey)?.to_owned()),
+                security_token: Secret::new(
+                    single(headers, SECURITY_TOKEN)?.ok_or(NotProven::UnknownKey)?.to_owned(),
+                ),
             },
             signed_at: fresh::iso8601(must(DATE)?)?,
             nonce: nonce.to_owned(),
@@ -103,7 +105,14 @@ fn must_be_signed(name: &str) -> bool {
 
 /// Takes out what belongs to a signature.
 pub(super) fn strip(headers: &mut HeaderMap) {
-    for name in [ACCESS_KEY_ID, SECURITY_TOKEN, NONCE, "x-acs-signature-method", "x-acs-signature-version", "x-acs-signature-type"] {
+    for name in [
+        ACCESS_KEY_ID,
+        SECURITY_TOKEN,
+        NONCE,
+        "x-acs-signature-method",
+        "x-acs-signature-version",
+        "x-acs-signature-type",
+    ] {
         headers.remove(name);
     }
 }
@@ -116,6 +125,6 @@ const CONTENT_SHA256: &str = "x-acs-content-sha256";
 
 /// The SHA-256 of nothing.
 const EMPTY: [u8; 32] = [
-    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41,
-    0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27,
+    0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
 ];

@@ -35,7 +35,9 @@ mod tests {
     fn both_forms_of_time_are_read_and_no_other() {
         assert_eq!(iso8601("1970-01-01T00:01:00Z"), Ok(60));
         assert_eq!(http_date("Thu, 01 Jan 1970 00:01:00 GMT"), Ok(60));
-        for wrong in ["", "60", "1970-01-01T00:01:00", "1970-01-01T00:01:00+01:00", "Thu, 01 Jan 1970 00:01:00 GMT"] {
+        for wrong in
+            ["", "60", "1970-01-01T00:01:00", "1970-01-01T00:01:00+01:00", "Thu, 01 Jan 1970 00:01:00 GMT"]
+        {
             assert!(iso8601(wrong).is_err(), "{wrong}");
         }
         for wrong in ["", "60", "1970-01-01T00:01:00Z", "Thu, 01 Jan 1970 00:01:00 +0100"] {

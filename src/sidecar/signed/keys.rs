@@ -66,7 +66,9 @@ impl Tokens {
             return Ok(known);
         }
         if !self.has_keys() {
-            return Err(Refusal::Unavailable("this sidecar has no keys yet to verify tokens with".to_owned()));
+            return Err(Refusal::Unavailable(
+                "this sidecar has no keys yet to verify tokens with".to_owned(),
+            ));
         }
         let meant = |audience: &str| self.is_meant(audience);
         let verified =
@@ -80,7 +82,9 @@ impl Tokens {
         }
         let secrets = secrets.load();
         let secret = secrets.get(&key.kid).ok_or_else(|| {
-            Refusal::Unavailable("this sidecar has not learnt yet what access keys are verified with".to_owned())
+            Refusal::Unavailable(
+                "this sidecar has not learnt yet what access keys are verified with".to_owned(),
+            )
         })?;
         let secret = secret.access_key_secret(&key.id);
         let signing = Signing { acs3: acs3::key(secret.expose()), secret, access_key_id: key.id };

@@ -154,7 +154,11 @@ pub(super) fn find(schemes: Schemes, head: &Head<'_>) -> Result<Found, NotProven
 }
 
 /// The signature that a form in the body carries, if it does.
-pub(super) fn find_in_form(schemes: Schemes, head: &Head<'_>, body: &Bytes) -> Result<Option<Signature>, NotProven> {
+pub(super) fn find_in_form(
+    schemes: Schemes,
+    head: &Head<'_>,
+    body: &Bytes,
+) -> Result<Option<Signature>, NotProven> {
     match schemes {
         Schemes::Acs => Ok(acs1::Rpc::read(head, Some(body))?.map(Signature::Acs1Rpc)),
         Schemes::Aws => Ok(None),
@@ -169,7 +173,11 @@ fn acs(head: &Head<'_>) -> Result<Found, NotProven> {
         if let Some(rpc) = acs1::Rpc::read(head, None)? {
             return Ok(Found::Here(Signature::Acs1Rpc(rpc)));
         }
-        return Ok(if head.has_body && acs1::may_be_form(head.headers) { Found::PerhapsInForm } else { Found::Nowhere });
+        return Ok(if head.has_body && acs1::may_be_form(head.headers) {
+            Found::PerhapsInForm
+        } else {
+            Found::Nowhere
+        });
     };
     let found = if let Some(rest) = authorization.strip_prefix("ACS3-HMAC-SHA256 ") {
         Signature::Acs3(acs3::Carried::read(rest, head.headers)?)
@@ -275,6 +283,7 @@ fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Not
     if values.next().is_some() {
         return Err(NotProven::Incomplete("a header that belongs to it stands twice"));
     }
-    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| NotProven::Incomplete("a header is no text"))?;
+    let text =
+        std::str::from_utf8(value.as_bytes()).map_err(|_| NotProven::Incomplete("a header is no text"))?;
     Ok(Some(text.trim()))
 }

@@ -132,7 +132,8 @@ mod tests {
             }
         }
         assert_eq!(taken, 80, "an account has half of the room");
-        let others = (0..2000).filter(|n| nonces.once((&b, "STS.k2", &n.to_string()), 100, 11).is_ok()).count();
+        let others =
+            (0..2000).filter(|n| nonces.once((&b, "STS.k2", &n.to_string()), 100, 11).is_ok()).count();
         assert_eq!(others, 80, "the other half is for others");
         assert_eq!(nonces.once((&a, "STS.k", "later"), 300, 200), Ok(()));
     }

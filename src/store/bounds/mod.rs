@@ -17,7 +17,8 @@ pub(super) use sql::end_of;
 /// How long what is authorized is to last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lasting {
-    /// As the grant that is replaced; one that comes to be, or has come to its end, lasts until it is deleted.
+    /// As the grant that is replaced; one that comes to be lasts until it is deleted. One that has come to its end is a
+    /// `Conflict`: whoever begins it anew says for how long.
     AsItWas,
     /// Until then, in whole seconds; nothing: until it is deleted.
     Until(Option<Timestamp>),

@@ -66,8 +66,7 @@ impl Bounds for Tables {
                 ))));
             }
             grant.scopes = grant.scopes.without(without);
-            let declined = grant.declined.union(without).meet(&application.optional);
-            grant.declined = declined.beyond(&grant.scopes);
+            grant.declined = grant.declined.union(without).beyond(&grant.scopes);
             grant.revision = grant.revision.next();
             (grant.authorized_at, grant.authorized_by) = (kept(now), by.principal.clone());
             grant.authorized_by_login.clone_from(&by.login);

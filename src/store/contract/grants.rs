@@ -61,6 +61,72 @@ pub(super) async fn a_first_party_application_needs_no_administrator_but_a_princ
     assert!(matches!(refused, InstallRefused::NotAnAdministrator(_)), "{refused}");
 }
 
+pub(super) async fn nobody_but_an_administrator_gives_back_what_an_administrator_took(world: &World) {
+    let alice = || actor(ACME, "u-alice", "alice@acme");
+    let own = |chosen: &str, seen| Install {
+        by: alice(),
+        declined: scopes(""),
+        at_most: None,
+        ..wish("in-house", chosen, Some(seen))
+    };
+    let first = Install { by: alice(), declined: scopes(""), ..wish("in-house", "/acs/ecs", None) };
+    let (grant, _) = world.store.install(&first, at(10)).await.unwrap();
+    let (narrow, _) =
+        world.store.narrow(&grant.key, &scopes("/acs/ecs"), grant.revision, &admin(), at(11)).await.unwrap();
+    for again in ["/acs/ecs", "/acs/ecs:read"] {
+        let refused = world.store.install(&own(again, narrow.revision), at(12)).await.unwrap_err();
+        assert!(matches!(refused, InstallRefused::NotAnAdministrator(_)), "{again}: {refused}");
+    }
+    // Nor by requiring it.
+    let required = Application {
+        required: scopes("openid profile /acs/ecs:read"),
+        ..application("in-house", ACME, false)
+    };
+    world.store.change_application(&required, &admin(), at(13)).await.unwrap();
+    let refused = world.store.install(&own("", narrow.revision), at(14)).await.unwrap_err();
+    assert!(matches!(refused, InstallRefused::NotAnAdministrator(_)), "{refused}");
+    let back = Install { by: admin(), ..own("/acs/ecs:read", narrow.revision) };
+    let (back, _) = world.store.install(&back, at(15)).await.unwrap();
+    assert_eq!(back.scopes, scopes("openid profile /acs/ecs:read"));
+    let more = own("/acs/ecs:read", back.revision);
+    world.store.install(&more, at(16)).await.expect("what is granted is nothing given back");
+}
+
+pub(super) async fn what_was_declined_stays_so_while_it_is_not_offered(world: &World) {
+    let grant = world.install("report-hub", None).await;
+    let offers = async |optional: &str| {
+        let changed = Application { optional: scopes(optional), ..application("report-hub", GLOBEX, false) };
+        world
+            .store
+            .change_application(&changed, &actor(GLOBEX, "u-eve", "eve@globex"), at(11))
+            .await
+            .unwrap();
+    };
+    offers("/acs/ecs:read").await;
+    let again = Install { declined: scopes(""), ..wish("report-hub", "/acs/ecs:read", Some(grant.revision)) };
+    let (grant, _) = world.store.install(&again, at(12)).await.unwrap();
+    let taken = scopes("/acs/ecs:read");
+    let (grant, _) = world.store.narrow(&grant.key, &taken, grant.revision, &admin(), at(13)).await.unwrap();
+    offers("/acs/ecs /acs/ecs:read").await;
+    assert_eq!(grant.declined, scopes("/acs/ecs /acs/ecs:read"));
+    let (more, _) =
+        world.store.install(&wish("report-hub", "/acs/ecs", Some(grant.revision)), at(14)).await.unwrap();
+    assert!(more.declined.is_empty(), "what is granted is not declined any more");
+}
+
+pub(super) async fn what_has_come_to_its_end_begins_anew_only_for_who_says_for_how_long(world: &World) {
+    let ends = Install { lasting: Lasting::Until(Some(at(20))), ..wish("report-hub", "", None) };
+    let (grant, _) = world.store.install(&ends, at(10)).await.unwrap();
+    let again = |lasting| Install { lasting, ..wish("report-hub", "", Some(grant.revision)) };
+    let early = world.store.install(&again(Lasting::AsItWas), at(19)).await.unwrap().0;
+    assert_eq!(early.expires_at, Some(at(20)), "as it was, while it lasts");
+    let again = |lasting| Install { lasting, ..wish("report-hub", "", Some(early.revision)) };
+    let refused = world.store.install(&again(Lasting::AsItWas), at(20)).await.unwrap_err();
+    assert!(matches!(refused, InstallRefused::Store(StoreError::Conflict(_))), "{refused}");
+    let anew = world.store.install(&again(Lasting::Until(Some(at(40)))), at(20)).await.unwrap().0;
+    assert_eq!((anew.expires_at, anew.since), (Some(at(40)), anew.revision));
+}
+
 pub(super) async fn a_scope_that_is_not_offered_installs_nothing(world: &World) {
     for more in ["/acs/oss", "/acs/ecs:write"] {
         let refused = world.store.install(&wish("report-hub", more, None), at(10)).await.unwrap_err();

@@ -156,8 +156,10 @@ pub(super) async fn nobody_of_another_account_is_assigned_alone(world: &World) {
 }
 
 pub(super) async fn nothing_is_installed_beyond_what_was_allowed(world: &World) {
-    let install = wish("mcp-server", "/acs/ecs:read", None);
-    let within = async |most: &str| world.store.install_within(&install, &scopes(most), at(10)).await;
+    let within = async |most: &str| {
+        let install = Install { at_most: Some(scopes(most)), ..wish("mcp-server", "/acs/ecs:read", None) };
+        world.store.install(&install, at(10)).await
+    };
     let newest = world.newest().await;
     assert!(
         matches!(within("openid /acs/ecs:read").await, Err(InstallRefused::Beyond(scope)) if scope == "profile")

@@ -1,4 +1,4 @@
-//! Provisioning: an application installed within bounds that were set beforehand, and who may use it changed one by one.
+//! Provisioning: who may use an installed application, changed one by one.
 //!
 //! Comes in: what is wanted. Goes out: the grant as it stands then. Each is one change like those of [`super::Grants`],
 //! with the same checks at its commit; what changes nothing leaves no trace.
@@ -8,10 +8,9 @@ pub(super) mod sql;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Actor, Install, InstallRefused, StoreError};
+use super::{Actor, StoreError};
 use crate::model::grant::{AssignmentMode, Grant};
 use crate::model::id::{GrantKey, GroupName, PrincipalId, Seq};
-use crate::model::scope::ScopeSet;
 
 /// Users, groups and roles.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,14 +37,6 @@ pub struct AssignmentChange {
 /// Changes of an administrator's own hand.
 #[async_trait]
 pub trait Provisioning {
-    /// As [`super::Grants::install`], but `Beyond` when a scope would be granted that is not covered by `at_most`,
-    /// the application's required scopes as they stand in the same transaction included.
-    async fn install_within(
-        &self,
-        install: &Install,
-        at_most: &ScopeSet,
-        now: Timestamp,
-    ) -> Result<(Grant, Seq), InstallRefused>;
     /// Changes who is assigned. The grant's revision rises when that changes anything; otherwise it answers the
     /// present grant with the newest `Seq`. `Missing` when there is no grant, it is revoked, or a user or role to be
     /// added is not one of the account's.

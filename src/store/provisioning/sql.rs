@@ -8,38 +8,15 @@ use super::{Assignees, AssignmentChange, Provisioning};
 use crate::model::account::{PrincipalKey, PrincipalKind};
 use crate::model::grant::Grant;
 use crate::model::id::{GrantKey, Seq};
-use crate::model::scope::ScopeSet;
 use crate::store::backend::sql;
 use crate::store::sql::Tables;
 use crate::store::sql::directory::{missing, of};
-use crate::store::sql::grants::{about, event_of, live, put};
+use crate::store::sql::grants::{about, live, put};
 use crate::store::sql::link::{Asks, Writing};
-use crate::store::tenant::installing::authorized;
-use crate::store::{Actor, AssigneeKind, Install, InstallRefused, StoreError, requests};
+use crate::store::{Actor, AssigneeKind, StoreError};
 
 #[async_trait]
 impl Provisioning for Tables {
-    async fn install_within(
-        &self,
-        install: &Install,
-        at_most: &ScopeSet,
-        now: Timestamp,
-    ) -> Result<(Grant, Seq), InstallRefused> {
-        let mut writing = self.writing().await?;
-        let done = async {
-            let grant = authorized(&mut writing, install, now).await?;
-            if let Some(scope) = grant.scopes.beyond(at_most).iter().next() {
-                return Err(InstallRefused::Beyond(scope.to_string()));
-            }
-            let by = &install.by.login;
-            let seq = put(&mut writing, &grant, (event_of(&grant), by), None, now).await?;
-            requests::settle(&mut writing, &install.key, &install.by, now).await?;
-            Ok((grant, seq))
-        }
-        .await;
-        writing.end(done).await
-    }
-
     async fn change_assignment(
         &self,
         key: &GrantKey,

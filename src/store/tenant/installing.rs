@@ -10,7 +10,7 @@ use crate::model::application::{Application, Relation};
 use crate::model::grant::{Grant, GrantState};
 use crate::model::id::{AccountId, ApplicationId, GrantKey, Revision};
 use crate::model::scope::ScopeSet;
-use crate::store::bounds::end_of;
+use crate::store::bounds::{Lasting, end_of};
 use crate::store::sql::directory::principal;
 use crate::store::sql::grants::find;
 use crate::store::sql::link::Writing;
@@ -28,9 +28,13 @@ pub(in crate::store) async fn authorized(
     let present = find(writing, key).await?;
     let replaced = present.as_ref().filter(|grant| grant.state != GrantState::Revoked);
     let over = replaced.is_some_and(|grant| grant.has_ended(now));
+    let scopes = install.scopes.union(&application.required);
+    let gives_back = replaced.is_some_and(|grant| scopes.iter().any(|scope| grant.has_lost(scope)));
     let may = match application.relation_to(&key.account) {
-        // An end that an administrator has set is not put off by somebody else.
-        Relation::FirstParty if !over => belongs(writing, &install.by.principal, &key.account).await?,
+        // What an administrator has ended or taken away is not given back by somebody else.
+        Relation::FirstParty if !over && !gives_back => {
+            belongs(writing, &install.by.principal, &key.account).await?
+        }
         Relation::FirstParty => administers(writing, &install.by.principal, &key.account).await?,
         Relation::ThirdParty | Relation::Official => {
             administers(writing, &install.by.principal, &key.account).await?
@@ -42,11 +46,19 @@ pub(in crate::store) async fn authorized(
     if let Some(scope) = install.scopes.without(&application.offered()).iter().next() {
         return Err(InstallRefused::NotOffered(scope.to_string()));
     }
-    let scopes = install.scopes.union(&application.required);
-    let declined = declined(&application, &scopes, &install.declined);
     if install.seen != replaced.map(|grant| grant.revision) {
         return Err(changed_meanwhile(key));
     }
+    if let Some(scope) = install.at_most.as_ref().and_then(|most| scopes.beyond(most).iter().next().cloned())
+    {
+        return Err(InstallRefused::Beyond(scope.to_string()));
+    }
+    if over && install.lasting == Lasting::AsItWas {
+        let ended = format!("the grant {key} has come to its end; say for how long it is authorized again");
+        return Err(InstallRefused::Store(StoreError::Conflict(ended)));
+    }
+    let before = replaced.map(|grant| &grant.declined);
+    let declined = declined(&scopes, &install.declined, before);
     let revision = present.as_ref().map_or(Revision(0), |grant| grant.revision).next();
     // One that has come to its own end begins anew: what was issued before stays dead.
     let continued = replaced.filter(|_| !over);
@@ -99,7 +111,7 @@ pub(super) async fn rescoped(
     if let Some(scope) = needed.find(|scope| !wish.scopes.covers(scope)) {
         return Err(InstallRefused::Required(scope.to_string()));
     }
-    let declined = declined(&application, &wish.scopes, &wish.declined);
+    let declined = declined(&wish.scopes, &wish.declined, Some(&grant.declined));
     let complete = application.required.beyond(&wish.scopes).is_empty();
     if wish.scopes == grant.scopes && declined == grant.declined {
         return Ok(Rescoped { grant, changed: false, complete });
@@ -155,10 +167,10 @@ pub(in crate::store) async fn belongs(
     Ok(person.is_some_and(|person| person.enabled && person.key.account == *account))
 }
 
-/// What of the scopes said to be declined is offered and not granted.
-fn declined(application: &Application, granted: &ScopeSet, said: &ScopeSet) -> ScopeSet {
-    let open = application.optional.beyond(granted);
-    said.iter().filter(|scope| open.contains(scope)).cloned().collect()
+/// What is said to be declined, or was before, and is not granted. It stays so though its publisher takes it out of
+/// what is offered: it may come back.
+fn declined(granted: &ScopeSet, said: &ScopeSet, before: Option<&ScopeSet>) -> ScopeSet {
+    before.map_or_else(|| said.clone(), |before| said.union(before)).beyond(granted)
 }
 
 fn changed_meanwhile(key: &GrantKey) -> InstallRefused {

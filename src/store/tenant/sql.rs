@@ -201,8 +201,15 @@ async fn pre_approved(
     let offered = application.offered();
     let scopes: ScopeSet = approved.iter().filter(|scope| offered.contains(scope)).cloned().collect();
     let declined = offered.beyond(&scopes);
-    let install =
-        Install { key: key.clone(), scopes, declined, by: by.clone(), seen: None, lasting: Lasting::AsItWas };
+    let install = Install {
+        key: key.clone(),
+        scopes,
+        declined,
+        at_most: Some(approved),
+        by: by.clone(),
+        seen: None,
+        lasting: Lasting::AsItWas,
+    };
     match authorized(writing, &install, now).await {
         Ok(grant) => Ok(Some((grant, by))),
         Err(refused) => no_pre_approval(refused),

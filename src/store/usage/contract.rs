@@ -188,7 +188,7 @@ pub(super) async fn after_its_end_a_grant_begins_anew(world: &World) {
         (grant.clone(), world.refresh(&grant, number).await)
     };
     let (first, refresh) = bounded(1).await;
-    // By another end, and by another authorization, which is without one unless one is chosen.
+    // By another end, and by another authorization that says for how long.
     let (second, _) = world.store.set_end(&first.key, Some(at(200)), None, &admin(), at(100)).await.unwrap();
     assert_eq!((second.since, second.revision), (Revision(2), Revision(2)));
     assert!(!second.honours(first.revision, at(101)));
@@ -200,7 +200,8 @@ pub(super) async fn after_its_end_a_grant_begins_anew(world: &World) {
         (Revision(2), Some(at(200))),
         "replaced, with the end it had"
     );
-    let again = wish("report-hub", "/acs/ecs:read", Some(Revision(3)));
+    let wish = wish("report-hub", "/acs/ecs:read", Some(Revision(3)));
+    let again = Install { lasting: Lasting::Until(None), ..wish };
     let (fourth, _) = world.store.install(&again, at(200)).await.unwrap();
     assert_eq!((fourth.since, fourth.expires_at), (Revision(4), None));
     assert!(!fourth.honours(third.revision, at(201)));
@@ -208,7 +209,8 @@ pub(super) async fn after_its_end_a_grant_begins_anew(world: &World) {
 
 pub(super) async fn nobody_puts_off_an_end_but_an_administrator(world: &World) {
     let alice = actor(ACME, "u-alice", "alice@acme");
-    let bounded = Install { lasting: Lasting::Until(Some(at(100))), ..wish("in-house", "", None) };
+    let wish = |seen| Install { declined: scopes(""), ..wish("in-house", "/acs/ecs:read", seen) };
+    let bounded = Install { lasting: Lasting::Until(Some(at(100))), ..wish(None) };
     let (grant, _) = world.store.install(&bounded, at(10)).await.unwrap();
     for by in [alice.clone(), actor(GLOBEX, "u-eve", "eve@globex")] {
         let end = world.store.set_end(&grant.key, None, None, &by, at(20)).await.unwrap_err();
@@ -218,7 +220,7 @@ pub(super) async fn nobody_puts_off_an_end_but_an_administrator(world: &World) {
     }
     // A first-party application is authorized by whoever uses it, but not past the end that was set.
     let seen = Some(grant.revision);
-    let silently = Install { by: alice, ..wish("in-house", "/acs/ecs:read", seen) };
+    let silently = Install { by: alice, ..wish(seen) };
     let refused = world.store.install(&silently, at(100)).await.unwrap_err();
     assert!(matches!(refused, InstallRefused::NotAnAdministrator(_)), "{refused}");
     let (replaced, _) = world.store.install(&silently, at(99)).await.unwrap();

@@ -34,7 +34,11 @@ fn minted(signer: &Signer, seconds: u32) -> Exchanged {
     with(seconds, |token| NewCredential { token }.mint(signer, 100).unwrap())
 }
 
-fn verified(keys: &KeySet, token: &str, now: i64) -> Result<(crate::model::caller::Caller, AccessKey), TokenRefused> {
+fn verified(
+    keys: &KeySet,
+    token: &str,
+    now: i64,
+) -> Result<(crate::model::caller::Caller, AccessKey), TokenRefused> {
     verify_security_token(keys, token, ISSUER, |audience| audience == ISSUER, now, 0)
 }
 

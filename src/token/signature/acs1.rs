@@ -49,9 +49,8 @@ pub fn roa_signature(secret: &str, parts: &Parts<'_>) -> String {
 /// What is signed in the ROA style.
 #[must_use]
 pub fn roa_string_to_sign(parts: &Parts<'_>) -> String {
-    let header = |name: &str| {
-        parts.headers.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
-    };
+    let header =
+        |name: &str| parts.headers.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
     let mut text = String::with_capacity(512);
     text.push_str(parts.method);
     text.push('\n');
@@ -99,7 +98,10 @@ mod tests {
         let of = |text: &'static str| rpc_signature("testSecret", "GET", &parameters(text));
         let text = "Action=DescribeRegions&Format=XML&AccessKeyId=testId&Version=2014-05-26";
         assert_eq!(of(text), of("Version=2014-05-26&AccessKeyId=testId&Format=XML&Action=DescribeRegions"));
-        assert_eq!(of(text), rpc_signature("testSecret", "GET", &[parameters(text), parameters("Signature=x")].concat()));
+        assert_eq!(
+            of(text),
+            rpc_signature("testSecret", "GET", &[parameters(text), parameters("Signature=x")].concat())
+        );
         assert_ne!(of(text), of("Action=DescribeRegions&Format=JSON&AccessKeyId=testId&Version=2014-05-26"));
         assert_ne!(of(text), rpc_signature("other", "GET", &parameters(text)));
         assert_ne!(of(text), rpc_signature("testSecret", "POST", &parameters(text)));

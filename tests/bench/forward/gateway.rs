@@ -20,6 +20,7 @@ use consentry::observe::records::JsonLines;
 use consentry::policy::Policies;
 use consentry::policy::reload::Current;
 use consentry::sidecar::start::{self, Running, Setup};
+use consentry::token::exchange::{KeySecrets, NewCredential};
 use consentry::token::issue::AccessToken;
 use consentry::token::keys::{Purpose, Signer, generate};
 use jiff::Timestamp;
@@ -33,6 +34,7 @@ struct Memory {
     installed: Installed,
     member: Member,
     jwks: String,
+    secrets: KeySecrets,
 }
 
 #[async_trait]
@@ -49,21 +51,30 @@ impl Origin for Memory {
         Ok(self.jwks.clone())
     }
 
+    async fn exchange_secrets(&self) -> Result<KeySecrets, OriginError> {
+        Ok(self.secrets.clone())
+    }
+
     async fn publish_key(&self, _: &OwnKey) -> Result<(), OriginError> {
         Ok(())
     }
 }
 
-pub(crate) fn run(upstream: SocketAddr) -> Fallible<()> {
-    LocalRuntime::new()?.block_on(serve(upstream))
+pub(crate) fn run(upstream: SocketAddr, signed: bool) -> Fallible<()> {
+    LocalRuntime::new()?.block_on(serve(upstream, signed))
 }
 
-async fn serve(upstream: SocketAddr) -> Fallible<()> {
+async fn serve(upstream: SocketAddr, signed: bool) -> Fallible<()> {
     let clock = Clock::system();
     let signer = Signer::from_pkcs8(Purpose::AccessToken, &generate(Purpose::AccessToken)?)?;
-    let installed = installed()?;
+    let exchange = Signer::from_pkcs8(Purpose::Exchange, &generate(Purpose::Exchange)?)?;
+    let mut installed = installed()?;
+    if signed {
+        installed.grant.scopes = "openid profile /acs/oss /acs/ecs".parse()?;
+    }
     let member = member()?;
-    let token = AccessToken {
+    let family = "family-1".parse()?;
+    let token = || AccessToken {
         issuer: ISSUER,
         audience: ISSUER,
         application: &installed.application.id,
@@ -71,18 +82,28 @@ async fn serve(upstream: SocketAddr) -> Fallible<()> {
         subject: "c3ViamVjdC1vZi1hbGljZS1hdC1hY21lLTAwMDAwMDE",
         scopes: &installed.grant.scopes,
         revision: installed.grant.revision,
-        family: &"family-1".parse()?,
+        family: &family,
         seconds: 3600,
     };
-    let token = token.sign(&signer, clock.seconds())?.token;
-    let jwks = format!("{{\"keys\":[{}]}}", signer.public().to_json());
+    let key = NewCredential { token: token() }.mint(&exchange, clock.seconds())?;
+    let token = token().sign(&signer, clock.seconds())?.token;
+    let jwks = format!("{{\"keys\":[{},{}]}}", signer.public().to_json(), exchange.public().to_json());
+    let secret = exchange.exchange_secret().ok_or("a key for exchanges has a secret")?.clone();
+    let secrets = [(Box::from(exchange.kid()), secret)].into_iter().collect();
     let folder = tempfile::tempdir()?;
-    let running =
-        start(upstream, Memory { installed, member, jwks }, &folder.path().join("records.jsonl"), clock)
-            .await?;
+    let running = start(
+        upstream,
+        Memory { installed, member, jwks, secrets },
+        &folder.path().join("records.jsonl"),
+        clock,
+    )
+    .await?;
     (running.refresh_keys())().await?;
     running.lease().renew(boot_milliseconds());
-    role::ready(running.address(), token.expose())?;
+    let (id, secret, security) =
+        (key.access_key_id, key.access_key_secret.expose(), key.security_token.expose());
+    let keys = format!("{} {id} {secret} {security}", token.expose());
+    role::ready(running.address(), if signed { &keys } else { token.expose() })?;
     // What a follower does while nothing changes.
     loop {
         tokio::time::sleep(running.lease().length() / 3).await;
@@ -94,6 +115,8 @@ async fn serve(upstream: SocketAddr) -> Fallible<()> {
 async fn start(upstream: SocketAddr, origin: Memory, records: &Path, clock: Clock) -> Fallible<Running> {
     let mut settings = settings::Sidecar::parse(Path::new("deploy/sidecar.toml"), ROUTES)?;
     ISSUER.clone_into(&mut settings.issuer);
+    // A round sends more than a quarter of an hour does otherwise.
+    settings.limits.nonces = 50_000_000;
     for cloud in settings.upstreams.values_mut() {
         cloud.url = Url::parse(&format!("http://{upstream}"))?;
     }

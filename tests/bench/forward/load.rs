@@ -2,11 +2,14 @@
 //!
 //! Written on bare sockets, so that it takes as little as it can of the core that it shares with the upstream.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::hmac;
+use consentry::token::signature::{Parts, acs3};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::LocalRuntime;
@@ -17,7 +20,22 @@ use super::role::Running;
 
 pub(crate) struct Load {
     runtime: LocalRuntime,
-    request: Vec<u8>,
+    request: Rc<Request>,
+}
+
+/// What each connection asks, again and again.
+enum Request {
+    /// The same bytes.
+    Same(Vec<u8>),
+    /// Signed anew each time.
+    Signed(Box<Signing>),
+}
+
+struct Signing {
+    id: String,
+    token: String,
+    key: hmac::Key,
+    number: Cell<u64>,
 }
 
 /// What was seen of one round.
@@ -43,7 +61,30 @@ impl Load {
         let request = format!(
             "GET /oss/reports/2026.csv HTTP/1.1\r\nhost: cloud.example\r\nuser-agent: bench\r\naccept: */*\r\nauthorization: Bearer {token}\r\n\r\n"
         );
-        Ok(Self { runtime: LocalRuntime::new()?, request: request.into_bytes() })
+        Self::of(Request::Same(request.into_bytes()))
+    }
+
+    /// A call of the cloud's protocol with a bearer token. `told` is what a signing sidecar said.
+    pub(crate) fn bearer(told: &str) -> Fallible<Self> {
+        let token = told.split(' ').next().unwrap_or_default();
+        let request = format!("{RPC}authorization: Bearer {token}\r\n\r\n");
+        Self::of(Request::Same(request.into_bytes()))
+    }
+
+    /// The same call, signed.
+    pub(crate) fn signed(told: &str) -> Fallible<Self> {
+        let told: Vec<&str> = told.split(' ').collect();
+        let [_, id, secret, token] = told.as_slice() else { return Err("no access key was told".into()) };
+        Self::of(Request::Signed(Box::new(Signing {
+            id: (*id).to_owned(),
+            token: (*token).to_owned(),
+            key: acs3::key(secret),
+            number: Cell::new(0),
+        })))
+    }
+
+    fn of(request: Request) -> Fallible<Self> {
+        Ok(Self { runtime: LocalRuntime::new()?, request: Rc::new(request) })
     }
 
     /// One round.
@@ -52,7 +93,7 @@ impl Load {
             let round = Rc::new(Round::default());
             let mut connections = JoinSet::new();
             for _ in 0..CONNECTIONS {
-                let (round, request) = (Rc::clone(&round), self.request.clone());
+                let (round, request) = (Rc::clone(&round), Rc::clone(&self.request));
                 connections.spawn_local(ask(running.address(), request, round));
             }
             tokio::time::sleep(WARM_UP).await;
@@ -73,13 +114,14 @@ impl Load {
 }
 
 /// One connection.
-async fn ask(address: SocketAddr, request: Vec<u8>, round: Rc<Round>) -> std::io::Result<()> {
+async fn ask(address: SocketAddr, request: Rc<Request>, round: Rc<Round>) -> std::io::Result<()> {
     let mut tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;
     let mut buffer = vec![0; 16 * 1024];
     while !round.over.get() {
+        let bytes = request.bytes();
         let asked = Instant::now();
-        tcp.write_all(&request).await?;
+        tcp.write_all(&bytes).await?;
         let mut filled = 0;
         loop {
             let read = tcp.read(buffer.get_mut(filled..).unwrap_or_default()).await?;
@@ -100,6 +142,44 @@ async fn ask(address: SocketAddr, request: Vec<u8>, round: Rc<Round>) -> std::io
         }
     }
     Ok(())
+}
+
+impl Request {
+    fn bytes(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Same(bytes) => Cow::Borrowed(bytes),
+            Self::Signed(signing) => Cow::Owned(signing.sign().into_bytes()),
+        }
+    }
+}
+
+impl Signing {
+    fn sign(&self) -> String {
+        self.number.set(self.number.get() + 1);
+        let nonce = format!("nonce-{}-{}", std::process::id(), self.number.get());
+        let date =
+            jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap_or_default().to_string();
+        let headers = [
+            ("accept", "*/*"),
+            ("host", "cloud.example"),
+            ("user-agent", "bench"),
+            ("x-acs-action", "DescribeInstances"),
+            ("x-acs-content-sha256", acs3::OF_NOTHING),
+            ("x-acs-date", &date),
+            ("x-acs-security-token", &self.token),
+            ("x-acs-signature-nonce", &nonce),
+            ("x-acs-version", "2014-05-26"),
+        ];
+        let parts = Parts { method: "POST", path: "/ecs/", query: "RegionId=cn-hangzhou", headers: &headers };
+        let signature = acs3::signature(&self.key, &parts, acs3::OF_NOTHING);
+        let authorization = acs3::authorization(&self.id, &parts, &signature);
+        let token = &self.token;
+        format!(
+            "{RPC}x-acs-content-sha256: {}\r\nx-acs-date: {date}\r\nx-acs-security-token: {token}\r\n\
+             x-acs-signature-nonce: {nonce}\r\nauthorization: {authorization}\r\n\r\n",
+            acs3::OF_NOTHING
+        )
+    }
 }
 
 enum Whole {
@@ -140,6 +220,8 @@ impl Seen {
     }
 }
 
+const RPC: &str = "POST /ecs/?RegionId=cn-hangzhou HTTP/1.1\r\nhost: cloud.example\r\nuser-agent: bench\r\n\
+                   accept: */*\r\nx-acs-action: DescribeInstances\r\nx-acs-version: 2014-05-26\r\ncontent-length: 0\r\n";
 const CONNECTIONS: usize = 32;
 const WARM_UP: Duration = Duration::from_millis(200);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";

@@ -132,6 +132,7 @@ async fn fill(store: &Shared) {
                     key: key(number),
                     scopes: from_value(json!(["openid", "profile", "/acs/oss"])).unwrap(),
                     declined: from_value(json!(["/acs/ecs"])).unwrap(),
+                    at_most: None,
                     by: Actor { principal: who.key, login: who.login },
                     seen: None,
                     lasting: Lasting::AsItWas,

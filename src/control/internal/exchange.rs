@@ -1,0 +1,35 @@
+//! `POST /internal/v1/exchange`: a sidecar exchanges the token of a caller whom it has proved.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+
+use super::Body;
+use crate::control::exchange::By;
+use crate::control::{Control, Problem, Reply};
+use crate::grants::exchange::{Exchange, NotExchanged};
+use crate::grants::follow::messages::{EXCHANGE_SCOPE, EXCHANGE_TOKEN, EXCHANGE_TOO_OFTEN};
+use crate::token::exchange::Wire;
+use crate::token::proof::Proven;
+
+/// Exchanges it.
+pub(super) async fn exchange(
+    State(control): State<Arc<Control>>,
+    Extension(proven): Extension<Proven>,
+    Body(asked): Body<Exchange>,
+) -> Reply<([(HeaderName, HeaderValue); 1], Json<Wire>)> {
+    let by = By::Sidecar(proven.sidecar.as_str());
+    let exchanged = control.exchange(&asked, by).await.map_err(|why| {
+        let (status, code) = match &why {
+            NotExchanged::Token => (StatusCode::FORBIDDEN, EXCHANGE_TOKEN),
+            NotExchanged::Scope(_) => (StatusCode::BAD_REQUEST, EXCHANGE_SCOPE),
+            NotExchanged::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, EXCHANGE_TOO_OFTEN),
+            NotExchanged::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
+        };
+        Problem::new(status, code, why.to_string())
+    })?;
+    Ok(([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(Wire::from(&exchanged))))
+}

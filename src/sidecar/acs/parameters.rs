@@ -1,0 +1,194 @@
+//! What the parameters of a request name: the operation, its version, the region, the account, what is acted upon.
+//!
+//! Comes in: query and form, still encoded, and the product's description. Goes out: each fact once. Whatever could be
+//! read in two ways is refused: a parameter that stands twice and says two things, in one place or in two; one that
+//! another server would find behind a semicolon; one that is only spelled otherwise.
+
+use std::borrow::Cow;
+
+use url::form_urlencoded;
+
+use crate::model::id::AccountId;
+use crate::policy::calls::{Calls, List, Use};
+use crate::sidecar::adapter::NotUnderstood;
+
+/// What was found so far.
+#[derive(Default)]
+pub(in crate::sidecar) struct Facts<'r> {
+    /// The operation.
+    pub(in crate::sidecar) operation: Option<Cow<'r, str>>,
+    /// The interface's version.
+    pub(in crate::sidecar) version: Option<Cow<'r, str>>,
+    /// The region.
+    pub(in crate::sidecar) region: Option<String>,
+    /// The account that owns what is acted upon.
+    pub(in crate::sidecar) account: Option<AccountId>,
+    /// What is acted upon.
+    pub(in crate::sidecar) resources: Vec<String>,
+    /// Whether a part of a credential is among them.
+    pub(in crate::sidecar) credential: bool,
+    /// Each parameter that was used: its place in the description, its number in a list, its value.
+    used: Vec<(usize, String, String)>,
+}
+
+impl<'r> Facts<'r> {
+    /// Takes in what a query or a form says.
+    pub(in crate::sidecar) fn take(&mut self, encoded: &'r [u8], calls: &Calls) -> Result<(), NotUnderstood> {
+        for piece in encoded.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty()) {
+            let Some((name, value)) = form_urlencoded::parse(piece).next() else { continue };
+            let found = calls.usage(plain(&name));
+            if piece.contains(&b';') {
+                // Some servers end a parameter at a semicolon, and find another behind it.
+                let mut parts = piece.split(|byte| *byte == b';');
+                let hidden = parts.any(|part| {
+                    form_urlencoded::parse(part)
+                        .next()
+                        .is_some_and(|(name, _)| calls.usage(plain(&name)).is_some())
+                });
+                if hidden {
+                    return Err(NotUnderstood::Ambiguous(
+                        found.map_or("a parameter", |(_, usage, _)| what(usage)),
+                    ));
+                }
+            }
+            if let Some((at, usage, number)) = found {
+                self.note(at, usage, number, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// These, and those of the form. What both name must be alike; so must an operation that is named in both.
+    pub(in crate::sidecar) fn with(mut self, form: Self) -> Result<Self, NotUnderstood> {
+        for (mine, theirs, usage) in [
+            (&mut self.operation, form.operation, &Use::Operation),
+            (&mut self.version, form.version, &Use::Version),
+        ] {
+            if mine.is_some() && theirs.is_some() && *mine != theirs {
+                return Err(NotUnderstood::Ambiguous(what(usage)));
+            }
+            *mine = mine.take().or(theirs);
+        }
+        let differs = |(at, number, value): &(usize, String, String)| {
+            self.used.iter().any(|(known, of, other)| known == at && of == number && other != value)
+        };
+        if form.used.iter().any(differs) {
+            return Err(NotUnderstood::Ambiguous("a parameter"));
+        }
+        let (mine, theirs) = (self.account.take(), form.account);
+        if mine.is_some() && theirs.is_some() && mine != theirs {
+            return Err(NotUnderstood::Ambiguous(what(&Use::Account)));
+        }
+        self.account = mine.or(theirs);
+        self.region = self.region.or(form.region);
+        self.resources.extend(form.resources);
+        self.resources.dedup();
+        self.credential |= form.credential;
+        Ok(self)
+    }
+
+    fn note(
+        &mut self,
+        at: usize,
+        usage: &Use,
+        number: &str,
+        value: Cow<'r, str>,
+    ) -> Result<(), NotUnderstood> {
+        let same = |place: &mut Option<Cow<'r, str>>, value: Cow<'r, str>| match place {
+            Some(_) => Err(NotUnderstood::Ambiguous(what(usage))),
+            None => {
+                *place = Some(value);
+                Ok(())
+            }
+        };
+        match usage {
+            // `Action.1` is not it.
+            Use::Operation if number.is_empty() => return same(&mut self.operation, value),
+            Use::Version if number.is_empty() => return same(&mut self.version, value),
+            Use::Operation | Use::Version => return Err(NotUnderstood::Ambiguous(what(usage))),
+            Use::Credential => {
+                self.credential = true;
+                return Ok(());
+            }
+            Use::Region | Use::Account | Use::Resource(..) => {}
+        }
+        let number = number.to_ascii_lowercase();
+        let earlier = self.used.iter().find(|(known, of, _)| *known == at && *of == number);
+        if let Some((_, _, earlier)) = earlier {
+            return if *earlier == *value { Ok(()) } else { Err(NotUnderstood::Ambiguous(what(usage))) };
+        }
+        match usage {
+            Use::Operation | Use::Version | Use::Credential => {}
+            Use::Region => self.region = Some(text(&value)?.to_owned()),
+            Use::Account => {
+                let account = value.parse::<AccountId>().map_err(|_| NotUnderstood::Malformed {
+                    what: "the account among the parameters",
+                    expected: "an account's number",
+                })?;
+                if self.account.replace(account.clone()).is_some_and(|other| other != account) {
+                    return Err(NotUnderstood::Ambiguous(what(usage)));
+                }
+            }
+            Use::Resource(name, list) => {
+                for value in values(&value, *list)? {
+                    self.resources.push(name.fill(text(&value)?));
+                }
+            }
+        }
+        if self.used.len() >= MOST || self.resources.len() > MOST {
+            return Err(NotUnderstood::Malformed {
+                what: "what is acted upon",
+                expected: "at most 100 names",
+            });
+        }
+        self.used.push((at, number, value.into_owned()));
+        Ok(())
+    }
+}
+
+/// The names that one value holds.
+fn values(value: &str, list: List) -> Result<Vec<Cow<'_, str>>, NotUnderstood> {
+    match list {
+        List::No => Ok(vec![Cow::Borrowed(value)]),
+        List::Comma => Ok(value.split(',').map(|one| Cow::Borrowed(one.trim())).collect()),
+        List::Json => {
+            let read: Vec<String> = serde_json::from_str(value).map_err(|_| NotUnderstood::Malformed {
+                what: "a list of names",
+                expected: "a JSON array of texts",
+            })?;
+            Ok(read.into_iter().map(Cow::Owned).collect())
+        }
+    }
+}
+
+/// A name that policy and upstream read alike.
+fn text(value: &str) -> Result<&str, NotUnderstood> {
+    let odd =
+        value.is_empty() || value.len() > 256 || value.trim() != value || value.chars().any(char::is_control);
+    if odd {
+        return Err(NotUnderstood::Malformed {
+            what: "a name among the parameters",
+            expected: "a plain text",
+        });
+    }
+    Ok(value)
+}
+
+/// A parameter's name without what some servers take off it.
+fn plain(name: &str) -> &str {
+    name.trim_matches(|c: char| c.is_whitespace() || c.is_control())
+}
+
+fn what(usage: &Use) -> &'static str {
+    match usage {
+        Use::Operation => "the operation",
+        Use::Version => "the version",
+        Use::Region => "the region",
+        Use::Account => "the account",
+        Use::Resource(..) => "what is acted upon",
+        Use::Credential => "the credential",
+    }
+}
+
+/// Names in one call.
+const MOST: usize = 100;
