@@ -18,6 +18,7 @@ use super::record::Desk;
 use super::route::{Means, Routes};
 use super::seat::Recent;
 use super::signed::Nonces;
+use super::aws::Names;
 use super::sts::Sts;
 use super::trade::Trade;
 use super::{Sidecar, Worker};
