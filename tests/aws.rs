@@ -68,7 +68,11 @@ async fn boto3_works_through_a_sidecar_with_what_was_granted() {
     assert_eq!(objects["back"], true, "keys come to the upstream to the letter: {done}");
     assert_eq!(objects["listed"], json!(["a b/ü.txt"]), "{done}");
     assert_eq!((&objects["parts"], &objects["copied"]), (&json!(10 << 20), &json!("a b/ü.txt")), "{done}");
-    assert_eq!((&objects["buckets"], &objects["deleted"]), (&json!(["reports"]), &json!("NoSuchKey")), "{done}");
+    assert_eq!(
+        (&objects["buckets"], &objects["deleted"]),
+        (&json!(["reports"]), &json!("NoSuchKey")),
+        "{done}"
+    );
     assert_eq!((&done["items"], &done["message"]), (&json!(4), &json!("do it & be done")), "{done}");
 
     // Each call has a record of what it was.
@@ -100,7 +104,6 @@ async fn what_was_not_granted_is_refused_in_words_that_boto3_understands() {
     said("unknown", "AccessDeniedException", "decision ");
     said("other_account", "ValidationException", "account");
     said("other_queue", "ValidationException", "account");
-    said("several", "ValidationException", "one table");
     said("rights", "InvalidRequest", "PutObjectAcl");
     said("wrong", "InvalidSignatureException", "signature does not fit");
     said("foreign", "InvalidAccessKeyId", "");
@@ -120,7 +123,11 @@ async fn bodies_are_what_was_signed_or_never_arrive() {
     let credentials = aws.exchange().await;
     aws.run("allowed", &credentials);
     let done = aws.run("by_hand", &credentials);
-    assert_eq!(done["chunked"], json!([200, true]), "signed chunks lose their framing and nothing else: {done}");
+    assert_eq!(
+        done["chunked"],
+        json!([200, true]),
+        "signed chunks lose their framing and nothing else: {done}"
+    );
     assert_eq!(done["encoding"], "", "{done}");
     assert_eq!(done["unsigned"], json!([200, true]), "{done}");
     for changed in ["forged", "other", "other_long"] {
@@ -160,7 +167,11 @@ async fn without_the_service_that_gives_roles_nothing_is_forwarded() {
     let file = aws.fleet.world.data().join(KEY_FILE);
     std::fs::write(&file, r#"{"access_key_id":"AKIAUNKNOWN","secret_access_key":"very-secret"}"#).unwrap();
     let refused = aws.run("one", &credentials);
-    assert_eq!((&refused["status"], &refused["code"]), (&json!(503), &json!("ServiceUnavailable")), "{refused}");
+    assert_eq!(
+        (&refused["status"], &refused["code"]),
+        (&json!(503), &json!("ServiceUnavailable")),
+        "{refused}"
+    );
     assert!(refused["message"].as_str().unwrap().contains("403"), "{refused}");
     let told = format!("{refused}{}{:?}", aws.sidecar.told(), aws.records());
     assert!(!told.contains("very-secret"), "{told}");
@@ -213,8 +224,13 @@ fn memory(sidecar: &Lone) -> usize {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-const GRANTED: [&str; 7] =
-    ["/aws/s3:read", "/aws/s3:write", "/aws/dynamodb:read", "/aws/dynamodb:write", "/aws/sqs", "/aws/ec2:read",
+const GRANTED: [&str; 7] = [
+    "/aws/s3:read",
+    "/aws/s3:write",
+    "/aws/dynamodb:read",
+    "/aws/dynamodb:write",
+    "/aws/sqs",
+    "/aws/ec2:read",
     "/aws/sts:read",
 ];
 const REDIRECT: &str = "http://127.0.0.1:9300/callback";
@@ -247,4 +263,81 @@ upstream = "aws"
 adapter = "aws"
 assume = "sts"
 sts = "aws"
+"#;
+
+#[tokio::test]
+async fn calls_to_alibaba_cloud_are_signed_with_a_role_of_the_callers_account() {
+    let mut cloud = Script::start("acs_cloud.py", &json!({}));
+    let told = cloud.hear();
+    let mut fleet = Fleet::start().await;
+    let tokens = fleet.world.install("report-hub", "admin@acme", &["/acs/ecs:read"]).await;
+    let (token, key) = (fleet.invite("acs", &[]), credentials_file(&fleet, &told["key"]));
+    let settings = ACS_SETTINGS.replace("CLOUD", told["url"].as_str().unwrap()).replace("KEY", &key);
+    let sidecar = fleet.lone("acs", &token, &settings).await;
+    sidecar.until_ready().await;
+
+    let world = &fleet.world;
+    let call = |action: &str| world.rpc("servers", action).header("x-acs-version", "2014-05-26");
+    let bearer = &tokens.access;
+    for _ in 0..2 {
+        call("DescribeInstances").header("x-acs-bearer-token", bearer).send().await.expect(200);
+    }
+    let named =
+        world.call("POST", "/servers/?RegionId=cn-hangzhou&Name=a%20b%2B%C3%BC~%2A&Empty=").bearer(bearer);
+    let named = named.header("x-acs-action", "DescribeDisks").header("x-acs-version", "2014-05-26");
+    named.send().await.expect(200);
+    let form = call("DescribeDisks").bearer(bearer).form(&[("Tag.1.Value", "x & y")]).send().await;
+    form.expect(200);
+    // What was not granted is neither asked for nor signed.
+    call("StopInstance").bearer(bearer).send().await.expect(403);
+
+    cloud.tell(&json!({ "seen": true }));
+    let seen = cloud.hear();
+    let seen = seen.as_array().unwrap();
+    assert!(seen.iter().all(|one| one["why"].is_null()), "every signature was good: {seen:?}");
+    let (asked, signed): (Vec<_>, Vec<_>) =
+        seen.iter().partition(|one| one["headers"]["x-acs-action"] == "AssumeRole");
+    assert_eq!((asked.len(), signed.len()), (1, 4), "one role for all: {seen:?}");
+    let form = &asked[0]["form"];
+    let account = &world.account("acme").id;
+    assert_eq!(form["RoleArn"], format!("acs:ram::{account}:role/consentry"), "{form}");
+    let client_id = &world.seed("report-hub").client_id;
+    assert_eq!(form["RoleSessionName"], format!("admin@acme.{client_id}"), "{form}");
+    assert!(form["SourceIdentity"].as_str().unwrap().starts_with("admin@acme.user."), "{form}");
+    let policy = form["Policy"].as_str().unwrap();
+    assert!(policy.contains("ecs:DescribeInstances") && !policy.contains("ecs:StopInstance"), "{policy}");
+    assert!(!policy.contains("oss:"), "for the called service alone: {policy}");
+    assert_ne!(signed[0]["key"], told["key"]["accessKeyId"], "the role's credentials, not the sidecar's own");
+    assert!(!seen.iter().any(|one| one.to_string().contains(bearer.as_str())), "{seen:?}");
+
+    // With the application goes what was kept for it.
+    world.delete_application("acme", "report-hub").await.expect(200);
+    assert!([401, 403].contains(&call("DescribeInstances").bearer(bearer).send().await.status));
+    let tokens = world.install("report-hub", "admin@acme", &["/acs/ecs:read"]).await;
+    call("DescribeInstances").bearer(&tokens.access).send().await.expect(200);
+    cloud.tell(&json!({ "seen": true }));
+    let seen = cloud.hear();
+    let asked = seen.as_array().unwrap().iter().filter(|one| one["headers"]["x-acs-action"] == "AssumeRole");
+    assert_eq!(asked.count(), 2, "a new authorization gets a role of its own");
+    cloud.tell(&json!({ "end": true }));
+    cloud.finish();
+}
+
+const ACS_SETTINGS: &str = r#"
+[upstreams.servers]
+url = "CLOUD"
+
+[sts.alibaba]
+cloud = "alibaba"
+endpoint = "CLOUD"
+role = "acs:ram::{account}:role/consentry"
+credentials_file = "KEY"
+
+[[route]]
+path = "/servers/"
+upstream = "servers"
+adapter = "acs"
+product = "ecs"
+assume = "sts"
+sts = "alibaba"
 "#;

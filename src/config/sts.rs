@@ -56,7 +56,9 @@ impl Sts {
             return complain(format!("endpoint is {url}, but only scheme, host and port are allowed"));
         }
         if url.scheme() == "http" && !is_this_machine(url) {
-            return complain(format!("{url} would carry credentials over the network in the clear; use https"));
+            return complain(format!(
+                "{url} would carry credentials over the network in the clear; use https"
+            ));
         }
         let begin = match self.cloud {
             Cloud::Alibaba => "acs:ram::",
@@ -114,7 +116,10 @@ mod tests {
     #[test]
     fn a_service_of_either_cloud_is_taken() {
         assert_eq!(check(AWS), Ok(()));
-        assert_eq!(check(&AWS.replace("https://sts.eu-central-1.amazonaws.com", "http://127.0.0.1:9000")), Ok(()));
+        assert_eq!(
+            check(&AWS.replace("https://sts.eu-central-1.amazonaws.com", "http://127.0.0.1:9000")),
+            Ok(())
+        );
         let alibaba = AWS.replace("\"aws\"", "\"alibaba\"").replace("arn:aws:iam", "acs:ram");
         assert_eq!(check(&alibaba), Ok(()));
     }

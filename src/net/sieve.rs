@@ -80,7 +80,10 @@ mod tests {
 
     #[test]
     fn the_body_that_was_signed_passes_whole() {
-        assert_eq!(sifted(&[b"up", b"", b"load"], b"upload"), (b"up".to_vec(), Ok(Bytes::from_static(b"load"))));
+        assert_eq!(
+            sifted(&[b"up", b"", b"load"], b"upload"),
+            (b"up".to_vec(), Ok(Bytes::from_static(b"load")))
+        );
         assert_eq!(sifted(&[], b""), (Vec::new(), Ok(Bytes::new())));
     }
 

@@ -159,7 +159,8 @@ impl Worker {
                             ledger.lap(Phase::Assume);
                             ledger.waited();
                             let based = Based { seat, footing, fetched };
-                            match self.decide(&understood, calls, based, &mut request, &exchange, &mut ledger) {
+                            match self.decide(&understood, calls, based, &mut request, &exchange, &mut ledger)
+                            {
                                 Ok(Decided::Go(upstream)) => upstream,
                                 Ok(Decided::Wait(_) | Decided::Answer(_)) => break 'life Err(Refusal::Internal),
                                 Err(refusal) => break 'life Err(refusal),
@@ -240,10 +241,11 @@ impl Worker {
         for name in also {
             let resource = Resource { name: name.clone(), ..call.resource.clone() };
             let other = Call { resource, ..call.clone() };
-            policy::decide(standing.session(), &other, &around).map_err(|denial| {
+            let permit = policy::decide(standing.session(), &other, &around).map_err(|denial| {
                 ledger.denied(&denial);
                 Refusal::Denied(denial)
             })?;
+            drop(permit);
         }
         let permit = policy::decide(standing.session(), call, &around).map_err(|denial| {
             ledger.denied(&denial);

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admin::Status;
 use super::assume::Identities;
+use super::aws::Names;
 use super::forward::Upstreams;
 use super::identify::Tokens;
 use super::record::Desk;

@@ -146,7 +146,6 @@ def refused(url, credentials):
     wrong = dict(credentials, accessKeySecret="x" * 43)
     foreign = dict(credentials, accessKeyId="STS.somebodyelse0000000000000")
     s3, dynamodb, sqs, sts = of("s3"), of("dynamodb"), of("sqs"), of("sts")
-    several = {table: {"Keys": [{"id": {"S": "1"}}]} for table in ("orders", "secrets")}
     return {
         "s3": refusal(lambda: s3.put_bucket_policy(Bucket="reports", Policy="{}")),
         "ec2": refusal(lambda: of("ec2").run_instances(ImageId="ami-1", MinCount=1, MaxCount=1)),
@@ -155,7 +154,6 @@ def refused(url, credentials):
         "unknown": refusal(lambda: dynamodb.execute_statement(Statement="SELECT * FROM orders")),
         "other_account": refusal(lambda: dynamodb.get_item(TableName=table("999999999999"), Key={"id": {"S": "1"}})),
         "other_queue": refusal(lambda: sqs.purge_queue(QueueUrl=f"{url}/999999999999/jobs")),
-        "several": refusal(lambda: dynamodb.batch_get_item(RequestItems=several)),
         "rights": refusal(lambda: s3.put_object(Bucket="reports", Key="open", Body=b"", ACL="public-read")),
         "dots": refusal(lambda: s3.get_object(Bucket="reports", Key="../other/secret")),
         "wrong": refusal(lambda: client("dynamodb", url, wrong).list_tables()),

@@ -211,8 +211,15 @@ mod tests {
         let policies = Current::fixed(Policies::embedded().unwrap());
         let (acs, parameters) = (Acs::new("ecs", &policies), Parameters::default());
         let has_body = form.is_some();
-        let head =
-            Head { method: &Method::POST, query, headers: &headers, has_body, parameters: &parameters };
+        let head = Head {
+            method: &Method::POST,
+            host: "",
+            path: "/",
+            query,
+            headers: &headers,
+            has_body,
+            parameters: &parameters,
+        };
         let asked = match acs.read(&head)? {
             Reading::Asked(asked) => asked,
             Reading::NeedsBody => acs.read_with_body(&head, &Bytes::from(form.unwrap_or("").to_owned()))?,

@@ -36,7 +36,12 @@ impl Aws {
         let service = self.service(head)?;
         let named = target(head.headers)?;
         match (service, named) {
-            (_, Some(target)) => in_json(&self.names, target, head, body.ok_or(NotUnderstood::Unknown("a request without a body"))?),
+            (_, Some(target)) => in_json(
+                &self.names,
+                target,
+                head,
+                body.ok_or(NotUnderstood::Unknown("a request without a body"))?,
+            ),
             (Some(Service::S3), None) => object(&self.names, &self.objects, head),
             (Some(Service::Lambda), None) => function(&self.names, &self.functions, head, body),
             (Some(Service::DynamoDb), None) => Err(NotUnderstood::Unknown("a request without x-amz-target")),

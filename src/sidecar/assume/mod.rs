@@ -90,7 +90,9 @@ impl Identities {
     ) -> Result<Identity, Refusal> {
         match route.assume {
             Assume::None => Ok(Identity::None),
-            Assume::Assertion => assertion::assume(&self.signer, permit, known, standing, route, request, now),
+            Assume::Assertion => {
+                assertion::assume(&self.signer, permit, known, standing, route, request, now)
+            }
             // It was at hand, or fetched.
             Assume::Sts(_) | Assume::Exchange(_) => Err(Refusal::Internal),
         }

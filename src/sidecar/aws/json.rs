@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, header};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::names::Names;
-use super::{is_operation, resources, single};
+use super::{asked, is_operation, resources, single};
 use crate::config::route::Service;
 use crate::model::call::Action;
 use crate::sidecar::adapter::{Asked, Head, NotUnderstood};
@@ -43,16 +43,19 @@ pub(in crate::sidecar) fn in_json(
     }
     let kind = single(head.headers, "content-type")?.unwrap_or_default().to_ascii_lowercase();
     if !kind.starts_with("application/x-amz-json-1.") {
-        return Err(NotUnderstood::Malformed { what: "the body's type", expected: "application/x-amz-json-1.0" });
+        return Err(NotUnderstood::Malformed {
+            what: "the body's type",
+            expected: "application/x-amz-json-1.0",
+        });
     }
     let body = Node::read(body)?;
     let named = match service {
-        Service::DynamoDb => resources::table(names, operation, &body)?,
-        Service::Sqs => resources::queue(names, operation, &body)?,
+        Service::DynamoDb => resources::tables(names, operation, &body)?,
+        Service::Sqs => vec![resources::queue(names, operation, &body)?],
         Service::Sts | Service::S3 | Service::Ec2 | Service::Lambda => return Err(TARGET),
     };
     let action = Action::new(format!("{}:{operation}", service.as_str()));
-    Ok(Asked { action, resource: named.name, account: named.account })
+    asked(action, named)
 }
 
 /// A JSON text, as far as names stand in it. An object whose keys are not all different is refused: which of two values

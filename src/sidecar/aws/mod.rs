@@ -19,6 +19,7 @@ mod tell;
 mod tests;
 
 pub(super) use json::{in_json, target};
+use names::Named;
 pub(super) use names::Names;
 pub(super) use query::{check_form, in_form};
 pub(super) use requests::Requests;
@@ -27,8 +28,9 @@ pub(super) use tell::{Shape, tell};
 
 use http::HeaderMap;
 
-use super::adapter::NotUnderstood;
+use super::adapter::{Asked, NotUnderstood};
 use crate::config::route::Service;
+use crate::model::call::Action;
 use crate::token::signature::sigv4::Claim;
 
 /// The service that the signature is for, if there is one that can be read. Nothing of it is believed here: it must say
@@ -51,6 +53,14 @@ pub(super) fn agreed(
         }
     }
     Ok(agreed)
+}
+
+/// What is asked for, on all that is named, which is of one account.
+fn asked(action: Action, named: Vec<Named>) -> Result<Asked, NotUnderstood> {
+    let mut named = named.into_iter();
+    let first = named.next().ok_or(NotUnderstood::Unknown("what the operation is about"))?;
+    let also = named.map(|other| other.name).collect();
+    Ok(Asked { action, resource: first.name, also, region: None, account: first.account })
 }
 
 /// The one value of a header.

@@ -50,7 +50,9 @@ impl Names {
         }
         let under_own = host.strip_suffix(&*self.host).is_some_and(|before| before.ends_with('.'));
         let cloud = host.strip_suffix(".cn").unwrap_or(host).strip_suffix(".amazonaws.com");
-        under_own || cloud.is_some_and(|before| !before.starts_with("s3.") && before != "s3" && !is_regional(before))
+        under_own
+            || cloud
+                .is_some_and(|before| !before.starts_with("s3.") && before != "s3" && !is_regional(before))
     }
 
     /// The parts of an ARN of `service`: its account and what is behind it.
@@ -61,7 +63,8 @@ impl Names {
     ) -> Result<(Option<AccountId>, &'a str), NotUnderstood> {
         let mut parts = arn.splitn(6, ':');
         let mut next = || parts.next().ok_or(ARN);
-        let (begin, partition, of, _region, account, rest) = (next()?, next()?, next()?, next()?, next()?, next()?);
+        let (begin, partition, of, _region, account, rest) =
+            (next()?, next()?, next()?, next()?, next()?, next()?);
         if begin != "arn" || !partition.starts_with("aws") || of != service || rest.is_empty() {
             return Err(ARN);
         }
@@ -77,7 +80,8 @@ fn is_regional(before: &str) -> bool {
 
 const ACCOUNT: NotUnderstood =
     NotUnderstood::Malformed { what: "the account", expected: "the number of an account that is known here" };
-const ARN: NotUnderstood = NotUnderstood::Malformed { what: "the ARN", expected: "one of the called service" };
+const ARN: NotUnderstood =
+    NotUnderstood::Malformed { what: "the ARN", expected: "one of the called service" };
 
 #[cfg(test)]
 mod tests {
@@ -86,7 +90,8 @@ mod tests {
     use super::*;
 
     fn names() -> Names {
-        let accounts = BTreeMap::from([("1000000000000001".parse().unwrap(), "123456789012".parse().unwrap())]);
+        let accounts =
+            BTreeMap::from([("1000000000000001".parse().unwrap(), "123456789012".parse().unwrap())]);
         Names::new(Arc::new(accounts), "apps.example".to_owned())
     }
 
@@ -101,10 +106,22 @@ mod tests {
 
     #[test]
     fn a_bucket_before_the_host_is_seen() {
-        for host in ["b.s3.amazonaws.com", "b.s3.eu-west-1.amazonaws.com", "b.apps.example", "b.s3.cn-north-1.amazonaws.com.cn"] {
+        for host in [
+            "b.s3.amazonaws.com",
+            "b.s3.eu-west-1.amazonaws.com",
+            "b.apps.example",
+            "b.s3.cn-north-1.amazonaws.com.cn",
+        ] {
             assert!(names().has_bucket(host), "{host}");
         }
-        for host in ["127.0.0.1", "apps.example", "s3.amazonaws.com", "s3.eu-west-1.amazonaws.com", "s3-eu-west-1.amazonaws.com", "other.test"] {
+        for host in [
+            "127.0.0.1",
+            "apps.example",
+            "s3.amazonaws.com",
+            "s3.eu-west-1.amazonaws.com",
+            "s3-eu-west-1.amazonaws.com",
+            "other.test",
+        ] {
             assert!(!names().has_bucket(host), "{host}");
         }
     }
@@ -113,7 +130,13 @@ mod tests {
     fn an_arn_of_another_service_or_form_is_refused() {
         let (account, rest) = names().arn("sqs", "arn:aws:sqs:eu-west-1:123456789012:q").unwrap();
         assert_eq!((account.unwrap().as_str(), rest), ("1000000000000001", "q"));
-        for arn in ["arn:aws:sns:eu-west-1:123456789012:q", "arn:aws:sqs:eu-west-1:999999999999:q", "q", "arn:aws:sqs:::", "x:aws:sqs:r:123456789012:q"] {
+        for arn in [
+            "arn:aws:sns:eu-west-1:123456789012:q",
+            "arn:aws:sqs:eu-west-1:999999999999:q",
+            "q",
+            "arn:aws:sqs:::",
+            "x:aws:sqs:r:123456789012:q",
+        ] {
             assert!(names().arn("sqs", arn).is_err(), "{arn}");
         }
     }

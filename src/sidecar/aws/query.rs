@@ -8,7 +8,7 @@ use url::form_urlencoded;
 
 use super::names::{Named, Names};
 use super::resources::{Keys, queue_in_path};
-use super::{is_operation, single};
+use super::{asked, is_operation, single};
 use crate::config::route::Service;
 use crate::model::call::Action;
 use crate::sidecar::adapter::{Asked, Head, NotUnderstood};
@@ -28,7 +28,8 @@ pub(in crate::sidecar) fn in_form(
         return Err(NotUnderstood::Method { method: head.method.to_string(), allowed });
     }
     let parameters = Parameters::read(head.query.unwrap_or_default(), form)?;
-    let operation = parameters.get("Action").ok_or(NotUnderstood::Unknown("a request without an operation"))?;
+    let operation =
+        parameters.get("Action").ok_or(NotUnderstood::Unknown("a request without an operation"))?;
     if !is_operation(operation) {
         return Err(NotUnderstood::Malformed { what: "Action", expected: "letters and digits" });
     }
@@ -51,7 +52,7 @@ pub(in crate::sidecar) fn in_form(
         return Err(NotUnderstood::Ambiguous("the operation"));
     }
     let action = Action::new(format!("{}:{operation}", service.as_str()));
-    Ok(Asked { action, resource: named.name, account: named.account })
+    asked(action, vec![named])
 }
 
 /// Whether the body, if there is one, is a form. A body that is said to be something else, or that another server could
@@ -75,7 +76,8 @@ impl<'a> Parameters<'a> {
         let mut seen = std::collections::HashSet::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()).chain(form_urlencoded::parse(form)) {
             // Names are told apart by their case; nobody sends two that differ in nothing else.
-            let folded = name.trim_matches(|c: char| c.is_whitespace() || c.is_control()).to_ascii_lowercase();
+            let folded =
+                name.trim_matches(|c: char| c.is_whitespace() || c.is_control()).to_ascii_lowercase();
             if folded.starts_with("x-amz-") {
                 return Err(NotUnderstood::Malformed {
                     what: "the query",
@@ -98,7 +100,9 @@ impl<'a> Parameters<'a> {
 
 /// The role that is to be assumed: `role/consentry`; `*` for what is about none.
 fn role(names: &Names, parameters: &Parameters<'_>) -> Result<Named, NotUnderstood> {
-    let Some(arn) = parameters.get("RoleArn") else { return Ok(Named { name: "*".to_owned(), account: None }) };
+    let Some(arn) = parameters.get("RoleArn") else {
+        return Ok(Named { name: "*".to_owned(), account: None });
+    };
     let (account, rest) = names.arn("iam", arn)?;
     if !rest.starts_with("role/") || account.is_none() {
         return Err(NotUnderstood::Malformed { what: "RoleArn", expected: "the ARN of a role" });
@@ -128,7 +132,8 @@ fn queue(
 }
 
 /// What is decided on: spelled so, and not otherwise.
-const DECISIVE: [&str; 6] = ["Action", "Version", "RoleArn", "QueueUrl", "QueueName", "QueueOwnerAWSAccountId"];
+const DECISIVE: [&str; 6] =
+    ["Action", "Version", "RoleArn", "QueueUrl", "QueueName", "QueueOwnerAWSAccountId"];
 
 const FORM: NotUnderstood =
     NotUnderstood::Malformed { what: "the body", expected: "a plain urlencoded form in UTF-8" };

@@ -64,7 +64,8 @@ impl Requests {
                 Some(std::cmp::Ordering::Less) | None => (best, is_certain) = (Some((row, parts)), true),
             }
         }
-        let (row, parts) = best.ok_or(NotUnderstood::Unknown("an operation of this method, path and query"))?;
+        let (row, parts) =
+            best.ok_or(NotUnderstood::Unknown("an operation of this method, path and query"))?;
         let operation = row.action.as_str().split_once(':').map_or("", |(_, operation)| operation);
         let said = parameters.iter().find(|(name, _)| *name == "x-id");
         if !is_certain || said.is_some_and(|(_, said)| *said != operation) {
@@ -102,7 +103,9 @@ impl Row {
             given(name).is_some_and(|(_, given)| value.as_deref().is_none_or(|value| value == *given))
         });
         let known = |name: &str| {
-            name == "x-id" || self.must.iter().any(|(must, _)| must == name) || self.may.iter().any(|may| may == name)
+            name == "x-id"
+                || self.must.iter().any(|(must, _)| must == name)
+                || self.may.iter().any(|may| may == name)
         };
         all && parameters.iter().all(|(name, _)| known(name))
     }
@@ -112,7 +115,8 @@ impl Row {
         let mut parts = Vec::new();
         for part in &self.path {
             let all = rest?;
-            let (first, behind) = all.split_once('/').map_or((all, None), |(first, behind)| (first, Some(behind)));
+            let (first, behind) =
+                all.split_once('/').map_or((all, None), |(first, behind)| (first, Some(behind)));
             match part {
                 Part::Text(text) if text != first => return None,
                 Part::Text(_) => {}
@@ -151,7 +155,10 @@ fn parameters(query: &str) -> Result<Vec<(&str, &str)>, NotUnderstood> {
             return Err(PRESIGNED);
         }
         if piece.contains(';') || name.contains(['%', '+']) || name.is_empty() {
-            return Err(NotUnderstood::Malformed { what: "the query", expected: "plain names of parameters" });
+            return Err(NotUnderstood::Malformed {
+                what: "the query",
+                expected: "plain names of parameters",
+            });
         }
         if parameters.iter().any(|(known, _)| *known == name) {
             return Err(NotUnderstood::Ambiguous("a parameter of the query"));
@@ -175,7 +182,11 @@ mod tests {
     #[test]
     fn every_line_of_the_table_is_read_and_no_two_ask_the_same() {
         let lines = TABLE.lines().filter(|line| !line.starts_with('#')).count();
-        let rows: Vec<_> = [Service::S3, Service::Lambda].map(|service| Requests::of(service).0).into_iter().flatten().collect();
+        let rows: Vec<_> = [Service::S3, Service::Lambda]
+            .map(|service| Requests::of(service).0)
+            .into_iter()
+            .flatten()
+            .collect();
         assert_eq!(rows.len(), lines);
         let shape = |row: &Row| {
             let path = row.path.iter().map(|part| match part {

@@ -1,14 +1,14 @@
 //! What the bodies of tables' and queues' operations touch, and whose that is.
 //!
-//! A call is decided on one resource. An operation that names two is refused, and so is one that names its table in a
-//! way that is not known: it would pass by what guardrails say of that table.
+//! An operation that names several tables is decided on each. One that names its table in a way that is not known is
+//! refused: it would pass by what guardrails say of that table.
 
 use super::json::Node;
 use super::names::{Named, Names};
 use crate::sidecar::adapter::NotUnderstood;
 
-/// The table of an operation of DynamoDB: `table/orders`; `*` for what is about no table.
-pub(super) fn table(names: &Names, operation: &str, body: &Node) -> Result<Named, NotUnderstood> {
+/// The tables of an operation of DynamoDB: `table/orders`; `*` for what is about no table.
+pub(super) fn tables(names: &Names, operation: &str, body: &Node) -> Result<Vec<Named>, NotUnderstood> {
     let mut found: Vec<Named> = Vec::new();
     let mut add = |text: &str| -> Result<(), NotUnderstood> {
         let named = table_named(names, text)?;
@@ -17,7 +17,9 @@ pub(super) fn table(names: &Names, operation: &str, body: &Node) -> Result<Named
         }
         Ok(())
     };
-    for key in ["TableName", "TableArn", "ResourceArn", "BackupArn", "ExportArn", "ImportArn", "GlobalTableName"] {
+    for key in
+        ["TableName", "TableArn", "ResourceArn", "BackupArn", "ExportArn", "ImportArn", "GlobalTableName"]
+    {
         body.text(key)?.map_or(Ok(()), &mut add)?;
     }
     if let Some(Node::Object(requests)) = body.get("RequestItems") {
@@ -34,11 +36,14 @@ pub(super) fn table(names: &Names, operation: &str, body: &Node) -> Result<Named
     if let Some(creation) = body.get("TableCreationParameters") {
         add(creation.text("TableName")?.ok_or(TABLE)?)?;
     }
-    match (found.len(), found.pop()) {
-        (_, None) if names_no_table(operation) => Ok(Named { name: "*".to_owned(), account: None }),
-        (1, Some(one)) => Ok(one),
-        (_, None) => Err(TABLE),
-        (_, Some(_)) => Err(SEVERAL),
+    if found.is_empty() && names_no_table(operation) {
+        return Ok(vec![Named { name: "*".to_owned(), account: None }]);
+    }
+    // One account is asked about; tables by name are the caller's.
+    match found.split_first() {
+        Some((first, others)) if others.iter().all(|other| other.account == first.account) => Ok(found),
+        Some(_) => Err(NotUnderstood::Ambiguous("the account")),
+        None => Err(TABLE),
     }
 }
 
@@ -113,8 +118,7 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.len() <= 255 && name.bytes().all(plain)
 }
 
-const TABLE: NotUnderstood = NotUnderstood::Malformed { what: "the table", expected: "named by its name or ARN" };
-const SEVERAL: NotUnderstood =
-    NotUnderstood::Malformed { what: "the body", expected: "about one table: a call is decided on one resource" };
+const TABLE: NotUnderstood =
+    NotUnderstood::Malformed { what: "the table", expected: "named by its name or ARN" };
 const QUEUE: NotUnderstood =
     NotUnderstood::Malformed { what: "the queue", expected: "named by its address, or by its name" };

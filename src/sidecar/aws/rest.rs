@@ -6,7 +6,7 @@ use http::HeaderMap;
 use super::json::Node;
 use super::names::{Named, Names};
 use super::requests::Requests;
-use super::single;
+use super::{asked, single};
 use crate::model::id::AccountId;
 use crate::sidecar::adapter::{Asked, Head, NotUnderstood};
 
@@ -27,15 +27,18 @@ pub(in crate::sidecar) fn object(
     }
     check_rights(head.headers)?;
     check_payload(head.headers)?;
-    let (action, parts) = requests.find(head.method, head.path, head.query.unwrap_or_default(), head.headers)?;
+    let (action, parts) =
+        requests.find(head.method, head.path, head.query.unwrap_or_default(), head.headers)?;
     let part = |name: &str| parts.iter().find(|(known, _)| *known == name).map(|(_, part)| *part);
     let resource = match (part("Bucket"), part("Key")) {
         (None, _) => "*".to_owned(),
         (Some(bucket), key) => {
             let bucket = decoded(bucket)?;
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-            if !(3..=255).contains(&bucket.len()) || !bucket.bytes().all(plain) {
-                return Err(NotUnderstood::Malformed { what: "the bucket", expected: "the name of a bucket" });
+            if !is_bucket(&bucket) {
+                return Err(NotUnderstood::Malformed {
+                    what: "the bucket",
+                    expected: "the name of a bucket",
+                });
             }
             match key {
                 Some(key) => format!("{bucket}/{}", decoded(key)?),
@@ -43,7 +46,30 @@ pub(in crate::sidecar) fn object(
             }
         }
     };
-    Ok(Asked { action: action.clone(), resource, account: owner(names, head.headers)? })
+    let account = owner(names, head.headers)?;
+    let mut named = vec![Named { name: resource, account: account.clone() }];
+    if let Some(source) = single(head.headers, "x-amz-copy-source")? {
+        named.push(Named { name: source_named(source)?, account });
+    }
+    asked(action.clone(), named)
+}
+
+/// The object that is copied, as `x-amz-copy-source` names it: what is done is done to both.
+fn source_named(text: &str) -> Result<String, NotUnderstood> {
+    let text = text.strip_prefix('/').unwrap_or(text);
+    let path = text.split_once("?versionId=").map_or(text, |(path, _)| path);
+    let (bucket, key) = path.split_once('/').ok_or(SOURCE)?;
+    let (bucket, key) = (decoded(bucket)?, decoded(key)?);
+    let dots = key.split('/').any(|segment| matches!(segment, "." | ".."));
+    if !is_bucket(&bucket) || key.is_empty() || dots || path.contains('?') {
+        return Err(SOURCE);
+    }
+    Ok(format!("{bucket}/{key}"))
+}
+
+fn is_bucket(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (3..=255).contains(&name.len()) && name.bytes().all(plain)
 }
 
 /// The account that the caller expects to own the bucket.
@@ -71,7 +97,8 @@ fn check_rights(headers: &HeaderMap) -> Result<(), NotUnderstood> {
 /// Chunks that are signed one by one can be verified only with the secret of the signature before them.
 fn check_payload(headers: &HeaderMap) -> Result<(), NotUnderstood> {
     let payload = single(headers, "x-amz-content-sha256")?.unwrap_or_default();
-    let signed = single(headers, "authorization")?.is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256 "));
+    let signed =
+        single(headers, "authorization")?.is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256 "));
     if payload.starts_with("STREAMING-AWS4") && !signed {
         return Err(NotUnderstood::Malformed {
             what: "x-amz-content-sha256",
@@ -91,7 +118,8 @@ pub(in crate::sidecar) fn function(
     if head.headers.contains_key("x-amz-target") {
         return Err(NotUnderstood::Ambiguous("the operation"));
     }
-    let (action, parts) = requests.find(head.method, head.path, head.query.unwrap_or_default(), head.headers)?;
+    let (action, parts) =
+        requests.find(head.method, head.path, head.query.unwrap_or_default(), head.headers)?;
     let mut named = Named { name: "*".to_owned(), account: None };
     for (kind, text) in parts {
         let text = decoded(text)?;
@@ -103,7 +131,10 @@ pub(in crate::sidecar) fn function(
         }
     }
     let operation = action.as_str();
-    if matches!(operation, "lambda:CreateFunction" | "lambda:CreateEventSourceMapping" | "lambda:UpdateEventSourceMapping") {
+    if matches!(
+        operation,
+        "lambda:CreateFunction" | "lambda:CreateEventSourceMapping" | "lambda:UpdateEventSourceMapping"
+    ) {
         let body = Node::read(body.ok_or(FUNCTION)?)?;
         match body.text("FunctionName")? {
             Some(text) => named = function_named(names, text)?,
@@ -111,7 +142,7 @@ pub(in crate::sidecar) fn function(
             None => return Err(FUNCTION),
         }
     }
-    Ok(Asked { action: action.clone(), resource: named.name, account: named.account })
+    asked(action.clone(), vec![named])
 }
 
 /// `name`, `123456789012:function:name` or the ARN, each perhaps with a version or alias behind it.
@@ -147,7 +178,9 @@ fn by_arn(names: &Names, arn: &str) -> Result<Named, NotUnderstood> {
     match rest.split_once(':') {
         Some(("function", _)) => function_named(names, arn),
         Some(("layer", _)) => layer_named(names, arn),
-        Some((kind, name)) if is_plain(kind) && is_plain(name) => Ok(Named { name: format!("{kind}/{name}"), account }),
+        Some((kind, name)) if is_plain(kind) && is_plain(name) => {
+            Ok(Named { name: format!("{kind}/{name}"), account })
+        }
         Some(_) | None => Err(FUNCTION),
     }
 }
@@ -178,5 +211,7 @@ fn decoded(part: &str) -> Result<String, NotUnderstood> {
     if text.chars().any(char::is_control) { Err(TEXT) } else { Ok(text) }
 }
 
+const SOURCE: NotUnderstood =
+    NotUnderstood::Malformed { what: "x-amz-copy-source", expected: "a bucket and a key" };
 const FUNCTION: NotUnderstood =
     NotUnderstood::Malformed { what: "the function", expected: "named by its name or ARN" };

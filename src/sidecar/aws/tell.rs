@@ -35,7 +35,9 @@ impl Shape {
             Some(Service::Sts) => Self::Query,
             Some(Service::Sqs) if !in_target => Self::Query,
             Some(Service::DynamoDb | Service::Lambda | Service::Sqs) => Self::Json,
-            None if in_target || headers.is_some_and(|headers| matches!(target(headers), Ok(Some(_)))) => Self::Json,
+            None if in_target || headers.is_some_and(|headers| matches!(target(headers), Ok(Some(_)))) => {
+                Self::Json
+            }
             None => {
                 let kind = headers.and_then(|headers| headers.get("content-type"));
                 let is_form = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form"));
@@ -52,14 +54,18 @@ pub(in crate::sidecar) fn tell(shape: Shape, told: &Told<'_>) -> Shaped {
     let id = told.decision;
     let (content_type, body) = match shape {
         Shape::Json => {
-            let body = serde_json::json!({ "__type": code, "message": text, "Message": text, "RequestId": id });
+            let body =
+                serde_json::json!({ "__type": code, "message": text, "Message": text, "RequestId": id });
             ("application/x-amz-json-1.0", body.to_string())
         }
         Shape::Query => {
             let kind = if status.is_server_error() { "Receiver" } else { "Sender" };
             let error = error(code, &text);
             let error = format!("<Error><Type>{kind}</Type>{error}</Error><RequestId>{id}</RequestId>");
-            ("text/xml", format!("{XML}<ErrorResponse xmlns=\"https://consentry.invalid/\">{error}</ErrorResponse>"))
+            (
+                "text/xml",
+                format!("{XML}<ErrorResponse xmlns=\"https://consentry.invalid/\">{error}</ErrorResponse>"),
+            )
         }
         Shape::Ec2 => {
             let error = error(code, &text);
@@ -112,11 +118,17 @@ fn code(shape: Shape, told: &Told<'_>) -> (&'static str, StatusCode) {
     };
     let (code, status) = match told.code {
         // The same request twice within a second is mostly meant twice: clients sign it anew, and try again.
-        "signature_replayed" => {
-            (of("SlowDown", "Throttling", "RequestLimitExceeded", "ThrottlingException"), StatusCode::SERVICE_UNAVAILABLE)
-        }
+        "signature_replayed" => (
+            of("SlowDown", "Throttling", "RequestLimitExceeded", "ThrottlingException"),
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
         "signature_expired" => (
-            of("RequestTimeTooSkewed", "SignatureDoesNotMatch", "RequestExpired", "InvalidSignatureException"),
+            of(
+                "RequestTimeTooSkewed",
+                "SignatureDoesNotMatch",
+                "RequestExpired",
+                "InvalidSignatureException",
+            ),
             StatusCode::FORBIDDEN,
         ),
         "signature_invalid" | "signature_incomplete" => (
@@ -127,8 +139,12 @@ fn code(shape: Shape, told: &Told<'_>) -> (&'static str, StatusCode) {
             of("ExpiredToken", "ExpiredToken", "RequestExpired", "ExpiredTokenException"),
             StatusCode::FORBIDDEN,
         ),
-        "access_key_unknown" | "security_token_invalid" | "security_token_of_another_key" | "invalid_token"
-        | "unauthenticated" | "credential_ambiguous" => (
+        "access_key_unknown"
+        | "security_token_invalid"
+        | "security_token_of_another_key"
+        | "invalid_token"
+        | "unauthenticated"
+        | "credential_ambiguous" => (
             of("InvalidAccessKeyId", "InvalidClientTokenId", "AuthFailure", "UnrecognizedClientException"),
             StatusCode::FORBIDDEN,
         ),
@@ -136,9 +152,10 @@ fn code(shape: Shape, told: &Told<'_>) -> (&'static str, StatusCode) {
             of("EntityTooLarge", "ValidationError", "InvalidParameterValue", "ValidationException"),
             told.status,
         ),
-        _ if told.status == StatusCode::FORBIDDEN => {
-            (of("AccessDenied", "AccessDenied", "UnauthorizedOperation", "AccessDeniedException"), told.status)
-        }
+        _ if told.status == StatusCode::FORBIDDEN => (
+            of("AccessDenied", "AccessDenied", "UnauthorizedOperation", "AccessDeniedException"),
+            told.status,
+        ),
         _ if told.status == StatusCode::SERVICE_UNAVAILABLE => {
             (of("ServiceUnavailable", "ServiceUnavailable", "Unavailable", "ServiceUnavailable"), told.status)
         }

@@ -8,7 +8,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::*;
 use crate::config::route;
+use crate::policy::reload::Current;
 use crate::sidecar::adapter::{Adapter, Asked, Head, Parameters, Reading, for_route};
+use crate::sidecar::route::Means;
 
 const ACME: &str = "1000000000000001";
 
@@ -51,7 +53,11 @@ impl Asking {
     fn read(&self) -> Result<Asked, NotUnderstood> {
         let accounts = BTreeMap::from([(ACME.parse().unwrap(), "123456789012".parse().unwrap())]);
         let names = Names::new(Arc::new(accounts), "apps.example".to_owned());
-        let adapter: Box<dyn Adapter> = for_route(route::Adapter::Aws { service: self.only }, &names);
+        let adapter: Box<dyn Adapter> = {
+            let mut means = Means::new(Current::fixed(crate::policy::Policies::embedded().unwrap()));
+            means.names = names;
+            for_route(route::Adapter::Aws { service: self.only }, &means)
+        };
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
@@ -79,7 +85,7 @@ impl Asking {
     }
 
     fn asked(&self) -> (String, String, Option<String>) {
-        let Asked { action, resource, account } = self.read().unwrap();
+        let Asked { action, resource, account, .. } = self.read().unwrap();
         (action.to_string(), resource, account.map(|account| account.to_string()))
     }
 }
@@ -121,7 +127,7 @@ fn objects_are_named_by_method_path_and_query() {
         (s3(Method::HEAD, "/reports/folder/"), "s3:HeadObject", "reports/folder/"),
         (s3(Method::POST, "/reports?delete"), "s3:DeleteObjects", "reports"),
         (s3(Method::GET, "/reports/k?x-id=GetObject"), "s3:GetObject", "reports/k"),
-        (s3(Method::PUT, "/reports/k").header("x-amz-copy-source", "a/b"), "s3:CopyObject", "reports/k"),
+        (s3(Method::PUT, "/reports/k").header("x-amz-copy-source", "abc/b"), "s3:CopyObject", "reports/k"),
         (s3(Method::PUT, "/reports/k").header("x-amz-acl", "private"), "s3:PutObject", "reports/k"),
     ] {
         assert_eq!(asking.asked(), plain(action, resource), "{}", asking.target);
@@ -166,8 +172,16 @@ fn an_object_that_could_be_another_or_another_operation_is_refused() {
 fn tables_are_named_in_the_body() {
     for (operation, body, resource) in [
         ("GetItem", r#"{"TableName":"orders","Key":{"id":{"S":"1"}}}"#, plain("", "table/orders")),
-        ("GetItem", r#"{"TableName":"arn:aws:dynamodb:r:123456789012:table/orders"}"#, own("", "table/orders")),
-        ("DescribeBackup", r#"{"BackupArn":"arn:aws:dynamodb:r:123456789012:table/o/backup/1"}"#, own("", "table/o")),
+        (
+            "GetItem",
+            r#"{"TableName":"arn:aws:dynamodb:r:123456789012:table/orders"}"#,
+            own("", "table/orders"),
+        ),
+        (
+            "DescribeBackup",
+            r#"{"BackupArn":"arn:aws:dynamodb:r:123456789012:table/o/backup/1"}"#,
+            own("", "table/o"),
+        ),
         ("BatchGetItem", r#"{"RequestItems":{"orders":{"Keys":[]}}}"#, plain("", "table/orders")),
         (
             "TransactWriteItems",
@@ -183,6 +197,20 @@ fn tables_are_named_in_the_body() {
 }
 
 #[test]
+fn what_is_done_to_several_is_asked_for_each() {
+    let batch = json("DynamoDB_20120810.BatchGetItem", r#"{"RequestItems":{"orders":{},"secrets":{}}}"#);
+    let asked = batch.read().unwrap();
+    assert_eq!((asked.resource.as_str(), asked.also), ("table/orders", vec!["table/secrets".to_owned()]));
+    let copied = |source: &str| s3(Method::PUT, "/reports/k").header("x-amz-copy-source", source).read();
+    for source in ["/other/a%20b?versionId=1", "other/a%20b"] {
+        assert_eq!(copied(source).unwrap().also, ["other/a b"], "{source}");
+    }
+    for source in ["other", "arn:aws:s3:::x/y", "other/../x", "other/a?b", "/"] {
+        assert!(copied(source).is_err(), "{source}");
+    }
+}
+
+#[test]
 fn a_table_that_could_be_another_is_refused() {
     for (operation, body) in [
         ("GetItem", r#"{"TableName":"orders","TableName":"secrets"}"#),
@@ -193,8 +221,10 @@ fn a_table_that_could_be_another_is_refused() {
         ("GetItem", "TableName=orders"),
         ("GetItem", r#"{"TableName":"arn:aws:s3:::orders"}"#),
         ("GetItem", r#"{"TableName":"arn:aws:dynamodb:r:999999999999:table/orders"}"#),
-        ("BatchGetItem", r#"{"RequestItems":{"orders":{},"secrets":{}}}"#),
-        ("TransactGetItems", r#"{"TransactItems":[{"Get":{"TableName":"a"}},{"Get":{"TableName":"b"}}]}"#),
+        (
+            "BatchGetItem",
+            r#"{"RequestItems":{"orders":{},"arn:aws:dynamodb:r:123456789012:table/secrets":{}}}"#,
+        ),
         ("TransactGetItems", r#"{"TransactItems":[{"Get":{}}]}"#),
     ] {
         assert!(json(&format!("DynamoDB_20120810.{operation}"), body).read().is_err(), "{body}");
@@ -224,7 +254,9 @@ fn queues_are_named_by_address_or_name_in_both_protocols() {
     let named = json("AmazonSQS.CreateQueue", r#"{"QueueName":"jobs"}"#);
     assert_eq!(named.asked(), plain("sqs:CreateQueue", "jobs"));
     assert_eq!(json("AmazonSQS.ListQueues", "{}").asked(), plain("sqs:ListQueues", "*"));
-    let in_form = form("Action=SendMessage&Version=2012-11-05&QueueUrl=https%3A%2F%2Fsqs.eu-central-1.amazonaws.com%2F123456789012%2Fjobs");
+    let in_form = form(
+        "Action=SendMessage&Version=2012-11-05&QueueUrl=https%3A%2F%2Fsqs.eu-central-1.amazonaws.com%2F123456789012%2Fjobs",
+    );
     assert_eq!(in_form.asked(), own("sqs:SendMessage", "jobs"));
     let by_path = Asking { target: "/123456789012/jobs", ..form("Action=SendMessage&Version=2012-11-05") };
     assert_eq!(by_path.asked(), own("sqs:SendMessage", "jobs"));
@@ -242,8 +274,12 @@ fn queues_are_named_by_address_or_name_in_both_protocols() {
 
 #[test]
 fn the_query_protocol_names_its_operation_once() {
-    assert_eq!(form("Action=GetCallerIdentity&Version=2011-06-15").asked(), plain("sts:GetCallerIdentity", "*"));
-    let assume = "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Freports";
+    assert_eq!(
+        form("Action=GetCallerIdentity&Version=2011-06-15").asked(),
+        plain("sts:GetCallerIdentity", "*")
+    );
+    let assume =
+        "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Freports";
     assert_eq!(form(assume).asked(), own("sts:AssumeRole", "role/reports"));
     let servers = form("Action=StopInstances&Version=2016-11-15&InstanceId.1=i-1");
     assert_eq!(servers.asked(), plain("ec2:StopInstances", "*"));
@@ -278,15 +314,20 @@ fn functions_are_named_by_the_path() {
         (lambda(Method::GET, "/2015-03-31/functions/"), plain("lambda:ListFunctions", "*")),
         (lambda(Method::GET, "/2015-03-31/functions/report"), plain("lambda:GetFunction", "function/report")),
         (
-            lambda(Method::POST, "/2015-03-31/functions/report:live/invocations").body("application/json", "{}"),
+            lambda(Method::POST, "/2015-03-31/functions/report:live/invocations")
+                .body("application/json", "{}"),
             plain("lambda:Invoke", "function/report"),
         ),
         (
-            lambda(Method::GET, "/2015-03-31/functions/arn%3Aaws%3Alambda%3Ar%3A123456789012%3Afunction%3Areport%3A1"),
+            lambda(
+                Method::GET,
+                "/2015-03-31/functions/arn%3Aaws%3Alambda%3Ar%3A123456789012%3Afunction%3Areport%3A1",
+            ),
             own("lambda:GetFunction", "function/report"),
         ),
         (
-            lambda(Method::POST, "/2015-03-31/functions").body("application/json", r#"{"FunctionName":"new"}"#),
+            lambda(Method::POST, "/2015-03-31/functions")
+                .body("application/json", r#"{"FunctionName":"new"}"#),
             plain("lambda:CreateFunction", "function/new"),
         ),
         (
@@ -301,7 +342,10 @@ fn functions_are_named_by_the_path() {
         lambda(Method::GET, "/2015-03-31/functions/report?unheard-of=1"),
         lambda(Method::GET, "/2099-01-01/functions/report"),
         lambda(Method::POST, "/2015-03-31/functions").body("application/json", "{}"),
-        lambda(Method::GET, "/2015-03-31/functions/arn%3Aaws%3Alambda%3Ar%3A999999999999%3Afunction%3Areport"),
+        lambda(
+            Method::GET,
+            "/2015-03-31/functions/arn%3Aaws%3Alambda%3Ar%3A999999999999%3Afunction%3Areport",
+        ),
     ] {
         assert!(bad.read().is_err(), "{}", bad.target);
     }

@@ -76,7 +76,7 @@ pub(super) enum Payload {
 }
 
 /// What names a caller in a signed request.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Named {
     /// The access key's id.
     pub(super) access_key_id: String,

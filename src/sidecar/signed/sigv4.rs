@@ -48,7 +48,10 @@ pub(super) fn find(head: &Head<'_>) -> Result<Found, NotProven> {
         None => Payload::Whole,
     };
     Ok(Found::Here(Signature::SigV4(Carried {
-        named: Named { access_key_id: claim.key_id.to_owned(), security_token: Secret::new(token.to_owned()) },
+        named: Named {
+            access_key_id: claim.key_id.to_owned(),
+            security_token: Secret::new(token.to_owned()),
+        },
         signed_at: claim.signed_at(head.headers)?,
         payload,
         is_object,
@@ -75,7 +78,9 @@ impl Carried {
         let body = || received.body.map_or(&[][..], |body| body);
         let payload = match (self.payload, single(received.headers, CONTENT_SHA256)?) {
             (Payload::Whole, _) => sigv4::payload(body()),
-            (Payload::Sha256(_) | Payload::Uncovered | Payload::Chunks, said) => said.unwrap_or_default().to_owned(),
+            (Payload::Sha256(_) | Payload::Uncovered | Payload::Chunks, said) => {
+                said.unwrap_or_default().to_owned()
+            }
         };
         verify(signing, received, &payload).map(drop)
     }
@@ -84,7 +89,8 @@ impl Carried {
     pub(super) fn chain(&self, signing: &Signing, request: &mut Request<Inbound>) -> Result<(), NotProven> {
         let headers = request.headers();
         let said = single(headers, CONTENT_SHA256)?.unwrap_or_default().to_owned();
-        let received = Received { method: request.method().as_str(), uri: request.uri(), headers, body: None };
+        let received =
+            Received { method: request.method().as_str(), uri: request.uri(), headers, body: None };
         let verified = verify(signing, &received, &said)?;
         let length = single(headers, DECODED_LENGTH)?.and_then(|length| length.parse::<u64>().ok());
         let length = length.ok_or(NotProven::Incomplete(DECODED_LENGTH))?;
@@ -119,7 +125,8 @@ fn unframe(headers: &mut HeaderMap, length: u64) {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     let encodings = encodings.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    let kept: Vec<&str> = encodings.map(str::trim).filter(|one| !one.eq_ignore_ascii_case("aws-chunked")).collect();
+    let kept: Vec<&str> =
+        encodings.map(str::trim).filter(|one| !one.eq_ignore_ascii_case("aws-chunked")).collect();
     let kept = HeaderValue::from_str(&kept.join(", ")).ok().filter(|kept| !kept.is_empty());
     headers.remove(header::CONTENT_ENCODING);
     if let Some(kept) = kept {
@@ -163,8 +170,12 @@ impl From<NotSigned> for NotProven {
     fn from(why: NotSigned) -> Self {
         match why {
             NotSigned::Form => Self::Incomplete("Authorization"),
-            NotSigned::Date => Self::Incomplete("x-amz-date must be there once, of the day that was signed for"),
-            NotSigned::LeftOut(_) => Self::Incomplete("SignedHeaders lack host or an x-amz- header of the request"),
+            NotSigned::Date => {
+                Self::Incomplete("x-amz-date must be there once, of the day that was signed for")
+            }
+            NotSigned::LeftOut(_) => {
+                Self::Incomplete("SignedHeaders lack host or an x-amz- header of the request")
+            }
             NotSigned::Different => Self::Wrong,
         }
     }

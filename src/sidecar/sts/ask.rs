@@ -46,14 +46,20 @@ pub(super) struct Asking {
 impl Asking {
     pub(super) fn new(settings: &settings::Sts) -> Result<Self, TlsError> {
         let secure = settings.endpoint.scheme() == "https";
-        let tls =
-            if secure { tls::client_with(settings.ca.as_deref(), None)? } else { tls::client_in_the_clear()? };
+        let tls = if secure {
+            tls::client_with(settings.ca.as_deref(), None)?
+        } else {
+            tls::client_in_the_clear()?
+        };
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT));
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)

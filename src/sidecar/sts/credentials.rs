@@ -63,14 +63,16 @@ pub(super) async fn source(cloud: Cloud, file: Option<&Path>) -> Result<Credenti
 fn environment(cloud: Cloud) -> Result<Written, NoCredentials> {
     let [key_id, secret, token] = match cloud {
         Cloud::Aws => ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
-        Cloud::Alibaba => [
-            "ALIBABA_CLOUD_ACCESS_KEY_ID",
-            "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
-            "ALIBABA_CLOUD_SECURITY_TOKEN",
-        ],
+        Cloud::Alibaba => {
+            ["ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"]
+        }
     };
     let read = |name: &str| {
-        let missing = || NoCredentials::Source(format!("{name} is not in the environment, and there is no credentials_file"));
+        let missing = || {
+            NoCredentials::Source(format!(
+                "{name} is not in the environment, and there is no credentials_file"
+            ))
+        };
         std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or_else(missing)
     };
     Ok(Written {

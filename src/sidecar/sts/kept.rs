@@ -55,10 +55,14 @@ impl Kept {
         standing: &Arc<Standing>,
         now: i64,
     ) {
+        if standing.has_ended() {
+            return;
+        }
         let mut entries = self.entries.lock();
         if entries.len() >= MOST {
             entries.retain(|_, entry| {
-                !entry.standing.has_ended() && now < entry.credentials.expires_at.saturating_sub(SPARE_SECONDS)
+                !entry.standing.has_ended()
+                    && now < entry.credentials.expires_at.saturating_sub(SPARE_SECONDS)
             });
         }
         if entries.len() >= MOST {
@@ -80,20 +84,15 @@ impl Kept {
 
     /// Gets what `purpose` needs, once for all who need it now. Who waits shares a failure too: it is not tried as
     /// often as there are callers.
-    pub(super) async fn once(&self, purpose: &Purpose, get: impl AsyncFnOnce() -> Got) -> Got {
+    pub(super) async fn once(&self, purpose: &Purpose, get: impl Future<Output = Got>) -> Got {
         let flight = Arc::clone(self.flights.lock().entry(purpose.clone()).or_default());
         let _landing = Landing { kept: self, purpose, flight: &flight };
-        flight.get_or_init(get).await.clone()
+        flight.get_or_init(|| get).await.clone()
     }
 
     /// Forgets what rests on a standing that has ended.
     pub(super) fn drop_ended(&self) {
         self.entries.lock().retain(|_, entry| !entry.standing.has_ended());
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.entries.lock().len()
     }
 }
 

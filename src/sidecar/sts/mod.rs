@@ -133,8 +133,7 @@ impl Sts {
         let wanted = |purpose| self.wanted(purpose, permit, standing).map_err(Refusal::from);
         let Some(found) = self.kept.get(&purpose, now) else {
             let (wanted, sts) = (wanted(purpose)?, Arc::clone(self));
-            let errand: Errand =
-                Box::pin(async move { Ok(Identity::Signed(sts.fetch(wanted).await?)) });
+            let errand: Errand = Box::pin(async move { Ok(Identity::Signed(sts.fetch(wanted).await?)) });
             return Ok(AtHand::Errand(errand));
         };
         if found.should_be_renewed
@@ -166,15 +165,15 @@ impl Sts {
             Cloud::Alibaba => Language::Alibaba,
             Cloud::Aws => Language::Aws,
         };
-        let policy = match permit.session_policy(language, Holder::Sidecar, |service| *service == *purpose.service)
-        {
-            Ok(policy) => policy.as_str().to_owned(),
-            // An operation that needs no permission of the cloud: the role gets none.
-            Err(NotExpressible::Nothing) => names::nothing(self.cloud).to_owned(),
-            Err(why @ (NotExpressible::TooLong { .. } | NotExpressible::Mistaken)) => {
-                return Err(NoCredentials::Policy(why));
-            }
-        };
+        let policy =
+            match permit.session_policy(language, Holder::Sidecar, |service| *service == *purpose.service) {
+                Ok(policy) => policy.as_str().to_owned(),
+                // An operation that needs no permission of the cloud: the role gets none.
+                Err(NotExpressible::Nothing) => names::nothing(self.cloud).to_owned(),
+                Err(why @ (NotExpressible::TooLong { .. } | NotExpressible::Mistaken)) => {
+                    return Err(NoCredentials::Policy(why));
+                }
+            };
         let question = Question {
             role: self.role_of(&purpose.principal.account)?,
             session_name: names::session(standing.login(), purpose.grant.application.as_str()),
@@ -203,7 +202,7 @@ impl Sts {
     /// Gets credentials; of many who ask for the same at once, one does it for all.
     async fn fetch(&self, wanted: Wanted) -> Result<Arc<Credentials>, NoCredentials> {
         let Wanted { purpose, question, standing } = &wanted;
-        let ask = async || {
+        let ask = async {
             let now = self.clock.now().as_second();
             let got = self.asking.ask(question, now).await.map(Arc::new);
             match &got {

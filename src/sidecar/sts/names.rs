@@ -17,7 +17,9 @@ pub(super) fn source(login: &str, principal: &PrincipalKey) -> String {
 pub(super) fn nothing(cloud: Cloud) -> &'static str {
     match cloud {
         Cloud::Alibaba => r#"{"Version":"1","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#,
-        Cloud::Aws => r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#,
+        Cloud::Aws => {
+            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#
+        }
     }
 }
 

@@ -117,7 +117,9 @@ fn object_payload(headers: &HeaderMap, body: Option<&[u8]>) -> String {
     let declared = headers.get(AMZ_HASH).and_then(|declared| declared.to_str().ok());
     match (body, declared) {
         (Some(body), _) => sigv4::payload(body),
-        (None, Some(declared)) if is_hash(declared) || declared == UNSIGNED_WITH_TRAILER => declared.to_owned(),
+        (None, Some(declared)) if is_hash(declared) || declared == UNSIGNED_WITH_TRAILER => {
+            declared.to_owned()
+        }
         (None, Some(_) | None) => UNSIGNED.to_owned(),
     }
 }

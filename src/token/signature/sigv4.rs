@@ -198,18 +198,15 @@ pub fn authorization(
     scope: Scope<'_>,
     date: &str,
 ) -> Result<String, NotSigned> {
-    let signs = |name: &str| {
-        matches!(name, "host" | "content-type" | "content-md5") || name.starts_with("x-amz-")
-    };
+    let signs =
+        |name: &str| matches!(name, "host" | "content-type" | "content-md5") || name.starts_with("x-amz-");
     let mut signed: Vec<&str> =
         request.headers.keys().map(HeaderName::as_str).filter(|name| signs(name)).collect();
     signed.sort_unstable();
     let key = SigningKey::new(secret, scope);
     let signature = key.signature(date, &canonical(request, &signed, scope.service)?);
     let (scope, signed) = (&key.scope, signed.join(";"));
-    Ok(format!(
-        "{ALGORITHM} Credential={key_id}/{scope}, SignedHeaders={signed}, Signature={signature}"
-    ))
+    Ok(format!("{ALGORITHM} Credential={key_id}/{scope}, SignedHeaders={signed}, Signature={signature}"))
 }
 
 /// The moment as `x-amz-date` says it, `20261122T123000Z`. `now` in seconds since 1970.
@@ -417,7 +414,8 @@ mod tests {
         }
         // Another spelling of the same name is the same name to S3, and another one elsewhere.
         let (headers, value) = signed("/b/%41", None, "s3");
-        let request = Signable { method: "POST", path: "/b/A", query: None, headers: &headers, payload: EMPTY };
+        let request =
+            Signable { method: "POST", path: "/b/A", query: None, headers: &headers, payload: EMPTY };
         assert!(Claim::read(&value).unwrap().verify(&request, &secret()).is_ok());
         let (headers, value) = signed("/b/%41", None, "lambda");
         let request = Signable { headers: &headers, ..request };
@@ -428,13 +426,8 @@ mod tests {
     fn each_part_is_under_the_signature() {
         let (headers, value) = signed("/b/k", Some("a=b"), "s3");
         let claim = Claim::read(&value).unwrap();
-        let good = Signable {
-            method: "POST",
-            path: "/b/k",
-            query: Some("a=b"),
-            headers: &headers,
-            payload: EMPTY,
-        };
+        let good =
+            Signable { method: "POST", path: "/b/k", query: Some("a=b"), headers: &headers, payload: EMPTY };
         let other = |name: &'static str, value: &'static str| {
             let mut headers = headers.clone();
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
