@@ -245,6 +245,7 @@ impl Worker {
                 ledger.denied(&denial);
                 Refusal::Denied(denial)
             })?;
+            // The request is forwarded by one, when all are there.
             drop(permit);
         }
         let permit = policy::decide(standing.session(), call, &around).map_err(|denial| {

@@ -44,7 +44,7 @@ pub(super) enum By<'a> {
 impl Control {
     /// Exchanges a token.
     pub(super) async fn exchange(&self, asked: &Exchange, by: By<'_>) -> Result<Exchanged, NotExchanged> {
-        let (caller, audience) = self.bearer_of(&asked.token, by).ok_or(NotExchanged::Token)?;
+        let (caller, audience) = self.presented(&asked.token, by).ok_or(NotExchanged::Token)?;
         let (now, at) = (self.clock.now(), self.clock.seconds());
         self.exchanges.begin(caller.family.as_str(), None, at).map_err(NotExchanged::TooOften)?;
         let (grant, principal) = (caller.grant(), &caller.principal);
@@ -92,7 +92,7 @@ impl Control {
 
     /// Whom the token speaks for, and for whom it is meant. A security token counts only where a sidecar has seen that
     /// its secret is there too.
-    fn bearer_of(&self, token: &str, by: By<'_>) -> Option<(Caller, String)> {
+    fn presented(&self, token: &str, by: By<'_>) -> Option<(Caller, String)> {
         let caller = live::proven(self, token, None).or_else(|| match by {
             By::Bearer => None,
             By::Sidecar(_) => {

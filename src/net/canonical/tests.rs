@@ -182,13 +182,28 @@ fn methods_are_the_listed_ones_in_upper_case() {
     for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
         assert!(admitted(get("/").method(method), Rules::default()).is_ok(), "{method}");
     }
-    for method in ["get", "TRACE", "CONNECT", "PROPFIND", "Get", "X"] {
+    for method in ["get", "TRACE", "PROPFIND", "Get", "X"] {
         assert_eq!(
             admitted(get("/").method(method), Rules::default()).err(),
             Some(Malformed::Method),
             "{method}"
         );
     }
+    let tunnel = admitted(get("/").method("CONNECT"), Rules::default()).err().unwrap();
+    assert_eq!((tunnel, tunnel.status().as_u16()), (Malformed::Connect, 501));
+}
+
+#[test]
+fn parameters_are_taken_out_of_a_query_and_nothing_else_is() {
+    let of = |target: &str| {
+        let canonical = admitted(get(target), Rules::default()).unwrap();
+        canonical.without_parameters(|piece| piece.starts_with("x=")).unwrap().target().to_string()
+    };
+    assert_eq!(of("/a?b=%2F&x=1&c&x=2"), "/a?b=%2F&c");
+    assert_eq!(
+        (of("/a?x=1"), of("/a?b=x"), of("/a")),
+        ("/a".to_owned(), "/a?b=x".to_owned(), "/a".to_owned())
+    );
 }
 
 #[test]

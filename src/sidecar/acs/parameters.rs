@@ -39,16 +39,11 @@ impl<'r> Facts<'r> {
             let found = calls.usage(plain(&name));
             if piece.contains(&b';') {
                 // Some servers end a parameter at a semicolon, and find another behind it.
-                let mut parts = piece.split(|byte| *byte == b';');
-                let hidden = parts.any(|part| {
-                    form_urlencoded::parse(part)
-                        .next()
-                        .is_some_and(|(name, _)| calls.usage(plain(&name)).is_some())
-                });
-                if hidden {
-                    return Err(NotUnderstood::Ambiguous(
-                        found.map_or("a parameter", |(_, usage, _)| what(usage)),
-                    ));
+                for part in piece.split(|byte| *byte == b';') {
+                    let Some((name, _)) = form_urlencoded::parse(part).next() else { continue };
+                    if let Some((_, usage, _)) = calls.usage(plain(&name)) {
+                        return Err(NotUnderstood::Ambiguous(what(usage)));
+                    }
                 }
             }
             if let Some((at, usage, number)) = found {

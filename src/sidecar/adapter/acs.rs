@@ -231,7 +231,7 @@ mod tests {
     fn the_operation_is_found_wherever_it_is_named_once_or_alike() {
         for (header, query, form) in [
             (Some("DescribeInstances"), None, None),
-            (None, Some("Version=1&Action=DescribeInstances"), None),
+            (None, Some("Version=2014-05-26&Action=DescribeInstances"), None),
             (None, None, Some("Action=DescribeInstances&x=y")),
             (Some("DescribeInstances"), Some("Action=DescribeInstances"), Some("Action=DescribeInstances")),
         ] {
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn no_operation_and_a_strange_one_are_refused() {
-        assert_eq!(read(None, Some("Version=1"), None), Err(NotUnderstood::NoOperation));
+        assert_eq!(read(None, Some("Version=2014-05-26"), None), Err(NotUnderstood::NoOperation));
         assert!(matches!(read(Some("Describe Instances"), None, None), Err(NotUnderstood::Malformed { .. })));
         assert!(matches!(read(Some(""), None, None), Err(NotUnderstood::Malformed { .. })));
     }
@@ -292,4 +292,124 @@ mod tests {
             assert!(read.is_err(), "{about:?}");
         }
     }
+
+    fn asked(query: &str, form: &str) -> Result<Asked, NotUnderstood> {
+        let (acs, parameters, headers) = (ecs(), Parameters::default(), HeaderMap::new());
+        let query = Some(query);
+        let head =
+            Head { method: &Method::POST, query, headers: &headers, has_body: true, parameters: &parameters };
+        acs.read_with_body(&head, &Bytes::from(form.to_owned()))
+    }
+
+    #[test]
+    fn what_a_call_is_about_is_read_where_the_product_says() {
+        let one = asked("Action=StopInstance&InstanceId=i-1&RegionId=cn-hangzhou&OwnerId=1001", "").unwrap();
+        assert_eq!((one.resource.as_str(), one.region.as_deref()), ("instance/i-1", Some("cn-hangzhou")));
+        assert_eq!((one.account.unwrap().as_str(), one.also.len()), ("1001", 0));
+        let two =
+            asked("Action=AttachDisk&InstanceId=i-1&InstanceId.2=i-2", "DiskId=d-1&InstanceId=i-1").unwrap();
+        let mut all = two.also;
+        all.push(two.resource);
+        all.sort();
+        all.dedup();
+        assert_eq!(all, ["disk/d-1", "instance/i-1", "instance/i-2"]);
+        let list = asked("Action=DescribeInstances&InstanceIds=%5B%22i-1%22,%22i-2%22%5D", "").unwrap();
+        assert_eq!(
+            (list.resource.as_str(), list.also.as_slice()),
+            ("instance/i-1", &["instance/i-2".to_owned()][..])
+        );
+        assert_eq!(asked("Action=DescribeInstances", "").unwrap().resource, "*");
+    }
+
+    #[test]
+    fn what_could_be_about_two_things_is_refused() {
+        for (query, form) in [
+            ("InstanceId=i-1&InstanceId=i-2", ""),
+            ("InstanceId=i-1", "InstanceId=i-2"),
+            ("InstanceId=i-1&instanceid=i-2", ""),
+            ("InstanceId=i-1;InstanceId=i-2", ""),
+            ("x=1;InstanceId=i-2", ""),
+            ("InstanceId.1=i-1", "InstanceId.1=i-2"),
+            ("OwnerId=1&ResourceOwnerId=2", ""),
+            ("OwnerId=1", "ResourceOwnerId=2"),
+            ("Version=2014-05-26", "Version=2015-01-09"),
+            ("Version=2015-01-09", ""),
+            ("InstanceIds=i-1", ""),
+            ("InstanceId=i-1%0a", ""),
+            ("OwnerId=a/b", ""),
+        ] {
+            assert!(asked(&format!("Action=StopInstance&{query}"), form).is_err(), "{query} {form}");
+        }
+    }
+
+    #[test]
+    fn a_credential_among_the_parameters_is_none_beside_a_bearer_token() {
+        let (acs, parameters) = (ecs(), Parameters::default());
+        let of = |query: &'static str, name: &'static str| {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static(name),
+                HeaderValue::from_static("Bearer t"),
+            )]);
+            let (method, query) = (&Method::POST, Some(query));
+            acs.read(&Head { method, query, headers: &headers, has_body: false, parameters: &parameters })
+                .is_ok()
+        };
+        for name in ["authorization", "x-acs-bearer-token"] {
+            assert!(of("Action=StopInstance", name));
+            for credential in ["SecurityToken=t", "Signature=s", "AccessKeyId=a", "BearerToken=t"] {
+                assert!(!of(Box::leak(format!("Action=StopInstance&{credential}").into_boxed_str()), name));
+            }
+        }
+    }
+
+    #[test]
+    fn in_the_roa_style_the_path_says_what_is_done_and_nothing_may_say_otherwise() {
+        let policies = Current::fixed(Policies::embedded().unwrap());
+        policies.take(vec![("scopes/cs.json".to_owned(), CLUSTERS.to_owned())]);
+        let acs = Acs::new("cs", &policies);
+        let read = |method: Method,
+                    path: &'static str,
+                    action: Option<&'static str>,
+                    query: Option<&'static str>| {
+            let parameters = Parameters(vec![("path", path.into())]);
+            let mut headers = HeaderMap::new();
+            if let Some(action) = action {
+                headers.insert("x-acs-action", HeaderValue::from_static(action));
+            }
+            let head =
+                Head { method: &method, query, headers: &headers, has_body: false, parameters: &parameters };
+            match acs.read(&head)? {
+                Reading::Asked(asked) => Ok(format!("{} {}", asked.action, asked.resource)),
+                Reading::NeedsBody => Err(NotUnderstood::NoOperation),
+            }
+        };
+        assert_eq!(
+            read(Method::GET, "clusters/c-1", None, None).unwrap(),
+            "cs:DescribeClusterDetail cluster/c-1"
+        );
+        let alike = read(Method::DELETE, "clusters/c-1", Some("DeleteCluster"), Some("Action=DeleteCluster"));
+        assert_eq!(alike.unwrap(), "cs:DeleteCluster cluster/c-1");
+        for (method, path, action, query) in [
+            (Method::DELETE, "clusters/c-1", Some("DescribeClusterDetail"), None),
+            (Method::DELETE, "clusters/c-1", None, Some("Action=DescribeClusterDetail")),
+            (Method::PUT, "clusters/c-1", None, None),
+            (Method::GET, "clusters/c-1/x", Some("DescribeClusterDetail"), None),
+        ] {
+            assert!(read(method.clone(), path, action, query).is_err(), "{method} {path}");
+        }
+    }
+
+    fn ecs() -> Acs {
+        Acs::new("ecs", &Current::fixed(Policies::embedded().unwrap()))
+    }
+
+    const CLUSTERS: &str = r#"{
+        "service": "cs", "title": "Clusters",
+        "scopes": [{ "scope": "/acs/cs", "title": "t", "consent": "c", "risk": { "level": "high", "why": "w" },
+                     "actions": ["cs:DescribeClusterDetail", "cs:DeleteCluster"] }],
+        "calls": { "paths": [
+            { "method": "GET", "path": "/clusters/{Id}", "operation": "DescribeClusterDetail", "resource": "cluster/{Id}" },
+            { "method": "DELETE", "path": "/clusters/{Id}", "operation": "DeleteCluster", "resource": "cluster/{Id}" }
+        ] }
+    }"#;
 }

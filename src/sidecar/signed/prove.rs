@@ -27,27 +27,11 @@ impl Worker {
         seen: &mut Seen<'w>,
     ) -> Result<(Understood<'w>, Asked), Refusal> {
         let sidecar = &*self.sidecar;
-        let schemes = route.adapter.signatures().ok_or(Refusal::NoCredential)?;
+        let understood = Understood { route, canonical };
         let request = request.as_mut().ok_or(Refusal::Internal)?;
         let has_body = !request.body().is_end_stream();
-        let at_once = {
-            let parameters = parameters(route, &canonical)?;
-            find(schemes, &asking(&canonical, request.headers(), has_body, &parameters))?
-        };
-        let mut body = None;
-        let signature = match at_once {
-            Found::Nowhere => return Err(Refusal::NoCredential),
-            Found::Here(signature) => signature,
-            Found::PerhapsInForm => {
-                let form = read(request, sidecar.limits.body_to_decide.min(UNPROVEN_BODY)).await?;
-                ledger.waited();
-                let parameters = parameters(route, &canonical)?;
-                let head = asking(&canonical, request.headers(), has_body, &parameters);
-                let signature = find_in_form(schemes, &head, &form)?.ok_or(Refusal::NoCredential)?;
-                body = Some(form);
-                signature
-            }
-        };
+        let (signature, mut body) = self.signature(&understood, request, ledger).await?;
+        let Understood { route, canonical } = understood;
         let now = sidecar.clock.seconds();
         let (seat, at_hand) = sidecar.tokens.named(&self.signed, signature.named(), now)?;
         let until = fresh::until(signature.signed_at(), now, signature.skew())?;
@@ -86,6 +70,33 @@ impl Worker {
         }
         let canonical = signature.strip(request, canonical, body.as_ref())?;
         Ok((Understood { route, canonical }, asked))
+    }
+
+    /// The signature of a request, and the body where only that could have it.
+    async fn signature(
+        &self,
+        Understood { route, canonical }: &Understood<'_>,
+        request: &mut Request<Inbound>,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<(Signature, Option<Bytes>), Refusal> {
+        let schemes = route.adapter.signatures().ok_or(Refusal::NoCredential)?;
+        let has_body = !request.body().is_end_stream();
+        let at_once = {
+            let parameters = parameters(route, canonical)?;
+            find(schemes, &asking(canonical, request.headers(), has_body, &parameters))?
+        };
+        match at_once {
+            Found::Nowhere => Err(Refusal::NoCredential),
+            Found::Here(signature) => Ok((signature, None)),
+            Found::PerhapsInForm => {
+                let form = read(request, self.sidecar.limits.body_to_decide.min(UNPROVEN_BODY)).await?;
+                ledger.waited();
+                let parameters = parameters(route, canonical)?;
+                let head = asking(canonical, request.headers(), has_body, &parameters);
+                let signature = find_in_form(schemes, &head, &form)?.ok_or(Refusal::NoCredential)?;
+                Ok((signature, Some(form)))
+            }
+        }
     }
 
     /// Makes sure that the body is the one with this hash: now, if it is to be read or is short; else as it streams.

@@ -22,7 +22,7 @@ impl KeySecret {
         let failed = |_| KeyError::Unreadable(Purpose::Exchange);
         let root = Salt::new(HKDF_SHA256, b"consentry exchange key v1").extract(pkcs8);
         let mut secret = Zeroizing::new([0_u8; 32]);
-        root.expand(&[b"access key secrets"], Length)
+        root.expand(&[b"access key secrets".as_slice()], Length)
             .and_then(|key| key.fill(secret.as_mut_slice()))
             .map_err(failed)?;
         Ok(Self(secret))
