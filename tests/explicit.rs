@@ -12,13 +12,18 @@ async fn boto3_hands_its_token_over_and_gets_credentials_that_work_as_far_as_was
     let (fleet, sidecar, application, tokens) = scene(AWS, &["/aws/sts", "/aws/s3:read"]).await;
     let account = &fleet.world.account("acme").id;
     let (sts, s3) = (sidecar.url.replace("127.0.0.1", "localhost"), sidecar.url.clone());
-    let with = |role: String| {
-        json!({ "RoleArn": role, "RoleSessionName": "alice", "WebIdentityToken": tokens.access, "DurationSeconds": 3600 })
-    };
+    let with = |role: String| json!({ "RoleArn": role, "RoleSessionName": "alice", "WebIdentityToken": tokens.access, "DurationSeconds": 3600 });
     let own = format!("arn:aws:iam::{account}:role/reader");
-    let mut script = Script::start("explicit_aws.py", &json!({ "do": "web identity", "url": sts, "with": with(own.clone()) }));
+    let mut script = Script::start(
+        "explicit_aws.py",
+        &json!({ "do": "web identity", "url": sts, "with": with(own.clone()) }),
+    );
     let given = script.hear()["answer"].clone();
-    assert_eq!(given["AssumedRoleUser"]["Arn"], format!("arn:aws:sts::{account}:assumed-role/reader/alice"), "{given}");
+    assert_eq!(
+        given["AssumedRoleUser"]["Arn"],
+        format!("arn:aws:sts::{account}:assumed-role/reader/alice"),
+        "{given}"
+    );
     assert_eq!(given["Audience"], application.client_id.as_str(), "{given}");
     assert!(given["Credentials"]["AccessKeyId"].as_str().unwrap().starts_with("STS."), "{given}");
     assert!(lasts_at_most_a_quarter_of_an_hour(&given["Credentials"]["Expiration"]), "{given}");
@@ -31,14 +36,21 @@ async fn boto3_hands_its_token_over_and_gets_credentials_that_work_as_far_as_was
     assert_eq!(read["answer"]["ResponseMetadata"]["HTTPStatusCode"], 200, "{read}");
     assert_eq!(ask("delete", &s3, Value::Null)["code"], "AccessDenied");
     let who = ask("who", &sts, Value::Null);
-    assert_eq!((&who["answer"]["Account"], &who["answer"]["Arn"]), (&json!(account), &json!(format!("arn:aws:iam::{account}:user/admin"))), "{who}");
+    assert_eq!(
+        (&who["answer"]["Account"], &who["answer"]["Arn"]),
+        (&json!(account), &json!(format!("arn:aws:iam::{account}:user/admin"))),
+        "{who}"
+    );
     // Who has keys may ask for others, which last no longer.
     let again = ask("assume", &sts, json!({ "RoleArn": own, "RoleSessionName": "alice" }));
     assert!(again["answer"]["Credentials"]["SessionToken"].is_string(), "{again}");
-    assert!(again["answer"]["Credentials"]["Expiration"].as_str() <= given["Credentials"]["Expiration"].as_str());
+    assert!(
+        again["answer"]["Credentials"]["Expiration"].as_str() <= given["Credentials"]["Expiration"].as_str()
+    );
     assert_eq!(ask("read", &s3, Value::Null)["answer"]["ResponseMetadata"]["HTTPStatusCode"], 200);
     // Of another account there is nothing to be had, nor with a policy that nobody would keep to, nor without a token.
-    let other = ask("web identity", &sts, with(own.replace(account.as_str(), &fleet.world.account("globex").id)));
+    let other =
+        ask("web identity", &sts, with(own.replace(account.as_str(), &fleet.world.account("globex").id)));
     assert!(other["code"].as_str().unwrap().starts_with("AccessDenied"), "{other}");
     let mut narrowed = with(own.clone());
     narrowed["Policy"] = json!("{\"Version\":\"2012-10-17\",\"Statement\":[]}");
@@ -71,7 +83,8 @@ async fn the_clouds_own_sdks_hand_their_token_over_and_get_credentials_that_work
         json!({ "role_arn": role, "role_session_name": "alice", "oidctoken": tokens.access, "duration_seconds": 3600,
             "oidcprovider_arn": format!("acs:ram::{account}:oidc-provider/consentry") })
     };
-    let mut script = Script::start("explicit_acs.py", &json!({ "do": "oidc", "endpoint": sts, "with": with(&own) }));
+    let mut script =
+        Script::start("explicit_acs.py", &json!({ "do": "oidc", "endpoint": sts, "with": with(&own) }));
     let told = script.hear();
     let given = told["answer"].clone();
     assert_eq!(given["AssumedRoleUser"]["Arn"], format!("acs:ram::{account}:role/reader/alice"), "{told}");
@@ -79,7 +92,8 @@ async fn the_clouds_own_sdks_hand_their_token_over_and_get_credentials_that_work
     assert!(lasts_at_most_a_quarter_of_an_hour(&given["Credentials"]["Expiration"]), "{given}");
 
     let mut ask = |mut line: Value| {
-        line["endpoint"] = json!(if ["read", "stop"].contains(&line["do"].as_str().unwrap()) { &ecs } else { &sts });
+        line["endpoint"] =
+            json!(if ["read", "stop"].contains(&line["do"].as_str().unwrap()) { &ecs } else { &sts });
         script.tell(&line);
         script.hear()
     };
@@ -87,7 +101,11 @@ async fn the_clouds_own_sdks_hand_their_token_over_and_get_credentials_that_work
     let refused = ask(json!({ "do": "stop" }));
     assert_eq!(refused["code"], "NoPermission", "{refused}");
     let who = ask(json!({ "do": "who" }));
-    assert_eq!((&who["answer"]["AccountId"], &who["answer"]["IdentityType"]), (&json!(account), &json!("RAMUser")), "{who}");
+    assert_eq!(
+        (&who["answer"]["AccountId"], &who["answer"]["IdentityType"]),
+        (&json!(account), &json!("RAMUser")),
+        "{who}"
+    );
     let plain = json!({ "role_arn": own, "role_session_name": "alice" });
     let again = ask(json!({ "do": "assume", "with": plain }));
     assert!(again["answer"]["Credentials"]["SecurityToken"].is_string(), "{again}");
@@ -103,7 +121,10 @@ async fn the_clouds_own_sdks_hand_their_token_over_and_get_credentials_that_work
     let path = format!("/applications/{}", application.client_id);
     fleet.world.api("acme", "DELETE", &path).send().await.expect(200);
     assert!(ask(json!({ "do": "read" }))["code"].is_string(), "the credentials died with the grant");
-    assert!(ask(json!({ "do": "oidc", "with": with(&own) }))["code"].is_string(), "and there are no new ones");
+    assert!(
+        ask(json!({ "do": "oidc", "with": with(&own) }))["code"].is_string(),
+        "and there are no new ones"
+    );
     assert_eq!(fleet.cloud.seen(), before, "nothing more has reached the upstream");
     script.tell(&json!({ "do": "end" }));
     script.finish();
@@ -123,7 +144,11 @@ async fn who_has_not_been_granted_credentials_gets_none() {
     let address = sidecar.url.replace("127.0.0.1", "localhost");
     let refused = crate::support::post(&address).form(&form).send().await;
     assert_eq!(refused.status, 403, "{}", refused.text());
-    assert!(refused.text().contains("/aws/sts") && !refused.text().contains(&tokens.access), "{}", refused.text());
+    assert!(
+        refused.text().contains("/aws/sts") && !refused.text().contains(&tokens.access),
+        "{}",
+        refused.text()
+    );
     // A second credential is not a way to choose between two callers.
     let other = fleet.world.install("desk-cli", "admin@acme", &[]).await;
     let two = crate::support::post(&address).form(&form).bearer(&other.access).send().await;
@@ -132,7 +157,10 @@ async fn who_has_not_been_granted_credentials_gets_none() {
     let twice = [form.as_slice(), &[("RoleArn", "arn:aws:iam::1:role/other")]].concat();
     assert_eq!(crate::support::post(&address).form(&twice).send().await.status, 400);
     let records = std::fs::read_to_string(sidecar.folder.join("records.jsonl")).unwrap();
-    assert!(records.contains("sts:AssumeRoleWithWebIdentity") && !records.contains(&tokens.access), "{records}");
+    assert!(
+        records.contains("sts:AssumeRoleWithWebIdentity") && !records.contains(&tokens.access),
+        "{records}"
+    );
 }
 
 fn lasts_at_most_a_quarter_of_an_hour(moment: &Value) -> bool {

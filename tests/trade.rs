@@ -29,7 +29,8 @@ async fn the_upstream_receives_the_token_services_token_asked_for_once_for_each_
     assert_eq!(service.count(), 1, "all of them waited for the one");
     let (authorization, asked) = service.last();
     assert_eq!(authorization, "Basic Y29uc2VudHJ5OmEtc2VjcmV0LXRoZXJl");
-    let field = |name: &str| asked.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
+    let field =
+        |name: &str| asked.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
     assert_eq!(field("grant_type"), "urn:ietf:params:oauth:grant-type:token-exchange");
     assert_eq!(field("subject_token_type"), "urn:ietf:params:oauth:token-type:jwt");
     assert_eq!((field("audience"), field("scope")), ("files", "files.list files.read"));
@@ -43,7 +44,11 @@ async fn the_upstream_receives_the_token_services_token_asked_for_once_for_each_
     assert!(keys["keys"].as_array().unwrap().iter().any(|key| key["kid"] == kid), "{keys}");
 
     let bob = fleet.world.sign_in("report-hub", "bob@acme").await;
-    assert_eq!(list(&sidecar, &bob.access).await["authorization"], "Bearer upstream-2", "nobody has another's");
+    assert_eq!(
+        list(&sidecar, &bob.access).await["authorization"],
+        "Bearer upstream-2",
+        "nobody has another's"
+    );
     assert_eq!(list(&sidecar, &alice.access).await["authorization"], "Bearer upstream-1");
 }
 
@@ -59,7 +64,11 @@ async fn whoever_may_not_call_costs_the_token_service_nothing_and_what_it_gave_e
     fleet.world.api("acme", "POST", &format!("{path}/suspend")).send().await.expect(200);
     sidecar.call("/files/reports").bearer(&tokens.access).send().await.expect(403);
     fleet.world.api("acme", "POST", &format!("{path}/resume")).send().await.expect(200);
-    assert_eq!(list(&sidecar, &tokens.access).await["authorization"], "Bearer upstream-2", "not the one from before");
+    assert_eq!(
+        list(&sidecar, &tokens.access).await["authorization"],
+        "Bearer upstream-2",
+        "not the one from before"
+    );
     let before = fleet.cloud.seen();
     fleet.world.delete_application("acme", "report-hub").await.expect(200);
     assert!([401, 403].contains(&sidecar.call("/files/reports").bearer(&tokens.access).send().await.status));
@@ -89,7 +98,10 @@ async fn without_a_token_that_can_be_used_nothing_is_forwarded() {
         let refused = sidecar.call("/files/reports").bearer(&tokens.access).send().await;
         let told = refused.expect(503);
         assert_eq!(told["code"], "authorization_unavailable", "{answer}: {told}");
-        assert!(refused.headers.contains_key("retry-after") && !told.to_string().contains("hunter2"), "{told}");
+        assert!(
+            refused.headers.contains_key("retry-after") && !told.to_string().contains("hunter2"),
+            "{told}"
+        );
         assert_eq!(service.count(), number + 1, "{answer}");
     }
     assert_eq!(fleet.cloud.seen(), before, "nothing was forwarded");
@@ -154,7 +166,9 @@ impl TokenService {
                 let Ok((tcp, _)) = listener.accept().await else { return };
                 let state = Arc::clone(&shared);
                 let service = service_fn(move |request| answer(Arc::clone(&state), request));
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tcp), service));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tcp), service),
+                );
             }
         });
         Self { url, state }

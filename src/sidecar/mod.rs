@@ -20,9 +20,9 @@ mod seat;
 mod signed;
 pub mod start;
 mod sts;
-mod trade;
 #[cfg(test)]
 mod tests;
+mod trade;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -100,9 +100,7 @@ impl Worker {
         let mut request = Some(Box::new(request));
         async move {
             let sidecar = &*self.sidecar;
-            let Ok(place) = sidecar.records.claim() else {
-                return self.unrecorded();
-            };
+            let Ok(place) = sidecar.records.claim() else { return self.unrecorded() };
             let mut ledger = Ledger::open(place, &self.desk, sidecar.clock.now(), request.as_deref());
             let mut seen = Seen::default();
             let passed = 'life: {
@@ -145,24 +143,12 @@ impl Worker {
                     let based = Based { seat, footing, fetched: None };
                     match self.decide(&understood, calls, based, &mut request, &exchange, &mut ledger) {
                         Ok(Decided::Go(upstream)) => upstream,
-                        Ok(Decided::Answer(answering)) => {
-                            let asked = (&understood, &call, (&**seat, footing));
-                            let answered = self.answered(answering, asked, &mut request, &mut ledger);
-                            break 'life Box::pin(answered).await.map(|answer| (answer, Outcome::Answered));
-                        }
-                        Ok(Decided::Wait(errand)) => {
-                            // Decided anew once it is back: much may have changed meanwhile.
-                            let fetched = match errand.await {
-                                Ok(identity) => Some(identity),
-                                Err(refusal) => break 'life Err(refusal),
-                            };
-                            ledger.lap(Phase::Assume);
-                            ledger.waited();
-                            let based = Based { seat, footing, fetched };
-                            match self.decide(&understood, calls, based, &mut request, &exchange, &mut ledger)
-                            {
-                                Ok(Decided::Go(upstream)) => upstream,
-                                Ok(Decided::Wait(_) | Decided::Answer(_)) => break 'life Err(Refusal::Internal),
+                        // Boxed, as what is not on every call's way.
+                        Ok(Decided::Later(later)) => {
+                            let on = (&understood, calls, &**seat, footing);
+                            match Box::pin(self.wait(later, on, &mut request, &exchange, &mut ledger)).await {
+                                Ok(Waited::Go(upstream)) => upstream,
+                                Ok(Waited::Answered(answer)) => break 'life Ok((answer, Outcome::Answered)),
                                 Err(refusal) => break 'life Err(refusal),
                             }
                         }
@@ -253,9 +239,10 @@ impl Worker {
             Refusal::Denied(denial)
         })?;
         let now = around.time.as_second();
-        if let Some(answering) = route.answering.as_ref().filter(|answering| answering.answers(&call.action)) {
+        if let Some(answering) = route.answering.as_ref().filter(|answering| answering.answers(&call.action))
+        {
             ledger.permitted(&permit);
-            return Ok(Decided::Answer(answering));
+            return Ok(Decided::Later(Later::Answer(answering)));
         }
         let at_hand = match fetched {
             Some(identity) => AtHand::Identity(identity),
@@ -264,7 +251,7 @@ impl Worker {
         let identity = match at_hand {
             AtHand::Errand(errand) => {
                 ledger.lap(Phase::Decide);
-                return Ok(Decided::Wait(errand));
+                return Ok(Decided::Later(Later::Errand(errand)));
             }
             AtHand::Identity(identity) => {
                 ledger.permitted(&permit);
@@ -283,6 +270,33 @@ impl Worker {
         }
         ledger.lap(Phase::Assume);
         Ok(Decided::Go(upstream))
+    }
+
+    /// What a call comes to for which something had to be fetched. It is decided anew once that is back: much may have
+    /// changed meanwhile.
+    async fn wait<'w>(
+        &'w self,
+        later: Later<'w>,
+        (understood, calls, seat, footing): (&Understood<'w>, (&Call, &[String]), &Seat, &Footing),
+        request: &mut Option<Box<Request<Inbound>>>,
+        exchange: &Exchange,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<Waited<'w>, Refusal> {
+        let errand = match later {
+            Later::Errand(errand) => errand,
+            Later::Answer(answering) => {
+                let asked = (understood, calls.0, (seat, footing));
+                return self.answered(answering, asked, request, ledger).await.map(Waited::Answered);
+            }
+        };
+        let fetched = Some(errand.await?);
+        ledger.lap(Phase::Assume);
+        ledger.waited();
+        let based = Based { seat, footing, fetched };
+        match self.decide(understood, calls, based, request, exchange, ledger)? {
+            Decided::Go(upstream) => Ok(Waited::Go(upstream)),
+            Decided::Later(_) => Err(Refusal::Internal),
+        }
     }
 
     /// The answer, and the last words of the record.
@@ -356,10 +370,24 @@ struct Based<'a> {
 enum Decided<'w> {
     /// Shaped, and on its way.
     Go(&'w Upstream),
-    /// Once its identity has been fetched, and it has been decided anew.
-    Wait(Errand),
-    /// The sidecar itself answers it: it asks for an identity.
+    /// Once something has been waited for.
+    Later(Later<'w>),
+}
+
+/// What a call that may pass waits for.
+enum Later<'w> {
+    /// Its identity. Then it is decided anew.
+    Errand(Errand),
+    /// What the sidecar itself answers: it asks for an identity.
     Answer(&'w Answering),
+}
+
+/// What has become of it.
+enum Waited<'w> {
+    /// Shaped, and on its way.
+    Go(&'w Upstream),
+    /// Answered.
+    Answered(Response<Answer>),
 }
 
 /// A call, as far as it is known without waiting.

@@ -19,7 +19,6 @@ use super::record::Desk;
 use super::route::{Means, Routes};
 use super::seat::Recent;
 use super::signed::Nonces;
-use super::aws::Names;
 use super::sts::Sts;
 use super::trade::Trade;
 use super::{Sidecar, Worker};
@@ -180,8 +179,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let upstreams = upstreams(&settings)?;
     let named = name.clone();
     let serve = move |worker: &_| prepare(&sidecar, &named, &upstreams, worker).map(super::serve);
-    let workers = bound.start(serve).await?;
-    let workers = Arc::new(workers);
+    let workers = Arc::new(bound.start(serve).await?);
     Ok(Running { workers, status, grants, shared, slots, lease, key, origin, clock, writer, following })
 }
 
