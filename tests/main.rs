@@ -32,6 +32,7 @@ mod changes;
 mod coverage;
 mod crash_loop;
 mod drain;
+mod explicit;
 mod fail_closed;
 mod faults;
 mod federation;
@@ -48,6 +49,7 @@ mod signed;
 mod store;
 mod streaming;
 mod tls;
+mod trade;
 
 // What its three kinds of people work with.
 mod browser;

@@ -8,6 +8,7 @@ mod adapter;
 pub mod admin;
 mod assume;
 mod aws;
+mod explicit;
 mod forward;
 mod identify;
 pub mod link;
@@ -21,6 +22,7 @@ pub mod start;
 mod sts;
 #[cfg(test)]
 mod tests;
+mod trade;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -47,6 +49,7 @@ use crate::observe::records::Records;
 use crate::policy::{self, Surroundings};
 use adapter::{Asked, Head, NotUnderstood, Parameters, Reading};
 use assume::{AtHand, Errand, Identities, Identity};
+use explicit::Answering;
 use forward::Upstreams;
 use identify::Tokens;
 use record::{Desk, Id, Ledger, Phase};
@@ -97,9 +100,7 @@ impl Worker {
         let mut request = Some(Box::new(request));
         async move {
             let sidecar = &*self.sidecar;
-            let Ok(place) = sidecar.records.claim() else {
-                return self.unrecorded();
-            };
+            let Ok(place) = sidecar.records.claim() else { return self.unrecorded() };
             let mut ledger = Ledger::open(place, &self.desk, sidecar.clock.now(), request.as_deref());
             let mut seen = Seen::default();
             let passed = 'life: {
@@ -109,7 +110,7 @@ impl Worker {
                         Ok(Begun::Understood(understood, reading)) => (understood, reading),
                         // Boxed, as what is not on every call's way.
                         Ok(Begun::Signed(begun)) => {
-                            match Box::pin(self.prove(*begun, &mut request, &mut ledger, &mut seen)).await {
+                            match Box::pin(self.shown(*begun, &mut request, &mut ledger, &mut seen)).await {
                                 Ok((understood, asked)) => (understood, Reading::Asked(asked)),
                                 Err(refusal) => break 'life Err(refusal),
                             }
@@ -142,19 +143,12 @@ impl Worker {
                     let based = Based { seat, footing, fetched: None };
                     match self.decide(&understood, calls, based, &mut request, &exchange, &mut ledger) {
                         Ok(Decided::Go(upstream)) => upstream,
-                        Ok(Decided::Wait(errand)) => {
-                            // Decided anew once it is back: much may have changed meanwhile.
-                            let fetched = match errand.await {
-                                Ok(identity) => Some(identity),
-                                Err(refusal) => break 'life Err(refusal),
-                            };
-                            ledger.lap(Phase::Assume);
-                            ledger.waited();
-                            let based = Based { seat, footing, fetched };
-                            match self.decide(&understood, calls, based, &mut request, &exchange, &mut ledger)
-                            {
-                                Ok(Decided::Go(upstream)) => upstream,
-                                Ok(Decided::Wait(_)) => break 'life Err(Refusal::Internal),
+                        // Boxed, as what is not on every call's way.
+                        Ok(Decided::Later(later)) => {
+                            let on = (&understood, calls, &**seat, footing);
+                            match Box::pin(self.wait(later, on, &mut request, &exchange, &mut ledger)).await {
+                                Ok(Waited::Go(upstream)) => upstream,
+                                Ok(Waited::Answered(answer)) => break 'life Ok((answer, Outcome::Answered)),
                                 Err(refusal) => break 'life Err(refusal),
                             }
                         }
@@ -210,15 +204,15 @@ impl Worker {
     }
 
     /// Whether the call may pass, and what the upstream will see of it. The permit is used up: one permit, one request.
-    fn decide(
-        &self,
-        Understood { route, canonical }: &Understood<'_>,
+    fn decide<'w>(
+        &'w self,
+        Understood { route, canonical }: &Understood<'w>,
         (call, also): (&Call, &[String]),
         Based { seat: Seat { known, .. }, footing: Footing { standing, .. }, fetched }: Based<'_>,
         request: &mut Option<Box<Request<Inbound>>>,
         exchange: &Exchange,
         ledger: &mut Ledger<'_>,
-    ) -> Result<Decided<'_>, Refusal> {
+    ) -> Result<Decided<'w>, Refusal> {
         let sidecar = &*self.sidecar;
         let request = request.as_mut().ok_or(Refusal::Internal)?;
         let around = Surroundings {
@@ -245,6 +239,11 @@ impl Worker {
             Refusal::Denied(denial)
         })?;
         let now = around.time.as_second();
+        if let Some(answering) = route.answering.as_ref().filter(|answering| answering.answers(&call.action))
+        {
+            ledger.permitted(&permit);
+            return Ok(Decided::Later(Later::Answer(answering)));
+        }
         let at_hand = match fetched {
             Some(identity) => AtHand::Identity(identity),
             None => sidecar.identities.at_hand(&permit, known, standing, route, now)?,
@@ -252,7 +251,7 @@ impl Worker {
         let identity = match at_hand {
             AtHand::Errand(errand) => {
                 ledger.lap(Phase::Decide);
-                return Ok(Decided::Wait(errand));
+                return Ok(Decided::Later(Later::Errand(errand)));
             }
             AtHand::Identity(identity) => {
                 ledger.permitted(&permit);
@@ -271,6 +270,33 @@ impl Worker {
         }
         ledger.lap(Phase::Assume);
         Ok(Decided::Go(upstream))
+    }
+
+    /// What a call comes to for which something had to be fetched. It is decided anew once that is back: much may have
+    /// changed meanwhile.
+    async fn wait<'w>(
+        &'w self,
+        later: Later<'w>,
+        (understood, calls, seat, footing): (&Understood<'w>, (&Call, &[String]), &Seat, &Footing),
+        request: &mut Option<Box<Request<Inbound>>>,
+        exchange: &Exchange,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<Waited<'w>, Refusal> {
+        let errand = match later {
+            Later::Errand(errand) => errand,
+            Later::Answer(answering) => {
+                let asked = (understood, calls.0, (seat, footing));
+                return self.answered(answering, asked, request, ledger).await.map(Waited::Answered);
+            }
+        };
+        let fetched = Some(errand.await?);
+        ledger.lap(Phase::Assume);
+        ledger.waited();
+        let based = Based { seat, footing, fetched };
+        match self.decide(understood, calls, based, request, exchange, ledger)? {
+            Decided::Go(upstream) => Ok(Waited::Go(upstream)),
+            Decided::Later(_) => Err(Refusal::Internal),
+        }
     }
 
     /// The answer, and the last words of the record.
@@ -344,8 +370,24 @@ struct Based<'a> {
 enum Decided<'w> {
     /// Shaped, and on its way.
     Go(&'w Upstream),
-    /// Once its identity has been fetched, and it has been decided anew.
-    Wait(Errand),
+    /// Once something has been waited for.
+    Later(Later<'w>),
+}
+
+/// What a call that may pass waits for.
+enum Later<'w> {
+    /// Its identity. Then it is decided anew.
+    Errand(Errand),
+    /// What the sidecar itself answers: it asks for an identity.
+    Answer(&'w Answering),
+}
+
+/// What has become of it.
+enum Waited<'w> {
+    /// Shaped, and on its way.
+    Go(&'w Upstream),
+    /// Answered.
+    Answered(Response<Answer>),
 }
 
 /// A call, as far as it is known without waiting.

@@ -20,6 +20,7 @@ use super::route::{Means, Routes};
 use super::seat::Recent;
 use super::signed::Nonces;
 use super::sts::Sts;
+use super::trade::Trade;
 use super::{Sidecar, Worker};
 use crate::config::sidecar as settings;
 use crate::grants::Grants;
@@ -149,7 +150,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let (records, writer) = Records::start(settings.limits.records, Arc::clone(&metrics), keep)?;
     let tokens =
         Tokens::new(Arc::clone(&origin), settings.issuer.clone(), public_url.clone(), settings.limits.tokens);
-    let means = means(&settings, &public_url, &policies, &clock)?;
+    let means = means(&settings, &public_url, (&policies, &origin), &clock)?;
     let sts = means.sts.iter().map(|(_, sts)| Arc::clone(sts)).collect();
     let sidecar = Arc::new(Sidecar {
         issuer: settings.issuer.clone(),
@@ -178,8 +179,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let upstreams = upstreams(&settings)?;
     let named = name.clone();
     let serve = move |worker: &_| prepare(&sidecar, &named, &upstreams, worker).map(super::serve);
-    let workers = bound.start(serve).await?;
-    let workers = Arc::new(workers);
+    let workers = Arc::new(bound.start(serve).await?);
     Ok(Running { workers, status, grants, shared, slots, lease, key, origin, clock, writer, following })
 }
 
@@ -364,7 +364,7 @@ fn prepare(
 fn means(
     settings: &settings::Sidecar,
     public_url: &str,
-    policies: &Arc<Current>,
+    (policies, origin): (&Arc<Current>, &Arc<dyn Origin>),
     clock: &Clock,
 ) -> Result<Means, StartError> {
     let accounts = Arc::new(settings.cloud_accounts.clone());
@@ -374,7 +374,14 @@ fn means(
     };
     let sts = settings.sts.iter().map(sts).collect::<Result<_, StartError>>()?;
     let host = url::Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
-    Ok(Means { policies: Arc::clone(policies), sts, names: Names::new(accounts, host.unwrap_or_default()) })
+    let trade = |(name, exchange): (&String, _)| {
+        let trade = Trade::new(name, exchange, clock.clone()).map_err(StartError::Settings)?;
+        Ok((Arc::from(name.as_str()), Arc::new(trade)))
+    };
+    let exchange = settings.exchange.iter().map(trade).collect::<Result<_, StartError>>()?;
+    let answers = Some((Arc::clone(origin), Arc::from(settings.issuer.as_str())));
+    let names = Names::new(accounts, host.unwrap_or_default());
+    Ok(Means { policies: Arc::clone(policies), sts, exchange, answers, names })
 }
 
 fn upstreams(settings: &settings::Sidecar) -> Result<Vec<(Arc<str>, UpstreamSettings)>, StartError> {

@@ -15,7 +15,7 @@ use crate::policy::load::check_scope_file;
 /// Proposes a scope file.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
-pub struct Import {
+pub(in crate::cli) struct Import {
     /// What the file is
     #[arg(long, value_enum)]
     from: Kind,
@@ -172,11 +172,12 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
         options.create_new(true)
     };
     let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|why| match why.kind() {
-        std::io::ErrorKind::AlreadyExists => {
+    written.map_err(|why| {
+        if why.kind() == std::io::ErrorKind::AlreadyExists {
             Failure::Usage(format!("{} is there already; --force writes over it", path.display()))
+        } else {
+            Failure::Unreachable(format!("{} cannot be written: {why}", path.display()))
         }
-        _ => Failure::Unreachable(format!("{} cannot be written: {why}", path.display())),
     })
 }
 

@@ -22,7 +22,7 @@ use super::Failure;
 
 /// What to do with the catalogue of scopes.
 #[derive(Debug, Subcommand)]
-pub enum Catalog {
+pub(super) enum Catalog {
     /// Propose a scope file for a product, from its OpenAPI document, its MCP tools or its list of operations
     Import(import::Import),
 }
@@ -32,7 +32,7 @@ impl Catalog {
     ///
     /// # Errors
     /// What could not be read, understood or written.
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Import(import) => import.run().map(|()| ExitCode::SUCCESS),
         }

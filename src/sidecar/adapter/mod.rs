@@ -25,6 +25,7 @@ use crate::config::route;
 use crate::model::call::{Action, Call, Resource};
 use crate::model::id::AccountId;
 use crate::net::body::Inbound;
+use crate::token::random::Secret;
 
 /// A protocol.
 pub(super) trait Adapter: Send + Sync {
@@ -42,6 +43,18 @@ pub(super) trait Adapter: Send + Sync {
     /// How its clients sign requests, where they can; asked only of a request without a bearer token.
     fn signatures(&self) -> Option<Schemes> {
         None
+    }
+
+    /// Whether callers of some of its operations show their access token among the parameters; asked only of a request
+    /// without a bearer token.
+    fn takes_token_among_parameters(&self) -> bool {
+        false
+    }
+
+    /// That token.
+    fn token_among_parameters(&self, head: &Head<'_>, body: &Bytes) -> Result<Option<Secret>, NotUnderstood> {
+        let _ = (head, body);
+        Ok(None)
     }
 
     /// A refusal in the protocol's own error shape; none where problem details say it. `request` is what is left of

@@ -17,6 +17,7 @@ use super::identify::Known;
 use super::refuse::Refusal;
 use super::route::{Assume, Route};
 use super::sts::Credentials;
+use super::trade::Found;
 use crate::grants::Standing;
 use crate::policy::Permit;
 use crate::token::assertion::AssertionSigner;
@@ -66,6 +67,14 @@ impl Identities {
         match &route.assume {
             Assume::None | Assume::Assertion => Ok(AtHand::Made),
             Assume::Sts(sts) => sts.at_hand(permit, known, standing, now),
+            Assume::Exchange(trade) => {
+                match trade.at_hand(&self.signer, permit, &known.caller, standing, now)? {
+                    Found::Ready(token) => Ok(AtHand::Identity(Identity::Bearer(token))),
+                    Found::Fetch(fetch) => {
+                        Ok(AtHand::Errand(Box::pin(async move { fetch.await.map(Identity::Bearer) })))
+                    }
+                }
+            }
         }
     }
 
@@ -85,7 +94,7 @@ impl Identities {
                 assertion::assume(&self.signer, permit, known, standing, route, request, now)
             }
             // It was at hand, or fetched.
-            Assume::Sts(_) => Err(Refusal::Internal),
+            Assume::Sts(_) | Assume::Exchange(_) => Err(Refusal::Internal),
         }
     }
 }

@@ -26,8 +26,13 @@ impl Names {
         Self { accounts, host: Arc::from(host) }
     }
 
+    /// The number at AWS of an account.
+    pub(in crate::sidecar) fn number<'n>(&'n self, account: &'n AccountId) -> &'n AccountId {
+        self.accounts.get(account).unwrap_or(account)
+    }
+
     /// The account with this number at AWS.
-    pub(super) fn account(&self, number: &str) -> Result<AccountId, NotUnderstood> {
+    pub(in crate::sidecar) fn account(&self, number: &str) -> Result<AccountId, NotUnderstood> {
         let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
         let number: AccountId = number.parse().ok().filter(|_| plain).ok_or(ACCOUNT)?;
         if self.accounts.is_empty() {

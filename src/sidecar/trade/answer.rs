@@ -43,11 +43,7 @@ struct Answer {
 
 impl Given {
     /// Reads an answer. `asked` are the scopes that were asked for: no token of more is used.
-    pub(super) fn read(
-        status: StatusCode,
-        body: &[u8],
-        asked: Option<&ScopeSet>,
-    ) -> Result<Self, NotGiven> {
+    pub(super) fn read(status: StatusCode, body: &[u8], asked: Option<&ScopeSet>) -> Result<Self, NotGiven> {
         if status != StatusCode::OK {
             return Err(NotGiven::Refused(status.as_u16(), error_code(body)));
         }
@@ -62,11 +58,14 @@ impl Given {
             return Err(NotGiven::Unusable("its token is not of the type that was asked for"));
         }
         if !is_credential(token.expose()) {
-            return Err(NotGiven::Unusable("its token has characters that no bearer token has, or is too long"));
+            return Err(NotGiven::Unusable(
+                "its token has characters that no bearer token has, or is too long",
+            ));
         }
         if let (Some(asked), Some(scope)) = (asked, answer.scope) {
-            let given: ScopeSet =
-                scope.parse().map_err(|_| NotGiven::Unusable("its scope has characters that no scope has"))?;
+            let given: ScopeSet = scope
+                .parse()
+                .map_err(|_| NotGiven::Unusable("its scope has characters that no scope has"))?;
             if !given.without(asked).is_empty() {
                 return Err(NotGiven::Unusable("its token is good for more than was asked for"));
             }

@@ -212,7 +212,8 @@ impl Shop {
 
     /// Our secret there, as it is at this moment: files are replaced.
     fn secret(&self) -> Result<Option<Secret>, String> {
-        let missing = |path: &PathBuf, why| format!("our secret cannot be read from {}: {why}", path.display());
+        let missing =
+            |path: &PathBuf, why| format!("our secret cannot be read from {}: {why}", path.display());
         let text = match (&self.settings.client_secret_file, &self.settings.client_secret_env) {
             (Some(path), _) => std::fs::read_to_string(path).map_err(|why| missing(path, why))?,
             (None, Some(name)) => {
