@@ -10,6 +10,7 @@ use crate::support::application::{Tokens, random};
 use crate::support::fleet::Fleet;
 use crate::support::raw::Raw;
 use crate::support::script::Script;
+use crate::support::world::run;
 use crate::support::{Call, World, eventually, get, post};
 
 #[tokio::test]
@@ -52,7 +53,8 @@ async fn clients_are_served(script: &str, clients: &[&str], posts: Option<&str>)
         for member in ["accessKeyId", "accessKeySecret", "securityToken"] {
             assert!(!text.contains(key[member].as_str().unwrap()), "the {member} has gone on: {text}");
         }
-        assert!(!text.contains("Signature=") && !text.contains("signature-nonce"), "{text}");
+        assert!(!text.contains("Signature=") && !text.contains("SignatureNonce="), "{text}");
+        assert!(text.contains("BEARERTOKEN") || !text.contains("signature-nonce"), "{text}");
         assert!(text.contains("i-1"), "the rest goes on as it came: {text}");
     }
     for client in clients {
@@ -307,8 +309,10 @@ async fn a_sidecar_of_its_own_process_verifies_by_what_the_control_plane_tells_i
     // A key that is withdrawn takes all that was exchanged under it along.
     let data = fleet.world.data();
     let kid = crate::support::application::header(&key.token)["kid"].as_str().unwrap().to_owned();
-    let output = crate::support::world::run(&["keys", "--data", data.to_str().unwrap(), "withdraw", &kid]);
-    assert!(output.status.success(), "{output:?}");
+    for verb in [&["rotate", "--notice", "0"][..], &["withdraw", &kid]] {
+        let output = run(&[&["keys", "--data", data.to_str().unwrap()], verb].concat());
+        assert!(output.status.success(), "{output:?}");
+    }
     eventually("the key is good no more", || async {
         let answer = Signed::new(&key, "DescribeInstances").call(&sidecar.url).send().await;
         (answer.json()["Code"] == "InvalidSecurityToken.Malformed").then_some(())

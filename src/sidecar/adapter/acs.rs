@@ -296,8 +296,15 @@ mod tests {
     fn asked(query: &str, form: &str) -> Result<Asked, NotUnderstood> {
         let (acs, parameters, headers) = (ecs(), Parameters::default(), HeaderMap::new());
         let query = Some(query);
-        let head =
-            Head { method: &Method::POST, query, headers: &headers, has_body: true, parameters: &parameters };
+        let head = Head {
+            method: &Method::POST,
+            host: "",
+            path: "/",
+            query,
+            headers: &headers,
+            has_body: true,
+            parameters: &parameters,
+        };
         acs.read_with_body(&head, &Bytes::from(form.to_owned()))
     }
 
@@ -351,8 +358,16 @@ mod tests {
                 HeaderValue::from_static("Bearer t"),
             )]);
             let (method, query) = (&Method::POST, Some(query));
-            acs.read(&Head { method, query, headers: &headers, has_body: false, parameters: &parameters })
-                .is_ok()
+            acs.read(&Head {
+                method,
+                host: "",
+                path: "/",
+                query,
+                headers: &headers,
+                has_body: false,
+                parameters: &parameters,
+            })
+            .is_ok()
         };
         for name in ["authorization", "x-acs-bearer-token"] {
             assert!(of("Action=StopInstance", name));
@@ -376,8 +391,15 @@ mod tests {
             if let Some(action) = action {
                 headers.insert("x-acs-action", HeaderValue::from_static(action));
             }
-            let head =
-                Head { method: &method, query, headers: &headers, has_body: false, parameters: &parameters };
+            let head = Head {
+                method: &method,
+                host: "",
+                path,
+                query,
+                headers: &headers,
+                has_body: false,
+                parameters: &parameters,
+            };
             match acs.read(&head)? {
                 Reading::Asked(asked) => Ok(format!("{} {}", asked.action, asked.resource)),
                 Reading::NeedsBody => Err(NotUnderstood::NoOperation),

@@ -15,6 +15,8 @@ mod keys;
 mod nonces;
 mod prove;
 mod sigv4;
+#[cfg(test)]
+mod tests;
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;

@@ -89,7 +89,11 @@ impl Worker {
             Found::Nowhere => Err(Refusal::NoCredential),
             Found::Here(signature) => Ok((signature, None)),
             Found::PerhapsInForm => {
-                let form = read(request, self.sidecar.limits.body_to_decide.min(UNPROVEN_BODY)).await?;
+                let limit = self.sidecar.limits.body_to_decide.min(UNPROVEN_BODY);
+                if request.body().size_hint().exact().is_none_or(|length| length > limit as u64) {
+                    return Err(Refusal::NoCredential);
+                }
+                let form = read(request, limit).await?;
                 ledger.waited();
                 let parameters = parameters(route, canonical)?;
                 let head = asking(canonical, request.headers(), has_body, &parameters);

@@ -1,3 +1,5 @@
+//! Exchanged credentials: made, verified, and told from everything else.
+
 use super::*;
 use crate::model::account::{PrincipalKey, PrincipalKind};
 use crate::model::id::Revision;
