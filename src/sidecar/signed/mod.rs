@@ -217,12 +217,21 @@ impl Signature {
 
     /// What tells it from every other of its key; none where the scheme has nothing of the kind and repeating the
     /// request changes nothing.
-    pub(super) fn nonce(&self, asked: &Asked) -> Option<&str> {
+    pub(super) fn nonce(&self) -> Option<&str> {
         match self {
             Self::Acs3(carried) => Some(&carried.nonce),
             Self::Acs1Rpc(carried) => Some(&carried.nonce),
             Self::Acs1Roa(carried) => carried.nonce.as_deref(),
-            Self::SigV4(carried) => carried.nonce(asked),
+            Self::SigV4(carried) => Some(carried.signature()),
+        }
+    }
+
+    /// Whether the same request may come again: it has nothing that its sender would have made another, and repeating
+    /// what it asks for changes nothing.
+    pub(super) fn may_repeat(&self, asked: &Asked) -> bool {
+        match self {
+            Self::Acs3(_) | Self::Acs1Rpc(_) | Self::Acs1Roa(_) => false,
+            Self::SigV4(_) => sigv4::only_looks(asked),
         }
     }
 

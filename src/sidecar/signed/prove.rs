@@ -65,7 +65,7 @@ impl Worker {
                 asked
             }
         };
-        if let Some(nonce) = signature.nonce(&asked) {
+        if let Some(nonce) = signature.nonce().filter(|_| !signature.may_repeat(&asked)) {
             sidecar.nonces.once((&account, &signature.named().access_key_id, nonce), until, now)?;
         }
         let canonical = signature.strip(request, canonical, body.as_ref())?;

@@ -60,12 +60,9 @@ pub(super) fn find(head: &Head<'_>) -> Result<Found, NotProven> {
 }
 
 impl Carried {
-    /// The signature itself, where the operation is no mere look: there is nothing else that tells one request from
-    /// another, and looking twice within a second changes nothing.
-    pub(super) fn nonce(&self, asked: &Asked) -> Option<&str> {
-        let operation = asked.action.as_str().split_once(':').map_or("", |(_, operation)| operation);
-        let looks = LOOKS.iter().any(|begin| operation.starts_with(begin));
-        (!looks).then_some(self.signature.as_str())
+    /// The signature itself: there is nothing else that tells one request from another.
+    pub(super) fn signature(&self) -> &str {
+        &self.signature
     }
 
     /// As at the cloud.
@@ -102,6 +99,12 @@ impl Carried {
         unframe(request.headers_mut(), length);
         Ok(())
     }
+}
+
+/// Whether the operation is a mere look. Clients take the same one twice within a second, with the same signature.
+pub(super) fn only_looks(asked: &Asked) -> bool {
+    let operation = asked.action.as_str().split_once(':').map_or("", |(_, operation)| operation);
+    LOOKS.iter().any(|begin| operation.starts_with(begin))
 }
 
 fn verify(signing: &Signing, received: &Received<'_>, payload: &str) -> Result<Verified, NotProven> {
