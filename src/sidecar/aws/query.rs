@@ -81,7 +81,7 @@ impl<'a> Parameters<'a> {
             if folded.starts_with("x-amz-") {
                 return Err(NotUnderstood::Malformed {
                     what: "the query",
-                    expected: "without a signature: sign in the Authorization header",
+                    expected: "without a signature: presigned addresses are not taken here; sign in the Authorization header",
                 });
             }
             let is_decisive = DECISIVE.iter().any(|known| known.eq_ignore_ascii_case(&folded));
