@@ -2,6 +2,10 @@
 //! credentials, which the upstream itself verifies; what is not is refused in words that boto3 understands. The upstream
 //! is moto's server.
 
+use consentry::token::random::Secret;
+use consentry::token::signature::sigv4::{Claim, Signable};
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use crate::support::fleet::{Fleet, Lone};
@@ -179,6 +183,40 @@ async fn without_the_service_that_gives_roles_nothing_is_forwarded() {
     aws.end();
 }
 
+#[tokio::test]
+async fn signatures_are_those_that_botocores_signers_make() {
+    let count = 300;
+    let mut script = Script::start("aws_signers.py", &json!({ "seed": 20_261_122, "count": count }));
+    for _ in 0..count {
+        let signed = script.hear();
+        let text = |name: &str| signed[name].as_str().unwrap();
+        let headers = signed["headers"].as_object().unwrap().iter();
+        let headers: HeaderMap = headers
+            .map(|(name, value)| (name.parse().unwrap(), value.as_str().unwrap().parse().unwrap()))
+            .collect::<Vec<(HeaderName, HeaderValue)>>()
+            .into_iter()
+            .collect();
+        let (path, query) = match text("target").split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (text("target"), None),
+        };
+        let request =
+            Signable { method: text("method"), path, query, headers: &headers, payload: text("payload") };
+        let authorization = headers["authorization"].to_str().unwrap();
+        let (claim, secret) = (Claim::read(authorization).unwrap(), Secret::new(text("secret").to_owned()));
+        assert!(claim.verify(&request, &secret).is_ok(), "{signed}");
+        let longer = format!("{path}x");
+        for other in [
+            Signable { path: &longer, ..request },
+            Signable { query: Some("x=1"), ..request },
+            Signable { payload: "UNSIGNED-PAYLOAD", ..request },
+        ] {
+            assert!(claim.verify(&other, &secret).is_err(), "{signed}");
+        }
+    }
+    script.finish();
+}
+
 #[test]
 fn the_tables_are_what_the_service_models_say() {
     let root = env!("CARGO_MANIFEST_DIR");
@@ -289,6 +327,9 @@ async fn calls_to_alibaba_cloud_are_signed_with_a_role_of_the_callers_account() 
     named.send().await.expect(200);
     let form = call("DescribeDisks").bearer(bearer).form(&[("Tag.1.Value", "x & y")]).send().await;
     form.expect(200);
+    // As clients of old name it.
+    let old = world.call("POST", "/servers/?Action=DescribeDisks&Version=2014-05-26").bearer(bearer);
+    old.send().await.expect(200);
     // What was not granted is neither asked for nor signed.
     call("StopInstance").bearer(bearer).send().await.expect(403);
 
@@ -298,7 +339,8 @@ async fn calls_to_alibaba_cloud_are_signed_with_a_role_of_the_callers_account() 
     assert!(seen.iter().all(|one| one["why"].is_null()), "every signature was good: {seen:?}");
     let (asked, signed): (Vec<_>, Vec<_>) =
         seen.iter().partition(|one| one["headers"]["x-acs-action"] == "AssumeRole");
-    assert_eq!((asked.len(), signed.len()), (1, 4), "one role for all: {seen:?}");
+    assert_eq!((asked.len(), signed.len()), (1, 5), "one role for all: {seen:?}");
+    assert!(signed.iter().all(|one| one["headers"]["x-acs-version"] == "2014-05-26"), "{signed:?}");
     let form = &asked[0]["form"];
     let account = &world.account("acme").id;
     assert_eq!(form["RoleArn"], format!("acs:ram::{account}:role/consentry"), "{form}");

@@ -54,11 +54,11 @@ impl Sts {
             }
             (Cloud::Aws, Some(body)) => aws(headers, place, (service, self.region()), by, &body, now),
             (Cloud::Alibaba, Some(body)) => {
-                name(headers, call);
+                name(headers, call, place.query, &body);
                 acs(headers, place, by, &body, now)
             }
             (Cloud::Alibaba, None) => {
-                name(headers, call);
+                name(headers, call, place.query, &[]);
                 let declared = headers.get(ACS_HASH).and_then(|hash| hash.to_str().ok()).map(str::to_owned);
                 let declared = declared.filter(|hash| is_hash(hash));
                 declared.ok_or_else(no_hash).and_then(|hash| acs_with(headers, place, by, &hash, now))
@@ -175,14 +175,22 @@ fn acs_with(
     Ok(())
 }
 
-/// The third signature of Alibaba Cloud wants the operation in a header, where older clients name it in the query.
-fn name(headers: &mut HeaderMap, call: &Call) {
-    if headers.contains_key(ACS_ACTION) {
-        return;
+/// The third signature of Alibaba Cloud wants operation and version in headers, where older clients name them among the
+/// parameters.
+fn name(headers: &mut HeaderMap, call: &Call, query: Option<&str>, form: &[u8]) {
+    if !headers.contains_key(ACS_ACTION) {
+        let operation = call.action.as_str().split_once(':').map_or("", |(_, operation)| operation);
+        if let Ok(operation) = HeaderValue::from_str(operation) {
+            headers.insert(ACS_ACTION, operation);
+        }
     }
-    let operation = call.action.as_str().split_once(':').map_or("", |(_, operation)| operation);
-    if let Ok(operation) = HeaderValue::from_str(operation) {
-        headers.insert(ACS_ACTION, operation);
+    if !headers.contains_key(ACS_VERSION) {
+        let all = [query.unwrap_or_default().as_bytes(), form];
+        let mut all = all.into_iter().flat_map(url::form_urlencoded::parse);
+        let version = all.find(|(name, _)| name == "Version");
+        if let Some(Ok(version)) = version.map(|(_, version)| HeaderValue::from_str(&version)) {
+            headers.insert(ACS_VERSION, version);
+        }
     }
 }
 
