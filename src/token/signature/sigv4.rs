@@ -241,7 +241,12 @@ fn canonical(request: &Signable<'_>, signed: &[&str], service: &str) -> Result<S
     text.push_str(request.method);
     text.push('\n');
     if service == "s3" {
-        encode_decoded(&mut text, request.path, true);
+        for (index, segment) in request.path.split('/').enumerate() {
+            if index > 0 {
+                text.push('/');
+            }
+            encode_decoded(&mut text, segment);
+        }
     } else {
         encode(&mut text, request.path.bytes(), true);
     }
@@ -282,7 +287,7 @@ fn query(text: &mut String, query: &str) {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let spelled = |part| {
                 let mut text = String::with_capacity(part_length(part));
-                encode_decoded(&mut text, part, false);
+                encode_decoded(&mut text, part);
                 text
             };
             (spelled(name), spelled(value))
@@ -301,9 +306,9 @@ fn part_length(part: &str) -> usize {
     part.len().saturating_add(8)
 }
 
-/// Decodes escapes and encodes again, so that each text has one spelling.
-fn encode_decoded(text: &mut String, part: &str, is_path: bool) {
-    encode(text, percent_decoded(part.as_bytes()), is_path);
+/// Decodes escapes and encodes again, so that each text has one spelling. A slash that was encoded stays so.
+fn encode_decoded(text: &mut String, part: &str) {
+    encode(text, percent_decoded(part.as_bytes()), false);
 }
 
 fn percent_decoded(bytes: &[u8]) -> impl Iterator<Item = u8> + '_ {
