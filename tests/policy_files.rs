@@ -192,7 +192,8 @@ async fn with_policies() -> (TempDir, World) {
     (folder, world)
 }
 
-fn copied() -> TempDir {
+/// The policies that are shipped, to be changed.
+pub(crate) fn copied() -> TempDir {
     let from = repository();
     let folder = tempfile::tempdir().unwrap();
     let mut folders = vec![PathBuf::new()];

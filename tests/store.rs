@@ -139,7 +139,7 @@ async fn two_control_planes_that_start_at_once_on_an_empty_postgresql_both_come_
     let url = database.url();
     let (one, other) = tokio::join!(Node::start(&world, &url, "one"), Node::start(&world, &url, "other"));
     assert_ne!(one.address, other.address);
-    assert_eq!(database.tell("SELECT count(DISTINCT purpose) FROM signing_keys").unwrap(), "5");
+    assert_eq!(database.tell("SELECT count(DISTINCT purpose) FROM signing_keys").unwrap(), "6");
 }
 
 #[test]

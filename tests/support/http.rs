@@ -164,16 +164,16 @@ impl Answer {
     #[track_caller]
     pub(crate) fn expect_problem(&self, status: u16, code: &str) -> Value {
         let body = self.expect(status);
-        let problem = match &body["AccessDeniedDetail"] {
-            Value::Null => {
-                assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.asked);
-                body
-            }
+        let told = &body["AccessDeniedDetail"];
+        let problem = if told.is_null() {
+            assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.asked);
+            body
+        } else {
             // The same in the shape that the cloud's SDKs parse.
-            told => json!({
+            json!({
                 "code": told["Reason"], "status": status, "detail": body["Message"], "next": told["NextStep"],
                 "page": told["Page"], "decision": told["Decision"],
-            }),
+            })
         };
         assert_eq!(problem["code"], code, "{}: {problem}", self.asked);
         assert_eq!(problem["status"].as_u64().unwrap_or(status.into()), u64::from(status), "{problem}");

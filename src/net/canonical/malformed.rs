@@ -108,9 +108,9 @@ impl Malformed {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
             Self::Framing(Fault::LineTooLong) | Self::TargetTooLong => StatusCode::URI_TOO_LONG,
-            Self::Connect => StatusCode::NOT_IMPLEMENTED,
             Self::Framing(_)
             | Self::Method
+            | Self::Connect
             | Self::TargetForm
             | Self::TargetCharacter
             | Self::BadEscape

@@ -190,7 +190,7 @@ fn methods_are_the_listed_ones_in_upper_case() {
         );
     }
     let tunnel = admitted(get("/").method("CONNECT"), Rules::default()).err().unwrap();
-    assert_eq!((tunnel, tunnel.status().as_u16()), (Malformed::Connect, 501));
+    assert_eq!((tunnel, tunnel.status().as_u16()), (Malformed::Connect, 400));
 }
 
 #[test]

@@ -185,6 +185,7 @@ mod tests {
     use super::super::Parameters;
     use super::*;
     use crate::policy::Policies;
+    use crate::policy::reload::Reread;
 
     fn read(
         header: Option<&'static str>,
@@ -379,8 +380,12 @@ mod tests {
 
     #[test]
     fn in_the_roa_style_the_path_says_what_is_done_and_nothing_may_say_otherwise() {
-        let policies = Current::fixed(Policies::embedded().unwrap());
-        policies.take(vec![("scopes/cs.json".to_owned(), CLUSTERS.to_owned())]);
+        let embedded = Policies::embedded().unwrap();
+        let mut files: Vec<_> =
+            embedded.texts().map(|(path, text)| (path.to_owned(), text.to_owned())).collect();
+        files.push(("scopes/cs.json".to_owned(), CLUSTERS.to_owned()));
+        let policies = Current::fixed(embedded);
+        assert_eq!(policies.take(files), Reread::Replaced);
         let acs = Acs::new("cs", &policies);
         let read = |method: Method,
                     path: &'static str,

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::hmac;
+use consentry::model::time::Clock;
 use consentry::token::signature::{Parts, acs3};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -157,8 +158,7 @@ impl Signing {
     fn sign(&self) -> String {
         self.number.set(self.number.get() + 1);
         let nonce = format!("nonce-{}-{}", std::process::id(), self.number.get());
-        let date =
-            jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap_or_default().to_string();
+        let date = jiff::Timestamp::from_second(Clock::system().seconds()).unwrap_or_default().to_string();
         let headers = [
             ("accept", "*/*"),
             ("host", "cloud.example"),
