@@ -66,6 +66,8 @@ const COMMANDS: &[&str] = &[
     "policy test",
     "policy show",
     "policy explain",
+    "catalog",
+    "catalog import",
     "app",
     "app list",
     "app show",

@@ -26,17 +26,20 @@ mod whole_account;
 // What holds whatever happens.
 mod admin_api;
 mod audit;
+mod aws;
 mod bad_input;
 mod changes;
 mod coverage;
 mod crash_loop;
 mod drain;
+mod explicit;
 mod fail_closed;
 mod faults;
 mod federation;
 mod grpc;
 mod keys;
 mod limits;
+mod narrowing;
 mod oauth;
 mod restart;
 mod roles;
@@ -46,9 +49,11 @@ mod signed;
 mod store;
 mod streaming;
 mod tls;
+mod trade;
 
 // What its three kinds of people work with.
 mod browser;
+mod catalog;
 mod cli;
 mod clients;
 mod console;

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod app;
 mod audit;
+mod catalog;
 pub mod check;
 pub mod control;
 pub mod dev;
@@ -48,6 +49,9 @@ enum Command {
     /// Check, format, test, show and explain policies
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Propose a scope file for a product from what it says of itself
+    #[command(subcommand)]
+    Catalog(catalog::Catalog),
     /// List, show, register, provision, assign, suspend, resume and revoke applications
     App(app::App),
     /// Follow, verify and export the audit
@@ -105,6 +109,7 @@ impl Command {
             Self::Check(check) => check.run().map(|()| ExitCode::SUCCESS),
             Self::Health(health) => health.run().map(|()| ExitCode::SUCCESS),
             Self::Policy(policy) => policy.run(),
+            Self::Catalog(catalog) => catalog.run(),
             Self::App(app) => app.run(),
             Self::Audit(audit) => audit.run(),
             Self::Keys(keys) => keys.run().map(|()| ExitCode::SUCCESS),

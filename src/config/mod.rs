@@ -6,11 +6,13 @@
 use url::{Host, Url};
 
 pub mod control;
+pub mod exchange;
 pub mod file;
 pub mod provider;
 pub mod redis;
 pub mod route;
 pub mod sidecar;
+pub mod sts;
 
 /// Whether a URL leads to this machine: loopback, by address or by the name `localhost`.
 fn is_this_machine(url: &Url) -> bool {

@@ -16,9 +16,10 @@ pub struct Route {
     /// For who uses the sidecar as a proxy, or has several names for it.
     #[serde(default)]
     pub host: Option<Spanned<HostPattern>>,
-    /// Where permitted calls go: the name of an `[upstreams.*]`.
+    /// Where permitted calls go: the name of an `[upstreams.*]`. Not needed where the sidecar itself answers.
+    #[serde(default = "nowhere")]
     pub upstream: Spanned<String>,
-    /// How a request is read: `rest` or `acs`.
+    /// How a request is read: `rest`, `acs` or `aws`.
     pub adapter: Spanned<Kind>,
     /// For `rest`: the action of each method.
     #[serde(default)]
@@ -32,9 +33,22 @@ pub struct Route {
     /// For `acs`: the service that the operations belong to: `ecs`.
     #[serde(default)]
     pub product: Option<String>,
+    /// For `aws`: the only service that the route takes: `s3`; the request says which unless set.
+    #[serde(default)]
+    pub service: Option<Service>,
     /// What the upstream receives as the caller's identity.
     #[serde(default)]
     pub assume: Assume,
+    /// For `assume = "sts"`: the name of an `[sts.*]`.
+    #[serde(default)]
+    pub sts: Option<Spanned<String>>,
+    /// For `assume = "exchange"`: the name of an `[exchange.*]`.
+    #[serde(default)]
+    pub exchange: Option<Spanned<String>>,
+    /// For `acs` and `aws`: that the sidecar itself answers `AssumeRole` and its kin of `sts`, and with what. Without an
+    /// upstream for them it does.
+    #[serde(default)]
+    pub answers: Option<Answers>,
     /// For whom an assertion is meant (`aud`); the upstream's name unless set.
     #[serde(default)]
     pub audience: Option<String>,
@@ -60,6 +74,44 @@ pub enum Kind {
     Rest,
     /// The cloud's RPC style: the operation is named in `x-acs-action` or `Action`.
     Acs,
+    /// The protocols of AWS.
+    Aws,
+}
+
+/// The services of AWS that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Service {
+    /// The security token service.
+    Sts,
+    /// Objects.
+    S3,
+    /// Servers.
+    Ec2,
+    /// Tables.
+    DynamoDb,
+    /// Queues.
+    Sqs,
+    /// Functions.
+    Lambda,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Sts, Self::S3, Self::Ec2, Self::DynamoDb, Self::Sqs, Self::Lambda];
+
+    /// Its name in actions and signatures.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sts => "sts",
+            Self::S3 => "s3",
+            Self::Ec2 => "ec2",
+            Self::DynamoDb => "dynamodb",
+            Self::Sqs => "sqs",
+            Self::Lambda => "lambda",
+        }
+    }
 }
 
 /// How a request is read into a call.
@@ -79,6 +131,11 @@ pub enum Adapter<'a> {
         /// The service that the operations belong to.
         product: &'a str,
     },
+    /// The protocols of AWS.
+    Aws {
+        /// The only service that is taken; what the request says unless set.
+        service: Option<Service>,
+    },
 }
 
 impl Route {
@@ -87,7 +144,10 @@ impl Route {
     /// # Errors
     /// What the adapter needs is missing, or something stands there that it has no use for.
     pub fn reading(&self) -> Result<Adapter<'_>, String> {
-        let Self { actions, resource, account, product, .. } = self;
+        let Self { actions, resource, account, product, service, .. } = self;
+        if service.is_some() && *self.adapter.get_ref() != Kind::Aws {
+            return Err("only an aws route has a service".to_owned());
+        }
         match (self.adapter.get_ref(), resource, product) {
             (Kind::Rest, Some(resource), None) if !actions.is_empty() => {
                 Ok(Adapter::Rest { actions, resource, account: account.as_deref() })
@@ -99,6 +159,35 @@ impl Route {
             (Kind::Acs, _, _) => {
                 Err("an acs route has a product, and neither actions nor resource nor account".to_owned())
             }
+            (Kind::Aws, None, None) if actions.is_empty() && account.is_none() => {
+                Ok(Adapter::Aws { service: *service })
+            }
+            (Kind::Aws, _, _) => {
+                Err("an aws route has a service, or nothing: neither actions nor resource nor account nor product"
+                    .to_owned())
+            }
+        }
+    }
+}
+
+impl Route {
+    /// In whose words the sidecar itself answers calls of `sts`, if it does.
+    ///
+    /// # Errors
+    /// There is neither an upstream nor anything to answer, or answers to what is not taken.
+    pub fn answering(&self) -> Result<Option<Dialect>, String> {
+        let has_upstream = !self.upstream.get_ref().is_empty();
+        let (dialect, alone) = match (self.adapter.get_ref(), self.product.as_deref(), self.service) {
+            (Kind::Acs, Some("sts"), _) => (Some(Dialect::Acs), true),
+            (Kind::Aws, _, Some(Service::Sts)) => (Some(Dialect::Aws), true),
+            (Kind::Aws, _, None) => (Some(Dialect::Aws), false),
+            (Kind::Rest | Kind::Acs | Kind::Aws, _, _) => (None, false),
+        };
+        match (self.answers, dialect) {
+            (Some(Answers::Exchanged), None) => Err("only a route that takes sts has answers".to_owned()),
+            (None, _) if has_upstream => Ok(None),
+            (_, dialect @ Some(_)) if has_upstream || alone => Ok(dialect),
+            (None | Some(_), _) => Err("the route has no upstream".to_owned()),
         }
     }
 }
@@ -112,6 +201,27 @@ pub enum Assume {
     Assertion,
     /// No credential: the upstream trusts the network.
     None,
+    /// The call is signed with a role's credentials, got from a cloud's security token service.
+    Sts,
+    /// A token from a token service of the platform's own (RFC 8693).
+    Exchange,
+}
+
+/// What the sidecar answers to those who ask a cloud's `sts` for credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answers {
+    /// Credentials of our own, which work at a sidecar alone.
+    Exchanged,
+}
+
+/// Whose words are spoken with `sts`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Alibaba Cloud's.
+    Acs,
+    /// AWS's.
+    Aws,
 }
 
 /// A host's name, with stars for any characters. The port does not count.
@@ -243,6 +353,11 @@ impl TryFrom<String> for PathTemplate {
     }
 }
 
+/// No upstream.
+fn nowhere() -> Spanned<String> {
+    Spanned::new(0..0, String::new())
+}
+
 fn segment(part: &str) -> Option<Segment> {
     let Some(inner) = part.strip_prefix('{') else {
         return (!part.contains(['{', '}'])).then(|| Segment::Literal(part.to_owned()));
@@ -260,6 +375,26 @@ mod tests {
 
     fn template(text: &str) -> Result<PathTemplate, NotATemplate> {
         PathTemplate::try_from(text.to_owned())
+    }
+
+    #[test]
+    fn the_sidecar_answers_what_takes_sts_and_has_no_upstream_or_says_so() {
+        let route =
+            |more: &str| toml::from_str::<Route>(&format!("path = \"/\"\n{more}")).unwrap().answering();
+        assert_eq!(route("adapter = \"acs\"\nproduct = \"sts\""), Ok(Some(Dialect::Acs)));
+        assert_eq!(route("adapter = \"aws\"\nservice = \"sts\""), Ok(Some(Dialect::Aws)));
+        let both = "adapter = \"aws\"\nupstream = \"cloud\"";
+        assert_eq!(route(both), Ok(None));
+        assert_eq!(route(&format!("{both}\nanswers = \"exchanged\"")), Ok(Some(Dialect::Aws)));
+        for nothing in [
+            "adapter = \"aws\"",
+            "adapter = \"aws\"\nanswers = \"exchanged\"",
+            "adapter = \"acs\"\nproduct = \"ecs\"",
+            "adapter = \"acs\"\nproduct = \"ecs\"\nupstream = \"cloud\"\nanswers = \"exchanged\"",
+            "adapter = \"rest\"\nactions = { GET = \"a:b\" }\nresource = \"x\"",
+        ] {
+            assert!(route(nothing).is_err(), "{nothing}");
+        }
     }
 
     #[test]

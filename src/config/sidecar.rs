@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use toml::Spanned;
 use url::Url;
 
+use super::exchange::Exchange;
 use super::file::{self, ConfigError};
 use super::is_this_machine;
 use super::redis::Redis;
-use super::route::{Adapter, Route};
-use crate::model::id::SidecarId;
+use super::route::{Adapter, Assume, Route};
+use super::sts::Sts;
+use crate::model::id::{AccountId, SidecarId};
 
 /// A sidecar's settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -55,6 +58,15 @@ pub struct Sidecar {
     /// How much is taken in.
     #[serde(default)]
     pub limits: Limits,
+    /// Where credentials of a cloud's roles come from.
+    #[serde(default)]
+    pub sts: BTreeMap<String, Sts>,
+    /// Token services of the platform's own, by which a sidecar gets the tokens that upstreams take.
+    #[serde(default)]
+    pub exchange: BTreeMap<String, Exchange>,
+    /// The number that an account has at its cloud, where that is another one than here.
+    #[serde(default)]
+    pub cloud_accounts: BTreeMap<AccountId, AccountId>,
     /// Where permitted calls may go.
     pub upstreams: BTreeMap<String, Upstream>,
     /// What is taken, how it is read, and where it goes.
@@ -218,12 +230,21 @@ impl Sidecar {
                 return Err(ConfigError::whole(path, why));
             }
         }
+        self.sts.iter().try_for_each(|(name, sts)| sts.check(path, name))?;
+        self.exchange.iter().try_for_each(|(name, exchange)| exchange.check(path, name))?;
+        let mut numbers = std::collections::HashSet::new();
+        if let Some(twice) = self.cloud_accounts.values().find(|number| !numbers.insert(*number)) {
+            let why = format!("cloud_accounts names {twice} for two accounts");
+            return Err(ConfigError::whole(path, why));
+        }
         self.routes.iter().try_for_each(|route| self.check_route(path, text, route))
     }
 
     fn check_route(&self, path: &Path, text: &str, route: &Route) -> Result<(), ConfigError> {
         let upstream = route.upstream.get_ref();
-        if !self.upstreams.contains_key(upstream) {
+        let answering =
+            route.answering().map_err(|why| ConfigError::at(path, text, route.path.span().start, why))?;
+        if !(self.upstreams.contains_key(upstream) || upstream.is_empty() && answering.is_some()) {
             let known: Vec<_> = self.upstreams.keys().map(String::as_str).collect();
             let why = format!("there is no [upstreams.{upstream}]; known are: {}", known.join(", "));
             return Err(ConfigError::at(path, text, route.upstream.span().start, why));
@@ -236,7 +257,7 @@ impl Sidecar {
                 .chain(account.into_iter().flat_map(parameters))
                 .find(|name| !template.has(name))
                 .map(str::to_owned),
-            Adapter::Acs { .. } => None,
+            Adapter::Acs { .. } | Adapter::Aws { .. } => None,
         };
         if let Some(name) = missing {
             let why = format!(
@@ -244,7 +265,10 @@ impl Sidecar {
             );
             return Err(ConfigError::at(path, text, route.path.span().start, why));
         }
-        Ok(())
+        let own = |name: &str| self.sts.contains_key(name);
+        named(path, text, route, ("sts", Assume::Sts, route.sts.as_ref()), own)?;
+        let own = |name: &str| self.exchange.contains_key(name);
+        named(path, text, route, ("exchange", Assume::Exchange, route.exchange.as_ref()), own)
     }
 }
 
@@ -271,6 +295,25 @@ impl ControlPlane {
         }
         Ok(())
     }
+}
+
+/// Whether a route that assumes identities by a service names one that there is, and no other route does.
+fn named(
+    path: &Path,
+    text: &str,
+    route: &Route,
+    (kind, assume, named): (&str, Assume, Option<&Spanned<String>>),
+    is_known: impl Fn(&str) -> bool,
+) -> Result<(), ConfigError> {
+    let why = match named {
+        None if route.assume != assume => return Ok(()),
+        None => format!("assume = \"{kind}\" needs {kind} = \"…\", the name of an [{kind}.*]"),
+        Some(_) if route.assume != assume => format!("{kind} is for assume = \"{kind}\""),
+        Some(name) if is_known(name.get_ref()) => return Ok(()),
+        Some(name) => format!("there is no [{kind}.{}]", name.get_ref()),
+    };
+    let at = named.map_or_else(|| route.path.span().start, |name| name.span().start);
+    Err(ConfigError::at(path, text, at, why))
 }
 
 /// The names in braces.

@@ -19,6 +19,7 @@ pub mod health;
 pub mod internal;
 pub mod issuer;
 pub mod me;
+mod narrowing;
 pub mod oauth;
 pub mod page;
 mod paging;
@@ -149,6 +150,8 @@ pub struct Control {
     federation: Federation,
     /// How often attempts to log in at a provider may begin.
     starts: Throttle,
+    /// How often an authorization's tokens may be exchanged for narrower ones.
+    narrowings: Throttle,
     /// How often tokens may be exchanged.
     exchanges: Throttle,
     publisher: OnceLock<Arc<Publisher>>,
@@ -189,6 +192,7 @@ impl Control {
             throttle,
             federation,
             starts,
+            narrowings: Throttle::new(narrowing::OFTEN),
             exchanges,
             publisher: OnceLock::new(),
             refusals: Refusals::new(),
@@ -326,6 +330,10 @@ impl Control {
 
     fn sealer(&self) -> &Sealer {
         &self.sealer
+    }
+
+    fn narrowings(&self) -> &Throttle {
+        &self.narrowings
     }
 
     fn throttle(&self) -> &Throttle {

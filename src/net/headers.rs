@@ -42,7 +42,7 @@ impl Census {
                     census.hosts += 1;
                 }
                 "authorization" => census.authorization = true,
-                BEARER_TOKEN | SECURITY_TOKEN => census.token = true,
+                BEARER_TOKEN | SECURITY_TOKEN | AWS_TOKEN => census.token = true,
                 "cookie" => census.cookies += 1,
                 "upgrade" => (census.upgrade, census.dropped) = (true, true),
                 "connection" => (census.connection, census.dropped) = (true, true),
@@ -111,6 +111,7 @@ pub fn replace_credentials(
     if census.token {
         headers.remove(BEARER_TOKEN);
         headers.remove(SECURITY_TOKEN);
+        headers.remove(AWS_TOKEN);
     }
 }
 
@@ -267,6 +268,7 @@ fn keep_listed_trailer_names(headers: &mut HeaderMap) {
 
 const BEARER_TOKEN: &str = "x-acs-bearer-token";
 const SECURITY_TOKEN: &str = "x-acs-security-token";
+const AWS_TOKEN: &str = "x-amz-security-token";
 
 /// Fields that make some server see another target, method or peer than we decided on.
 const REWRITING: [&str; 6] = [

@@ -5,10 +5,12 @@
 //! bytes ([`upstream`]). Bodies stream both ways, and whatever breaks on one side breaks on the other
 //! ([`body`]). It decides nothing and chooses no answer: each error says whose it is.
 
+pub mod ask;
 pub mod body;
 pub mod canonical;
 pub mod headers;
 pub mod listener;
+pub mod sieve;
 pub mod stream;
 pub mod tls;
 pub mod upstream;

@@ -49,12 +49,25 @@ pub struct Risk {
     pub why: String,
 }
 
+/// What authors say to each other in a scope file. Nobody else is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Comment {
+    /// One line.
+    Line(String),
+    /// Several.
+    Lines(Vec<String>),
+}
+
 /// One scope, as its file describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScopeEntry {
     /// The scope.
     pub scope: Scope,
+    /// What authors say to each other of it.
+    #[serde(rename = "$comment", default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<Comment>,
     /// Its short name on pages.
     pub title: String,
     /// What it lets the application do, to be read after "It may:".
@@ -71,6 +84,8 @@ pub struct ScopeEntry {
 struct ScopeFile {
     #[serde(rename = "$schema")]
     _schema: Option<String>,
+    #[serde(rename = "$comment", default)]
+    _comment: Option<Comment>,
     service: String,
     title: String,
     scopes: Vec<ScopeEntry>,
@@ -227,7 +242,8 @@ impl Catalogue {
                 object(
                     action.as_str(),
                     message,
-                    "Write it as <service>:<Operation>, letters and digits only.",
+                    "Write it as <service>:<Operation>, letters and digits only; a tool of an MCP server as \
+                     <service>:CallTool/<tool>.",
                 );
             }
         }
@@ -235,8 +251,14 @@ impl Catalogue {
     }
 }
 
+/// An operation, or one with what it is about: a tool by its name.
 fn is_operation(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    let (operation, about) = text.split_once('/').map_or((text, None), |(first, rest)| (first, Some(rest)));
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'$');
+    let is_name = |about: &str| !about.is_empty() && about.len() <= 256 && about.bytes().all(named);
+    !operation.is_empty()
+        && operation.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && about.is_none_or(is_name)
 }
 
 /// Where `value` stands, quoted, for the last time: of two that are equal the later one is the mistake.

@@ -171,7 +171,7 @@ fn account(installed: &Installed) -> &str {
 }
 
 /// Whether a policy's action constraint takes in `action`, itself or by a scope that gives it.
-fn names(constraint: &ActionConstraint, action: &Action, catalogue: &Catalogue) -> bool {
+pub(super) fn names(constraint: &ActionConstraint, action: &Action, catalogue: &Catalogue) -> bool {
     let takes_in = |uid: &EntityUid| {
         let name = uid.id().unescaped();
         let giving = catalogue.scopes_for(action);

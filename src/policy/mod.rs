@@ -14,6 +14,7 @@
 pub mod calls;
 pub mod cases;
 pub mod catalogue;
+pub mod cloud;
 mod compile;
 mod console;
 mod decide;

@@ -14,6 +14,7 @@ use super::catalogue::Catalogue;
 use super::compile::{CompiledGrant, Slice};
 use super::console::uid;
 use super::denial::Denial;
+use super::generate::needs_consent;
 use crate::model::account::{Principal, PrincipalKind};
 use crate::model::call::Call;
 use crate::model::grant::Installed;
@@ -69,6 +70,16 @@ impl Session {
     #[must_use]
     pub fn scopes(&self) -> &Arc<ScopeSet> {
         &self.slice.scopes
+    }
+
+    /// The same, less what the user of an official application has not agreed to in person.
+    #[must_use]
+    pub fn counting(&self) -> ScopeSet {
+        if !needs_consent(self.grant.installed()) {
+            return (**self.scopes()).clone();
+        }
+        let agreed = self.member.consented.as_ref();
+        agreed.map(|agreed| self.scopes().meet(agreed)).unwrap_or_default()
     }
 
     /// For whom the application acts.

@@ -9,6 +9,7 @@ use super::assume::Identity;
 use super::record::Ledger;
 use super::refuse::Refusal;
 use super::route::Route;
+use super::sts::Credentials;
 use crate::grants::{Grants, Standing};
 use crate::net::body::Inbound;
 use crate::net::canonical::Canonical;
@@ -20,13 +21,13 @@ use crate::policy::Permit;
 pub(super) struct Upstreams(pub(super) Vec<(Arc<str>, Upstream)>);
 
 /// Makes the request what the upstream will see: the same method and target, clean headers, and in place of the
-/// application's credential the assumed identity.
+/// application's credential the assumed identity. Answers what it is still to be signed with, if it is.
 pub(super) fn shape(
     request: &mut Request<Inbound>,
     canonical: &Canonical,
     identity: Identity,
     ledger: &Ledger<'_>,
-) {
+) -> Option<Arc<Credentials>> {
     request.method_mut().clone_from(canonical.method());
     // A request that names path and query alone, in their one spelling, is as it must be.
     let (uri, target) = (request.uri_mut(), canonical.target());
@@ -34,9 +35,15 @@ pub(super) fn shape(
         *uri = Uri::from(target.clone());
     }
     let headers = request.headers_mut();
-    replace_credentials(headers, canonical, identity.authorization);
+    let (authorization, signed) = match identity {
+        Identity::Bearer(authorization) => (Some(authorization), None),
+        Identity::Signed(credentials) => (None, Some(credentials)),
+        Identity::None => (None, None),
+    };
+    replace_credentials(headers, canonical, authorization);
     ledger.mark(headers);
     headers.insert(TRACEPARENT, ledger.traceparent());
+    signed
 }
 
 impl Upstreams {

@@ -121,6 +121,21 @@ impl Tokens {
         if now < seat.known.caller.expires_at { Ok((seat, at_hand)) } else { Err(Refusal::TokenExpired) }
     }
 
+    /// The caller of an access token that was shown otherwise than as a bearer token. `now` in seconds since 1970. Also
+    /// answers whether the caller was at hand.
+    pub(super) fn presented(
+        &self,
+        recent: &Recent,
+        token: &str,
+        now: i64,
+    ) -> Result<(Rc<Seat>, bool), Refusal> {
+        let (seat, at_hand) = match recent.get(token.as_bytes(), self.generation()) {
+            Some(seat) => (seat, true),
+            None => (recent.put(self.remembered_or_verified(token.as_bytes(), now)?), false),
+        };
+        if now < seat.known.caller.expires_at { Ok((seat, at_hand)) } else { Err(Refusal::TokenExpired) }
+    }
+
     fn remembered_or_verified(&self, token: &[u8], now: i64) -> Result<Arc<Known>, Refusal> {
         let token = std::str::from_utf8(token)
             .map_err(|_| Refusal::TokenInvalid("the credential is no text".to_owned()))?;

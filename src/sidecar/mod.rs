@@ -7,6 +7,8 @@ mod acs;
 mod adapter;
 pub mod admin;
 mod assume;
+mod aws;
+mod explicit;
 mod forward;
 mod identify;
 pub mod link;
@@ -17,8 +19,10 @@ mod route;
 mod seat;
 mod signed;
 pub mod start;
+mod sts;
 #[cfg(test)]
 mod tests;
+mod trade;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -44,14 +48,16 @@ use crate::observe::metrics::Metrics;
 use crate::observe::records::Records;
 use crate::policy::{self, Surroundings};
 use adapter::{Asked, Head, NotUnderstood, Parameters, Reading};
-use assume::Identities;
+use assume::{AtHand, Errand, Identities, Identity};
+use explicit::Answering;
 use forward::Upstreams;
 use identify::Tokens;
 use record::{Desk, Id, Ledger, Phase};
 use refuse::{Place, Refusal};
-use route::{Route, Routes};
+use route::{Assume, Route, Routes};
 use seat::{Footing, Recent, Seat};
 use signed::Nonces;
+use sts::Sts;
 
 /// What all workers of a sidecar share.
 pub(super) struct Sidecar {
@@ -66,6 +72,8 @@ pub(super) struct Sidecar {
     clock: Clock,
     limits: Limits,
     nonces: Nonces,
+    /// Forgets what ended at once.
+    sts: Vec<Arc<Sts>>,
 }
 
 /// One thread's part of a sidecar.
@@ -92,9 +100,7 @@ impl Worker {
         let mut request = Some(Box::new(request));
         async move {
             let sidecar = &*self.sidecar;
-            let Ok(place) = sidecar.records.claim() else {
-                return self.unrecorded();
-            };
+            let Ok(place) = sidecar.records.claim() else { return self.unrecorded() };
             let mut ledger = Ledger::open(place, &self.desk, sidecar.clock.now(), request.as_deref());
             let mut seen = Seen::default();
             let passed = 'life: {
@@ -104,7 +110,7 @@ impl Worker {
                         Ok(Begun::Understood(understood, reading)) => (understood, reading),
                         // Boxed, as what is not on every call's way.
                         Ok(Begun::Signed(begun)) => {
-                            match Box::pin(self.prove(*begun, &mut request, &mut ledger, &mut seen)).await {
+                            match Box::pin(self.shown(*begun, &mut request, &mut ledger, &mut seen)).await {
                                 Ok((understood, asked)) => (understood, Reading::Asked(asked)),
                                 Err(refusal) => break 'life Err(refusal),
                             }
@@ -133,10 +139,19 @@ impl Worker {
                         }
                         Err(none) => break 'life Err(Refusal::NoStanding(none)),
                     };
-                    let based = (&**seat, footing);
                     let calls = (&call, &*also);
+                    let based = Based { seat, footing, fetched: None };
                     match self.decide(&understood, calls, based, &mut request, &exchange, &mut ledger) {
-                        Ok(upstream) => upstream,
+                        Ok(Decided::Go(upstream)) => upstream,
+                        // Boxed, as what is not on every call's way.
+                        Ok(Decided::Later(later)) => {
+                            let on = (&understood, calls, &**seat, footing);
+                            match Box::pin(self.wait(later, on, &mut request, &exchange, &mut ledger)).await {
+                                Ok(Waited::Go(upstream)) => upstream,
+                                Ok(Waited::Answered(answer)) => break 'life Ok((answer, Outcome::Answered)),
+                                Err(refusal) => break 'life Err(refusal),
+                            }
+                        }
                         Err(refusal) => break 'life Err(refusal),
                     }
                 };
@@ -189,15 +204,15 @@ impl Worker {
     }
 
     /// Whether the call may pass, and what the upstream will see of it. The permit is used up: one permit, one request.
-    fn decide(
-        &self,
-        Understood { route, canonical }: &Understood<'_>,
+    fn decide<'w>(
+        &'w self,
+        Understood { route, canonical }: &Understood<'w>,
         (call, also): (&Call, &[String]),
-        (Seat { known, .. }, Footing { standing, .. }): (&Seat, &Footing),
+        Based { seat: Seat { known, .. }, footing: Footing { standing, .. }, fetched }: Based<'_>,
         request: &mut Option<Box<Request<Inbound>>>,
         exchange: &Exchange,
         ledger: &mut Ledger<'_>,
-    ) -> Result<&Upstream, Refusal> {
+    ) -> Result<Decided<'w>, Refusal> {
         let sidecar = &*self.sidecar;
         let request = request.as_mut().ok_or(Refusal::Internal)?;
         let around = Surroundings {
@@ -223,13 +238,65 @@ impl Worker {
             ledger.denied(&denial);
             Refusal::Denied(denial)
         })?;
-        ledger.permitted(&permit);
-        let spelled = (canonical.method().as_str(), canonical.path());
         let now = around.time.as_second();
-        let identity = sidecar.identities.assume(&permit, known, standing, route, spelled, now)?;
-        forward::shape(request, canonical, identity, ledger);
+        if let Some(answering) = route.answering.as_ref().filter(|answering| answering.answers(&call.action))
+        {
+            ledger.permitted(&permit);
+            return Ok(Decided::Later(Later::Answer(answering)));
+        }
+        let at_hand = match fetched {
+            Some(identity) => AtHand::Identity(identity),
+            None => sidecar.identities.at_hand(&permit, known, standing, route, now)?,
+        };
+        let identity = match at_hand {
+            AtHand::Errand(errand) => {
+                ledger.lap(Phase::Decide);
+                return Ok(Decided::Later(Later::Errand(errand)));
+            }
+            AtHand::Identity(identity) => {
+                ledger.permitted(&permit);
+                identity
+            }
+            AtHand::Made => {
+                ledger.permitted(&permit);
+                let spelled = (canonical.method().as_str(), canonical.path());
+                sidecar.identities.assume(&permit, known, standing, route, spelled, now)?
+            }
+        };
+        let signed = forward::shape(request, canonical, identity, ledger);
+        let upstream = self.upstreams.way(permit, &sidecar.grants, standing, route)?;
+        if let (Some(by), Assume::Sts(sts)) = (signed, &route.assume) {
+            sts.sign(request, call, upstream, &by, now)?;
+        }
         ledger.lap(Phase::Assume);
-        self.upstreams.way(permit, &sidecar.grants, standing, route)
+        Ok(Decided::Go(upstream))
+    }
+
+    /// What a call comes to for which something had to be fetched. It is decided anew once that is back: much may have
+    /// changed meanwhile.
+    async fn wait<'w>(
+        &'w self,
+        later: Later<'w>,
+        (understood, calls, seat, footing): (&Understood<'w>, (&Call, &[String]), &Seat, &Footing),
+        request: &mut Option<Box<Request<Inbound>>>,
+        exchange: &Exchange,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<Waited<'w>, Refusal> {
+        let errand = match later {
+            Later::Errand(errand) => errand,
+            Later::Answer(answering) => {
+                let asked = (understood, calls.0, (seat, footing));
+                return self.answered(answering, asked, request, ledger).await.map(Waited::Answered);
+            }
+        };
+        let fetched = Some(errand.await?);
+        ledger.lap(Phase::Assume);
+        ledger.waited();
+        let based = Based { seat, footing, fetched };
+        match self.decide(understood, calls, based, request, exchange, ledger)? {
+            Decided::Go(upstream) => Ok(Waited::Go(upstream)),
+            Decided::Later(_) => Err(Refusal::Internal),
+        }
     }
 
     /// The answer, and the last words of the record.
@@ -291,6 +358,38 @@ enum Begun<'w> {
     Answered(Response<Answer>),
 }
 
+/// What a decision is made on.
+struct Based<'a> {
+    seat: &'a Seat,
+    footing: &'a Footing,
+    /// The identity, where it had to be waited for.
+    fetched: Option<Identity>,
+}
+
+/// A call that may pass.
+enum Decided<'w> {
+    /// Shaped, and on its way.
+    Go(&'w Upstream),
+    /// Once something has been waited for.
+    Later(Later<'w>),
+}
+
+/// What a call that may pass waits for.
+enum Later<'w> {
+    /// Its identity. Then it is decided anew.
+    Errand(Errand),
+    /// What the sidecar itself answers: it asks for an identity.
+    Answer(&'w Answering),
+}
+
+/// What has become of it.
+enum Waited<'w> {
+    /// Shaped, and on its way.
+    Go(&'w Upstream),
+    /// Answered.
+    Answered(Response<Answer>),
+}
+
 /// A call, as far as it is known without waiting.
 struct Understood<'w> {
     route: &'w Route,
@@ -325,7 +424,15 @@ fn asking<'a>(
     has_body: bool,
     parameters: &'a Parameters<'a>,
 ) -> Head<'a> {
-    Head { method: canonical.method(), query: canonical.query(), headers, has_body, parameters }
+    Head {
+        method: canonical.method(),
+        host: canonical.host(),
+        path: canonical.path(),
+        query: canonical.query(),
+        headers,
+        has_body,
+        parameters,
+    }
 }
 
 /// What a refusal can say about a call, as far as the call got.

@@ -281,6 +281,10 @@ fn not_understood(why: &NotUnderstood) -> Answer {
         NotUnderstood::Ambiguous(_) => {
             Answer::new(StatusCode::BAD_REQUEST, "action_ambiguous", detail, "Name the operation once.")
         }
+        NotUnderstood::Unknown(_) => {
+            let next = "Ask for an operation that this route takes.";
+            Answer::new(StatusCode::BAD_REQUEST, "action_unknown", detail, next)
+        }
         NotUnderstood::Malformed { .. } => {
             Answer::new(StatusCode::BAD_REQUEST, "malformed_request", detail, "Correct the request.")
         }

@@ -3,11 +3,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::config::route::{Assume, HostPattern, PathTemplate, Route as Settings, Segment};
+use crate::config::route::{self as settings, HostPattern, PathTemplate, Route as Settings, Segment};
 use crate::observe::line::Piece;
 use crate::policy::reload::Current;
 
 use super::adapter::{self, Adapter, Parameters};
+use super::aws::Names;
+use super::explicit::{Answering, Explicit};
+use super::sts::Sts;
+use super::trade::Trade;
+use crate::grants::origin::Origin;
 
 /// One route, ready.
 pub(super) struct Route {
@@ -23,6 +28,8 @@ pub(super) struct Route {
     pub(super) upstream: Arc<str>,
     /// What the upstream receives.
     pub(super) assume: Assume,
+    /// What answers calls of `sts`, where they are not forwarded.
+    pub(super) answering: Option<Answering>,
     /// For whom assertions are meant.
     pub(super) audience: Arc<str>,
     /// Whether each call has an assertion of its own.
@@ -35,6 +42,32 @@ pub(super) struct Route {
     pub(super) normalise: bool,
 }
 
+/// What the upstream receives.
+pub(super) enum Assume {
+    /// An assertion.
+    Assertion,
+    /// No credential.
+    None,
+    /// The call is signed with a role's credentials.
+    Sts(Arc<Sts>),
+    /// A token service's token.
+    Exchange(Arc<Trade>),
+}
+
+/// What routes are made with.
+pub(super) struct Means {
+    /// The policies in force.
+    pub(super) policies: Arc<Current>,
+    /// The security token services by name.
+    pub(super) sts: Vec<(Arc<str>, Arc<Sts>)>,
+    /// The token services by name.
+    pub(super) exchange: Vec<(Arc<str>, Arc<Trade>)>,
+    /// Who exchanges tokens for credentials of our own, and the issuer; none where nobody may ask for any.
+    pub(super) answers: Option<(Arc<dyn Origin>, Arc<str>)>,
+    /// How AWS names accounts and this sidecar's clients its host.
+    pub(super) names: Names,
+}
+
 /// All routes, in the order of the settings: the first that fits takes the call.
 pub(super) struct Routes(Vec<Route>);
 
@@ -45,11 +78,11 @@ pub(super) struct NotText;
 
 impl Routes {
     /// The table. The settings were checked when they were read; what is wrong still is said by the caller.
-    pub(super) fn new(settings: &[Settings], policies: &Arc<Current>) -> Result<Self, String> {
+    pub(super) fn new(settings: &[Settings], means: &Means) -> Result<Self, String> {
         settings
             .iter()
             .enumerate()
-            .map(|(index, settings)| Route::new(index, settings, policies))
+            .map(|(index, settings)| Route::new(index, settings, means))
             .collect::<Result<_, _>>()
             .map(Self)
     }
@@ -63,7 +96,7 @@ impl Routes {
 }
 
 impl Route {
-    fn new(index: usize, settings: &Settings, policies: &Arc<Current>) -> Result<Self, String> {
+    fn new(index: usize, settings: &Settings, means: &Means) -> Result<Self, String> {
         let template: &PathTemplate = settings.path.get_ref();
         let upstream: Arc<str> = Arc::from(settings.upstream.get_ref().as_str());
         Ok(Self {
@@ -71,8 +104,9 @@ impl Route {
             recorded: Piece::of(|line| line.text(r#""route":"#, &template.to_string())),
             segments: template.segments().to_vec(),
             host: settings.host.as_ref().map(|host| host.get_ref().clone()),
-            adapter: adapter::for_route(settings.reading()?, policies),
-            assume: settings.assume,
+            adapter: means.adapter(settings)?,
+            assume: means.assume(settings)?,
+            answering: means.answering(settings)?,
             audience: settings.audience.as_deref().map_or_else(|| Arc::clone(&upstream), Arc::from),
             upstream,
             bind: settings.bind,
@@ -117,6 +151,47 @@ impl Route {
             rest = behind;
         }
         Ok(Parameters(parameters))
+    }
+}
+
+impl Means {
+    /// Nothing but the policies.
+    #[cfg(test)]
+    pub(super) fn new(policies: Arc<Current>) -> Self {
+        Self { policies, sts: Vec::new(), exchange: Vec::new(), answers: None, names: Names::default() }
+    }
+
+    fn adapter(&self, settings: &Settings) -> Result<Box<dyn Adapter>, String> {
+        let own = adapter::for_route(settings.reading()?, self);
+        Ok(match settings.answering()? {
+            None => own,
+            Some(dialect) => Box::new(Explicit::new(own, dialect, self.names.clone())),
+        })
+    }
+
+    fn answering(&self, settings: &Settings) -> Result<Option<Answering>, String> {
+        let Some(dialect) = settings.answering()? else { return Ok(None) };
+        let (origin, issuer) = self.answers.clone().ok_or("nobody exchanges tokens here")?;
+        Ok(Some(Answering::new(dialect, origin, issuer, self.names.clone())))
+    }
+
+    fn assume(&self, settings: &Settings) -> Result<Assume, String> {
+        let named = || settings.sts.as_ref().map_or("", |name| name.get_ref());
+        let traded = || settings.exchange.as_ref().map_or("", |name| name.get_ref());
+        match settings.assume {
+            settings::Assume::Assertion => Ok(Assume::Assertion),
+            settings::Assume::None => Ok(Assume::None),
+            settings::Assume::Sts => {
+                let found = self.sts.iter().find(|(name, _)| **name == *named());
+                let (_, sts) = found.ok_or_else(|| format!("there is no [sts.{}]", named()))?;
+                Ok(Assume::Sts(Arc::clone(sts)))
+            }
+            settings::Assume::Exchange => {
+                let found = self.exchange.iter().find(|(name, _)| **name == *traded());
+                let (_, trade) = found.ok_or_else(|| format!("there is no [exchange.{}]", traded()))?;
+                Ok(Assume::Exchange(Arc::clone(trade)))
+            }
+        }
     }
 }
 
@@ -168,7 +243,7 @@ mod tests {
             "path = \"{text}\"\nupstream = \"u\"\nadapter = \"rest\"\nactions = {{ GET = \"a:b\" }}\nresource = \"x\""
         );
         let policies = Current::fixed(Policies::embedded().unwrap());
-        Route::new(0, &toml::from_str(&toml).unwrap(), &policies).unwrap()
+        Route::new(0, &toml::from_str(&toml).unwrap(), &Means::new(policies)).unwrap()
     }
 
     #[test]

@@ -12,12 +12,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::admin::Status;
 use super::assume::Identities;
+use super::aws::Names;
 use super::forward::Upstreams;
 use super::identify::Tokens;
 use super::record::Desk;
-use super::route::Routes;
+use super::route::{Means, Routes};
 use super::seat::Recent;
 use super::signed::Nonces;
+use super::sts::Sts;
+use super::trade::Trade;
 use super::{Sidecar, Worker};
 use crate::config::sidecar as settings;
 use crate::grants::Grants;
@@ -147,10 +150,12 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let (records, writer) = Records::start(settings.limits.records, Arc::clone(&metrics), keep)?;
     let tokens =
         Tokens::new(Arc::clone(&origin), settings.issuer.clone(), public_url.clone(), settings.limits.tokens);
+    let means = means(&settings, &public_url, (&policies, &origin), &clock)?;
+    let sts = means.sts.iter().map(|(_, sts)| Arc::clone(sts)).collect();
     let sidecar = Arc::new(Sidecar {
         issuer: settings.issuer.clone(),
         public_url,
-        routes: Routes::new(&settings.routes, &policies).map_err(StartError::Settings)?,
+        routes: Routes::new(&settings.routes, &means).map_err(StartError::Settings)?,
         tokens,
         grants: Arc::clone(&grants),
         identities: Identities::new(AssertionSigner::new(signer, settings.issuer.as_str())?),
@@ -159,6 +164,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         clock: clock.clone(),
         limits: settings.limits.clone(),
         nonces: Nonces::new(settings.limits.nonces),
+        sts,
     });
     let following = watch::Sender::default();
     let status = Arc::new(Status {
@@ -173,8 +179,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let upstreams = upstreams(&settings)?;
     let named = name.clone();
     let serve = move |worker: &_| prepare(&sidecar, &named, &upstreams, worker).map(super::serve);
-    let workers = bound.start(serve).await?;
-    let workers = Arc::new(workers);
+    let workers = Arc::new(bound.start(serve).await?);
     Ok(Running { workers, status, grants, shared, slots, lease, key, origin, clock, writer, following })
 }
 
@@ -250,11 +255,14 @@ impl Running {
     #[must_use]
     pub fn cut(&self) -> CutStreams {
         let (grants, workers) = (Arc::clone(&self.grants), Arc::clone(&self.workers));
+        let sidecar = Arc::clone(&self.status.sidecar);
         let total = Arc::clone(&self.status.streams_cut);
         Arc::new(move || {
             let (grants, workers, total) = (Arc::clone(&grants), Arc::clone(&workers), Arc::clone(&total));
+            let sidecar = Arc::clone(&sidecar);
             Box::pin(async move {
                 if grants.end_stale() {
+                    sidecar.sts.iter().for_each(|sts| sts.drop_ended());
                     let cut = u64::try_from(workers.sever().await).unwrap_or(u64::MAX);
                     total.fetch_add(cut, Ordering::SeqCst);
                 }
@@ -350,6 +358,30 @@ fn prepare(
         recent: Recent::default(),
         signed: Recent::default(),
     }))
+}
+
+/// What routes need besides their own settings.
+fn means(
+    settings: &settings::Sidecar,
+    public_url: &str,
+    (policies, origin): (&Arc<Current>, &Arc<dyn Origin>),
+    clock: &Clock,
+) -> Result<Means, StartError> {
+    let accounts = Arc::new(settings.cloud_accounts.clone());
+    let sts = |(name, sts): (&String, _)| {
+        let sts = Sts::new(sts, Arc::clone(&accounts), clock.clone())?;
+        Ok((Arc::from(name.as_str()), Arc::new(sts)))
+    };
+    let sts = settings.sts.iter().map(sts).collect::<Result<_, StartError>>()?;
+    let host = url::Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let trade = |(name, exchange): (&String, _)| {
+        let trade = Trade::new(name, exchange, clock.clone()).map_err(StartError::Settings)?;
+        Ok((Arc::from(name.as_str()), Arc::new(trade)))
+    };
+    let exchange = settings.exchange.iter().map(trade).collect::<Result<_, StartError>>()?;
+    let answers = Some((Arc::clone(origin), Arc::from(settings.issuer.as_str())));
+    let names = Names::new(accounts, host.unwrap_or_default());
+    Ok(Means { policies: Arc::clone(policies), sts, exchange, answers, names })
 }
 
 fn upstreams(settings: &settings::Sidecar) -> Result<Vec<(Arc<str>, UpstreamSettings)>, StartError> {

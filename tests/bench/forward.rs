@@ -6,6 +6,7 @@
 //! cargo bench --bench forward                 # 8 times A B C C B A, 2 s a round: 96 s
 //! cargo bench --bench forward -- rounds 20    # more of it
 //! cargo bench --bench forward -- signed       # a signed call against the same call with a bearer token
+//! cargo bench --bench forward -- resigned     # the same, the signed call signed again for its cloud
 //! cargo bench --bench forward -- idle         # the resident memory of a sidecar that waits
 //! cargo bench --bench forward -- hold sidecar # keeps one under load until Enter, for a profiler
 //! ```
@@ -44,12 +45,15 @@ fn main() -> Fallible<()> {
     match typed.as_slice() {
         [] => compare(8),
         ["rounds", number] => compare(number.parse()?),
-        ["signed"] => signed(8),
-        ["signed", number] => signed(number.parse()?),
+        [word @ ("signed" | "resigned")] => signed(word, 8),
+        [word @ ("signed" | "resigned"), number] => signed(word, number.parse()?),
         ["idle"] => idle(),
         ["hold", name] => hold(name),
         ["role", name, rest @ ..] => Role::named(name)?.play(rest),
-        _ => Err("usage: cargo bench --bench forward -- [rounds N | signed [N] | idle | hold ROLE]".into()),
+        _ => Err(
+            "usage: cargo bench --bench forward -- [rounds N | signed [N] | resigned [N] | idle | hold ROLE]"
+                .into(),
+        ),
     }
 }
 
@@ -78,18 +82,21 @@ fn compare(rounds: usize) -> Fallible<()> {
     Ok(())
 }
 
-/// What a signature costs over a bearer token: the same call at the same sidecar, both ways, A B B A.
-fn signed(rounds: usize) -> Fallible<()> {
+/// What a signature costs over a bearer token: the same call both ways, A B B A. With `resigned` the signed call's
+/// upstream gets a signature too, of a role's credentials; the other's gets an assertion.
+fn signed(word: &str, rounds: usize) -> Fallible<()> {
     role::stay_on(role::LOAD_CORE);
     let upstream = Role::Upstream.start(&[])?;
-    let sidecar = Role::Sidecar.start(&[&upstream.address().to_string(), "signed"])?;
-    let (bearer, signing) = (Load::bearer(sidecar.remark())?, Load::signed(sidecar.remark())?);
+    let to = upstream.address().to_string();
+    let (asserting, signing_sidecar) =
+        (Role::Sidecar.start(&[&to, "signed"])?, Role::Sidecar.start(&[&to, word])?);
+    let (bearer, signing) = (Load::bearer(asserting.remark())?, Load::signed(signing_sidecar.remark())?);
     let (mut plain, mut with) = (Vec::new(), Vec::new());
     for half in 0..2 * rounds {
         let order = if half % 2 == 0 { [true, false] } else { [false, true] };
         for is_plain in order {
-            let load = if is_plain { &bearer } else { &signing };
-            let cost = load.run(&sidecar, ROUND)?.cost();
+            let (load, sidecar) = if is_plain { (&bearer, &asserting) } else { (&signing, &signing_sidecar) };
+            let cost = load.run(sidecar, ROUND)?.cost();
             if is_plain { plain.push(cost) } else { with.push(cost) }
         }
     }
@@ -100,7 +107,7 @@ fn signed(rounds: usize) -> Fallible<()> {
     let middle = |costs: &[f64]| costs.get(costs.len() / 2).copied().unwrap_or(f64::NAN);
     writeln!(
         stdout(),
-        "CPU µs/request, medians of {} rounds: bearer {:.2}, signed {:.2}, more by {:.2} (goal: at most 40)",
+        "CPU µs/request, medians of {} rounds: bearer {:.2}, {word} {:.2}, more by {:.2} (goal: at most 40)",
         plain.len(),
         middle(&plain),
         middle(&with),

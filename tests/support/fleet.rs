@@ -224,6 +224,11 @@ impl Lone {
         .await;
     }
 
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.role.process.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         self.role.signal(signal);
     }

@@ -18,6 +18,14 @@ pub fn sentence(record: &AuditRecord, called: impl Fn(&str) -> Option<String>) -
         Some(("login", what)) => told.login(what),
         Some(("refused", what)) => told.refused(what),
         Some(("application", what)) => told.publisher(what),
+        Some(("token", "exchange")) => {
+            format!(
+                "{} exchanged a token of {} for a narrower one: {}.",
+                told.application,
+                told.text("principal"),
+                told.scopes()
+            )
+        }
         Some(("credential", what)) => told.credential(what),
         Some(("sidecar" | "key" | "policies" | "audit" | "calls", _)) => told.operation(),
         Some(("code" | "refresh", "reused")) => format!(
@@ -43,6 +51,7 @@ pub(super) fn application_of(record: &AuditRecord) -> Option<&str> {
         "refresh.",
         "request.",
         "scope.",
+        "token.",
         "credential.",
     ];
     let named = about.iter().any(|area| record.event.starts_with(area));

@@ -17,9 +17,9 @@ use crate::model::id::ApplicationId;
 use crate::token::random::{Secret, equal};
 
 /// An application that may use the token endpoint.
-pub(super) struct Client {
+pub(in crate::control) struct Client {
     /// Which one.
-    pub(super) application: Application,
+    pub(in crate::control) application: Application,
 }
 
 struct Presented {

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::super::Control;
 use super::super::exchange;
 use super::super::issuer::Issuer;
+use super::super::narrowing;
 use super::request;
 
 /// Answers the metadata.
@@ -35,7 +36,7 @@ struct Metadata<'a> {
     scopes_supported: [&'a str; 3],
     response_types_supported: [&'a str; 1],
     response_modes_supported: [&'a str; 1],
-    grant_types_supported: [&'a str; 2],
+    grant_types_supported: [&'a str; 3],
     subject_types_supported: [&'a str; 1],
     id_token_signing_alg_values_supported: [&'a str; 1],
     code_challenge_methods_supported: [&'a str; 1],
@@ -65,7 +66,7 @@ impl<'a> Metadata<'a> {
             scopes_supported: ["openid", "profile", "aliuid"],
             response_types_supported: ["code"],
             response_modes_supported: ["query"],
-            grant_types_supported: ["authorization_code", "refresh_token"],
+            grant_types_supported: ["authorization_code", "refresh_token", narrowing::GRANT_TYPE],
             subject_types_supported: ["public"],
             id_token_signing_alg_values_supported: ["RS256"],
             code_challenge_methods_supported: ["S256"],

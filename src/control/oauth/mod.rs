@@ -28,7 +28,7 @@ use super::form::{NotAForm, Repeated};
 use super::{Control, Problem};
 use crate::store::StoreError;
 
-pub(in crate::control) use client::claimed as claimed_client;
+pub(in crate::control) use client::{Client, claimed as claimed_client};
 
 pub(super) fn routes() -> Router<Arc<Control>> {
     Router::new()

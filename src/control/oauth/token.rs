@@ -1,4 +1,5 @@
-//! `POST /v1/token`: codes and refresh tokens become tokens (RFC 6749 §4.1.3 and §6).
+//! `POST /v1/token`: codes and refresh tokens become tokens (RFC 6749 §4.1.3 and §6), access tokens narrower ones
+//! (RFC 8693, in `narrowing`).
 //!
 //! Comes in: an authenticated client and what it was given. Goes out: tokens that never carry more than was granted,
 //! by the grant as it stands now. A code or refresh token that is presented twice ends its whole family.
@@ -14,6 +15,7 @@ use serde::Serialize;
 use super::super::Control;
 use super::super::browser::session::later;
 use super::super::form::Parameters;
+use super::super::narrowing;
 use super::super::resources::NotAResource;
 use super::client::{Client, authenticate};
 use super::live::{Live, standing};
@@ -45,7 +47,11 @@ pub(super) async fn post(
     match grant_type {
         "authorization_code" => from_code(&control, &client, &form).await,
         "refresh_token" => from_refresh(&control, &client, &form).await,
-        _ => Err(OAuthError::new(Code::UnsupportedGrantType, "use authorization_code or refresh_token")),
+        narrowing::GRANT_TYPE => narrowing::answer(&control, &client, &form).await,
+        _ => Err(OAuthError::new(
+            Code::UnsupportedGrantType,
+            "use authorization_code, refresh_token or the token exchange of RFC 8693",
+        )),
     }
 }
 

@@ -75,7 +75,7 @@ async fn resolve(settings: &UpstreamSettings) -> Result<Vec<SocketAddr>, DialErr
 }
 
 /// Addresses that a name on the network has no business pointing to.
-fn is_local(address: IpAddr) -> bool {
+pub(in crate::net) fn is_local(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
             v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || v4 == ALIBABA_METADATA

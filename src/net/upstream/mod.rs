@@ -27,6 +27,7 @@ use super::headers::clean_response;
 use super::listener::Worker;
 use super::watch::{Cut, Exchange, Patience, Slot, Verdict};
 pub use connect::DialError;
+pub(in crate::net) use connect::is_local;
 pub(super) use pool::Lease;
 use pool::{Pool, Sender};
 
@@ -180,6 +181,12 @@ impl Upstream {
             tunnel: worker.watch.ticks(settings.tunnel_idle),
         };
         Ok(Self { pool: Pool::new(settings, &worker.watch), host, authority, ticks })
+    }
+
+    /// What `Host` it will name.
+    #[must_use]
+    pub fn host(&self) -> &HeaderValue {
+        &self.host
     }
 
     /// Forwards a request and leaves none. Its URI must be the canonical target, its headers cleaned. (It is boxed, so

@@ -4,10 +4,16 @@
 /// The scope files.
 pub(super) const SCOPES: &[(&str, &str)] = &[
     ("scopes/alidns.json", include_str!("../../../policies/scopes/alidns.json")),
+    ("scopes/dynamodb.json", include_str!("../../../policies/scopes/dynamodb.json")),
+    ("scopes/ec2.json", include_str!("../../../policies/scopes/ec2.json")),
     ("scopes/ecs.json", include_str!("../../../policies/scopes/ecs.json")),
     ("scopes/identity.json", include_str!("../../../policies/scopes/identity.json")),
+    ("scopes/lambda.json", include_str!("../../../policies/scopes/lambda.json")),
     ("scopes/mcp-server.json", include_str!("../../../policies/scopes/mcp-server.json")),
     ("scopes/oss.json", include_str!("../../../policies/scopes/oss.json")),
+    ("scopes/s3.json", include_str!("../../../policies/scopes/s3.json")),
+    ("scopes/sqs.json", include_str!("../../../policies/scopes/sqs.json")),
+    ("scopes/sts.json", include_str!("../../../policies/scopes/sts.json")),
 ];
 
 /// The guardrails.

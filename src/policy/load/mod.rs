@@ -24,6 +24,19 @@ use self::schema::Vocabulary;
 use super::catalogue::Catalogue;
 use crate::model::call::Action;
 
+/// Whether a scope file, `scopes/<name>.json` with this text, is one that a policy folder could hold.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn check_scope_file(path: &str, text: &str) -> Result<(), Problems> {
+    let source = Source { path: path.into(), text: text.into() };
+    let catalogue = Catalogue::read(&[source]).map_err(Problems)?;
+    Vocabulary::of(&catalogue).map(drop).map_err(|error| {
+        let mend = "Give its scopes and actions other names.";
+        Problems(vec![Problem::without_text(path, error, mend)])
+    })
+}
+
 /// What a policy set was read from, as a hash: two sets of one version decide alike.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PolicyVersion(String);

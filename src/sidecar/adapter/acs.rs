@@ -212,8 +212,15 @@ mod tests {
         let policies = Current::fixed(Policies::embedded().unwrap());
         let (acs, parameters) = (Acs::new("ecs", &policies), Parameters::default());
         let has_body = form.is_some();
-        let head =
-            Head { method: &Method::POST, query, headers: &headers, has_body, parameters: &parameters };
+        let head = Head {
+            method: &Method::POST,
+            host: "",
+            path: "/",
+            query,
+            headers: &headers,
+            has_body,
+            parameters: &parameters,
+        };
         let asked = match acs.read(&head)? {
             Reading::Asked(asked) => asked,
             Reading::NeedsBody => acs.read_with_body(&head, &Bytes::from(form.unwrap_or("").to_owned()))?,
@@ -290,8 +297,15 @@ mod tests {
     fn asked(query: &str, form: &str) -> Result<Asked, NotUnderstood> {
         let (acs, parameters, headers) = (ecs(), Parameters::default(), HeaderMap::new());
         let query = Some(query);
-        let head =
-            Head { method: &Method::POST, query, headers: &headers, has_body: true, parameters: &parameters };
+        let head = Head {
+            method: &Method::POST,
+            host: "",
+            path: "/",
+            query,
+            headers: &headers,
+            has_body: true,
+            parameters: &parameters,
+        };
         acs.read_with_body(&head, &Bytes::from(form.to_owned()))
     }
 
@@ -345,8 +359,16 @@ mod tests {
                 HeaderValue::from_static("Bearer t"),
             )]);
             let (method, query) = (&Method::POST, Some(query));
-            acs.read(&Head { method, query, headers: &headers, has_body: false, parameters: &parameters })
-                .is_ok()
+            acs.read(&Head {
+                method,
+                host: "",
+                path: "/",
+                query,
+                headers: &headers,
+                has_body: false,
+                parameters: &parameters,
+            })
+            .is_ok()
         };
         for name in ["authorization", "x-acs-bearer-token"] {
             assert!(of("Action=StopInstance", name));
@@ -374,8 +396,15 @@ mod tests {
             if let Some(action) = action {
                 headers.insert("x-acs-action", HeaderValue::from_static(action));
             }
-            let head =
-                Head { method: &method, query, headers: &headers, has_body: false, parameters: &parameters };
+            let head = Head {
+                method: &method,
+                host: "",
+                path,
+                query,
+                headers: &headers,
+                has_body: false,
+                parameters: &parameters,
+            };
             match acs.read(&head)? {
                 Reading::Asked(asked) => Ok(format!("{} {}", asked.action, asked.resource)),
                 Reading::NeedsBody => Err(NotUnderstood::NoOperation),

@@ -9,6 +9,7 @@
 //! shape of their own, it says refusals so ([`Adapter::tell`]).
 
 mod acs;
+mod aws;
 mod rest;
 
 use std::borrow::Cow;
@@ -18,12 +19,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 
 use super::refuse::Told;
+use super::route::Means;
 use super::signed::Schemes;
 use crate::config::route;
 use crate::model::call::{Action, Call, Resource};
 use crate::model::id::AccountId;
 use crate::net::body::Inbound;
-use crate::policy::reload::Current;
+use crate::token::random::Secret;
 
 /// A protocol.
 pub(super) trait Adapter: Send + Sync {
@@ -41,6 +43,18 @@ pub(super) trait Adapter: Send + Sync {
     /// How its clients sign requests, where they can; asked only of a request without a bearer token.
     fn signatures(&self) -> Option<Schemes> {
         None
+    }
+
+    /// Whether callers of some of its operations show their access token among the parameters; asked only of a request
+    /// without a bearer token.
+    fn takes_token_among_parameters(&self) -> bool {
+        false
+    }
+
+    /// That token.
+    fn token_among_parameters(&self, head: &Head<'_>, body: &Bytes) -> Result<Option<Secret>, NotUnderstood> {
+        let _ = (head, body);
+        Ok(None)
     }
 
     /// A refusal in the protocol's own error shape; none where problem details say it. `request` is what is left of
@@ -65,6 +79,10 @@ pub(super) struct Shaped {
 pub(super) struct Head<'a> {
     /// Its method.
     pub(super) method: &'a Method,
+    /// The host that it was sent to, without its port.
+    pub(super) host: &'a str,
+    /// Its path, as it will be forwarded: still percent-encoded.
+    pub(super) path: &'a str,
     /// Its query, as it will be forwarded: still percent-encoded.
     pub(super) query: Option<&'a str>,
     /// Its headers, cleaned: what framed the body is not among them any more.
@@ -136,6 +154,9 @@ pub(super) enum NotUnderstood {
     /// It says two different things.
     #[error("the request names {0} in two places that differ")]
     Ambiguous(&'static str),
+    /// It says nothing that is known here.
+    #[error("{0} is not known here")]
+    Unknown(&'static str),
     /// It says something that cannot be.
     #[error("{what} is not {expected}")]
     Malformed {
@@ -147,11 +168,12 @@ pub(super) enum NotUnderstood {
 }
 
 /// The adapter of a route.
-pub(super) fn for_route(reading: route::Adapter<'_>, policies: &Arc<Current>) -> Box<dyn Adapter> {
+pub(super) fn for_route(reading: route::Adapter<'_>, means: &Means) -> Box<dyn Adapter> {
     match reading {
         route::Adapter::Rest { actions, resource, account } => {
             Box::new(rest::Rest::new(actions, resource, account))
         }
-        route::Adapter::Acs { product } => Box::new(acs::Acs::new(product, policies)),
+        route::Adapter::Acs { product } => Box::new(acs::Acs::new(product, &means.policies)),
+        route::Adapter::Aws { service } => Box::new(aws::Aws::new(service, &means.names)),
     }
 }

@@ -109,7 +109,15 @@ mod tests {
         let parameters =
             Parameters(parameters.iter().map(|(name, value)| (*name, (*value).into())).collect());
         let headers = HeaderMap::new();
-        rest.read(&Head { method, query: None, headers: &headers, has_body: false, parameters: &parameters })
+        rest.read(&Head {
+            method,
+            host: "",
+            path: "/",
+            query: None,
+            headers: &headers,
+            has_body: false,
+            parameters: &parameters,
+        })
     }
 
     #[test]

@@ -18,14 +18,14 @@ pub(super) fn http_date(text: &str) -> Result<i64, NotProven> {
     read.map(Timestamp::as_second).ok_or(NotProven::Incomplete("the date is not that of HTTP"))
 }
 
-/// Whether a request that was signed then may be taken now; until when it may, in seconds since 1970.
-pub(super) fn until(signed_at: i64, now: i64) -> Result<i64, NotProven> {
-    let until = signed_at.saturating_add(SKEW);
-    if signed_at.saturating_sub(SKEW) <= now && now < until { Ok(until) } else { Err(NotProven::Skewed) }
+/// Whether a request that was signed at most `skew` seconds away from now may be taken; until when it may, in seconds since 1970.
+pub(super) fn until(signed_at: i64, now: i64, skew: i64) -> Result<i64, NotProven> {
+    let until = signed_at.saturating_add(skew);
+    if signed_at.saturating_sub(skew) <= now && now < until { Ok(until) } else { Err(NotProven::Skewed) }
 }
 
 /// By how many seconds a client's clock may differ, as at the cloud.
-const SKEW: i64 = 900;
+pub(super) const SKEW: i64 = 900;
 
 #[cfg(test)]
 mod tests {
@@ -47,10 +47,11 @@ mod tests {
 
     #[test]
     fn a_quarter_of_an_hour_is_near_enough_and_more_is_not() {
-        assert_eq!(until(1000, 1000), Ok(1900));
-        assert_eq!(until(1000, 1899), Ok(1900));
-        assert_eq!(until(1000, 100), Ok(1900));
-        assert_eq!(until(1000, 1900), Err(NotProven::Skewed));
-        assert_eq!(until(1000, 99), Err(NotProven::Skewed));
+        assert_eq!(until(1000, 1000, SKEW), Ok(1900));
+        assert_eq!(until(1000, 1899, SKEW), Ok(1900));
+        assert_eq!(until(1000, 100, SKEW), Ok(1900));
+        assert_eq!(until(1000, 1900, SKEW), Err(NotProven::Skewed));
+        assert_eq!(until(1000, 99, SKEW), Err(NotProven::Skewed));
+        assert_eq!(until(1000, 1300, 300), Err(NotProven::Skewed));
     }
 }

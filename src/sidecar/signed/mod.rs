@@ -14,6 +14,7 @@ mod fresh;
 mod keys;
 mod nonces;
 mod prove;
+mod sigv4;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,7 @@ use aws_lc_rs::hmac;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Uri, header};
 
-use super::adapter::Head;
+use super::adapter::{Asked, Head};
 use super::refuse::Refusal;
 use crate::net::body::Inbound;
 use crate::net::canonical::Canonical;
@@ -35,6 +36,8 @@ pub(super) use nonces::Nonces;
 pub(super) enum Schemes {
     /// The cloud's own: `ACS3-HMAC-SHA256`, and `HMAC-SHA1` before it.
     Acs,
+    /// That of AWS: Signature Version 4.
+    Aws,
 }
 
 /// A signature as a request carries it, one arm for each scheme.
@@ -46,6 +49,8 @@ pub(super) enum Signature {
     Acs1Rpc(acs1::Rpc),
     /// `HMAC-SHA1` of headers.
     Acs1Roa(acs1::Roa),
+    /// `AWS4-HMAC-SHA256`.
+    SigV4(sigv4::Carried),
 }
 
 /// Where a request's signature is.
@@ -66,6 +71,10 @@ pub(super) enum Payload {
     Sha256([u8; 32]),
     /// It covers the body in a way for which all of it is needed at once.
     Whole,
+    /// It says that it does not cover the body.
+    Uncovered,
+    /// It is the first of a chain that covers the body piece by piece.
+    Chunks,
 }
 
 /// What names a caller in a signed request.
@@ -142,6 +151,7 @@ pub(super) enum NotProven {
 pub(super) fn find(schemes: Schemes, head: &Head<'_>) -> Result<Found, NotProven> {
     match schemes {
         Schemes::Acs => acs(head),
+        Schemes::Aws => sigv4::find(head),
     }
 }
 
@@ -153,6 +163,7 @@ pub(super) fn find_in_form(
 ) -> Result<Option<Signature>, NotProven> {
     match schemes {
         Schemes::Acs => Ok(acs1::Rpc::read(head, Some(body))?.map(Signature::Acs1Rpc)),
+        Schemes::Aws => Ok(None),
     }
 }
 
@@ -190,6 +201,7 @@ impl Signature {
             Self::Acs3(carried) => &carried.named,
             Self::Acs1Rpc(carried) => &carried.named,
             Self::Acs1Roa(carried) => &carried.named,
+            Self::SigV4(carried) => &carried.named,
         }
     }
 
@@ -199,6 +211,7 @@ impl Signature {
             Self::Acs3(carried) => carried.signed_at,
             Self::Acs1Rpc(carried) => carried.signed_at,
             Self::Acs1Roa(carried) => carried.signed_at,
+            Self::SigV4(carried) => carried.signed_at,
         }
     }
 
@@ -209,6 +222,16 @@ impl Signature {
             Self::Acs3(carried) => Some(&carried.nonce),
             Self::Acs1Rpc(carried) => Some(&carried.nonce),
             Self::Acs1Roa(carried) => carried.nonce.as_deref(),
+            Self::SigV4(carried) => Some(carried.signature()),
+        }
+    }
+
+    /// Whether the same request may come again: it has nothing that its sender would have made another, and repeating
+    /// what it asks for changes nothing.
+    pub(super) fn may_repeat(&self, asked: &Asked) -> bool {
+        match self {
+            Self::Acs3(_) | Self::Acs1Rpc(_) | Self::Acs1Roa(_) => false,
+            Self::SigV4(_) => sigv4::only_looks(asked),
         }
     }
 
@@ -217,6 +240,15 @@ impl Signature {
         match self {
             Self::Acs3(carried) => Payload::Sha256(carried.body),
             Self::Acs1Rpc(_) | Self::Acs1Roa(_) => Payload::Whole,
+            Self::SigV4(carried) => carried.payload,
+        }
+    }
+
+    /// By how many seconds its time may differ from this sidecar's.
+    pub(super) fn skew(&self) -> i64 {
+        match self {
+            Self::Acs3(_) | Self::Acs1Rpc(_) | Self::Acs1Roa(_) => fresh::SKEW,
+            Self::SigV4(carried) => carried.skew(),
         }
     }
 
@@ -226,6 +258,7 @@ impl Signature {
             Self::Acs3(carried) => carried.check(signing, received),
             Self::Acs1Rpc(carried) => carried.check(signing, received),
             Self::Acs1Roa(carried) => carried.check(signing, received),
+            Self::SigV4(carried) => carried.check(signing, received),
         }
     }
 
@@ -245,6 +278,10 @@ impl Signature {
             Self::Acs1Rpc(_) => {
                 acs3::strip(request.headers_mut());
                 acs1::strip(request, canonical, body).map_err(Refusal::Malformed)
+            }
+            Self::SigV4(_) => {
+                sigv4::strip(request.headers_mut());
+                Ok(canonical)
             }
         }
     }

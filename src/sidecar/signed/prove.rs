@@ -34,7 +34,7 @@ impl Worker {
         let Understood { route, canonical } = understood;
         let now = sidecar.clock.seconds();
         let (seat, at_hand) = sidecar.tokens.named(&self.signed, signature.named(), now)?;
-        let until = fresh::until(signature.signed_at(), now)?;
+        let until = fresh::until(signature.signed_at(), now, signature.skew())?;
         match signature.payload() {
             Payload::Whole => {
                 if has_body && body.is_none() {
@@ -43,18 +43,16 @@ impl Worker {
                 }
                 check(&signature, &seat, request, body.as_ref())?;
             }
+            Payload::Uncovered => check(&signature, &seat, request, None)?,
+            Payload::Chunks => chain(&signature, &seat, request)?,
             Payload::Sha256(expected) => {
                 check(&signature, &seat, request, None)?;
                 let must_read = matches!(reading, Reading::NeedsBody);
                 body = self.cover(request, expected, must_read, ledger).await?;
             }
         }
-        if let Some(nonce) = signature.nonce() {
-            let named = signature.named();
-            let once = (&seat.known.caller.principal.account, named.access_key_id.as_str(), nonce);
-            sidecar.nonces.once(once, until, now)?;
-        }
         ledger.identified(&seat.known.recorded, at_hand);
+        let account = seat.known.caller.principal.account.clone();
         seen.seat = Some(seat);
         let asked = match reading {
             Reading::Asked(asked) => asked,
@@ -67,6 +65,9 @@ impl Worker {
                 asked
             }
         };
+        if let Some(nonce) = signature.nonce().filter(|_| !signature.may_repeat(&asked)) {
+            sidecar.nonces.once((&account, &signature.named().access_key_id, nonce), until, now)?;
+        }
         let canonical = signature.strip(request, canonical, body.as_ref())?;
         Ok((Understood { route, canonical }, asked))
     }
@@ -134,6 +135,17 @@ fn check(
     let signing = seat.known.signing.as_ref().ok_or(Refusal::Internal)?;
     let (method, uri, headers) = (request.method().as_str(), request.uri(), request.headers());
     Ok(signature.check(signing, &Received { method, uri, headers, body })?)
+}
+
+/// The same of a signature that begins a chain, the rest of which is checked as the body streams.
+fn chain(signature: &Signature, seat: &Seat, request: &mut Request<Inbound>) -> Result<(), Refusal> {
+    match signature {
+        Signature::SigV4(carried) => {
+            let signing = seat.known.signing.as_ref().ok_or(Refusal::Internal)?;
+            Ok(carried.chain(signing, request)?)
+        }
+        Signature::Acs3(_) | Signature::Acs1Rpc(_) | Signature::Acs1Roa(_) => Err(Refusal::Internal),
+    }
 }
 
 /// The whole body. It stays the request's.

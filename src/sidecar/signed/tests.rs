@@ -47,6 +47,8 @@ impl Sent {
         let (headers, uri, parameters) = (self.headers(), self.uri(), Parameters::default());
         let head = Head {
             method: &self.method,
+            host: "",
+            path: uri.path(),
             query: uri.query(),
             headers: &headers,
             has_body: self.body.is_some(),

@@ -9,6 +9,8 @@
 
 pub mod acs1;
 pub mod acs3;
+pub mod chunks;
+pub mod sigv4;
 
 use std::borrow::Cow;
 

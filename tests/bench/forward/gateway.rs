@@ -2,7 +2,8 @@
 //! issuer's key and token, and decision records as JSON lines in a file.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,11 +61,13 @@ impl Origin for Memory {
     }
 }
 
-pub(crate) fn run(upstream: SocketAddr, signed: bool) -> Fallible<()> {
-    LocalRuntime::new()?.block_on(serve(upstream, signed))
+/// `word` says whether its calls are `signed`, and `resigned` for the upstream.
+pub(crate) fn run(upstream: SocketAddr, word: Option<&str>) -> Fallible<()> {
+    LocalRuntime::new()?.block_on(serve(upstream, word))
 }
 
-async fn serve(upstream: SocketAddr, signed: bool) -> Fallible<()> {
+async fn serve(upstream: SocketAddr, word: Option<&str>) -> Fallible<()> {
+    let signed = word.is_some();
     let clock = Clock::system();
     let signer = Signer::from_pkcs8(Purpose::AccessToken, &generate(Purpose::AccessToken)?)?;
     let exchange = Signer::from_pkcs8(Purpose::Exchange, &generate(Purpose::Exchange)?)?;
@@ -91,8 +94,9 @@ async fn serve(upstream: SocketAddr, signed: bool) -> Fallible<()> {
     let secret = exchange.exchange_secret().ok_or("a key for exchanges has a secret")?.clone();
     let secrets = [(Box::from(exchange.kid()), secret)].into_iter().collect();
     let folder = tempfile::tempdir()?;
+    let routes = if word == Some("resigned") { resigning(folder.path())? } else { ROUTES.to_owned() };
     let running = start(
-        upstream,
+        (upstream, &routes),
         Memory { installed, member, jwks, secrets },
         &folder.path().join("records.jsonl"),
         clock,
@@ -112,8 +116,40 @@ async fn serve(upstream: SocketAddr, signed: bool) -> Fallible<()> {
     }
 }
 
-async fn start(upstream: SocketAddr, origin: Memory, records: &Path, clock: Clock) -> Fallible<Running> {
-    let mut settings = settings::Sidecar::parse(Path::new("deploy/sidecar.toml"), ROUTES)?;
+/// The example's routes, of which that of servers signs its calls with a role's credentials.
+fn resigning(folder: &Path) -> Fallible<String> {
+    let service = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let key = folder.join("key.json");
+    std::fs::write(&key, r#"{"access_key_id":"own","secret_access_key":"own"}"#)?;
+    let settings = format!(
+        "[sts.cloud]\ncloud = \"alibaba\"\nendpoint = \"http://{}\"\n\
+         role = \"acs:ram::{{account}}:role/bench\"\ncredentials_file = \"{}\"\n",
+        service.local_addr()?,
+        key.display(),
+    );
+    std::thread::spawn(move || service.incoming().for_each(|asked| drop(asked.map(give_role))));
+    let routes = ROUTES.replace("product = \"ecs\"", "product = \"ecs\"\nassume = \"sts\"\nsts = \"cloud\"");
+    Ok(format!("{routes}\n{settings}"))
+}
+
+/// A security token service that asks nothing.
+fn give_role(mut asked: TcpStream) -> std::io::Result<()> {
+    let answer =
+        r#"{"Credentials":{"AccessKeyId":"STS.bench","AccessKeySecret":"given","SecurityToken":"token","#;
+    let answer = format!("{answer}\"Expiration\":\"2100-01-01T00:00:00Z\"}}}}");
+    let mut request = [0; 16384];
+    let _ = asked.read(&mut request)?;
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+    write!(asked, "{head}\r\ncontent-length: {}\r\n\r\n{answer}", answer.len())
+}
+
+async fn start(
+    (upstream, routes): (SocketAddr, &str),
+    origin: Memory,
+    records: &Path,
+    clock: Clock,
+) -> Fallible<Running> {
+    let mut settings = settings::Sidecar::parse(Path::new("deploy/sidecar.toml"), routes)?;
     ISSUER.clone_into(&mut settings.issuer);
     // A round sends more than a quarter of an hour does otherwise.
     settings.limits.nonces = 50_000_000;

@@ -72,7 +72,7 @@ impl Role {
         match self {
             Self::Upstream => target::run(),
             Self::Bare => bare::run(to(arguments)?),
-            Self::Sidecar => gateway::run(to(arguments)?, arguments.contains(&"signed")),
+            Self::Sidecar => gateway::run(to(arguments)?, arguments.get(1).copied()),
         }
     }
 }

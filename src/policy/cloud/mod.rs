@@ -1,0 +1,286 @@
+//! Session policies: what a grant allows, said in a cloud's own policy language, for its STS to hold a role to.
+//!
+//! Comes in: a [`Permit`] (so that nobody asks for a grant that does not stand), the cloud, which of its services are
+//! meant, and who will hold the credentials. Goes out: a policy of one `Allow` within the cloud's limit of size, that
+//! allows no action of the catalogue beyond the grant; or a refusal, never a wider policy. Resources are not narrowed:
+//! a role belongs to one account, and which of its resources a call may touch is decided call by call.
+//!
+//! `sts` itself is never in one: who may assume a further role with a role's credentials has left the session policy
+//! behind.
+
+mod permissions;
+mod shorten;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::catalogue::Catalogue;
+use super::compile::{concerns, names};
+use super::decide::Permit;
+use super::generate::needs_consent;
+use super::session::Session;
+use crate::model::call::Action;
+use crate::model::grant::GrantState;
+use crate::model::scope::ScopeSet;
+use permissions::needs;
+use shorten::Patterns;
+
+/// Whose policy language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cloud {
+    /// Alibaba Cloud: RAM.
+    Alibaba,
+    /// AWS: IAM.
+    Aws,
+}
+
+/// Who will hold the credentials that the policy bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// A sidecar, which decides each call itself. Where the policy would be too long, names may be shortened to
+    /// `Describe*`, if all of the catalogue that begins so is granted.
+    Sidecar,
+    /// The application. Names are never shortened, since a cloud has actions that the catalogue does not know; and
+    /// what a guardrail could forbid is left out, since no guardrail stands between the application and the cloud.
+    Application,
+}
+
+/// A session policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionPolicy {
+    text: String,
+    left_out: Vec<Action>,
+}
+
+/// Why there is no session policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotExpressible {
+    /// A policy that allows nothing is no policy.
+    #[error("what was granted allows no action of the services that the role is for")]
+    Nothing,
+    /// It does not fit, even as short as it may become.
+    #[error(
+        "the session policy would have {found} characters, and a cloud takes {longest}; grant fewer scopes, or give \
+         the route fewer products",
+        longest = LONGEST
+    )]
+    TooLong {
+        /// How many characters it would have.
+        found: usize,
+    },
+    /// A mistake of ours, found by the check before a policy is given out.
+    #[error("the session policy would not say what was granted, so it is not used; please report it")]
+    Mistaken,
+}
+
+/// The longest session policy that both clouds take, in characters.
+pub const LONGEST: usize = 2048;
+
+impl Cloud {
+    fn version(self) -> &'static str {
+        match self {
+            Self::Alibaba => "1",
+            Self::Aws => "2012-10-17",
+        }
+    }
+}
+
+impl SessionPolicy {
+    /// The policy, as JSON.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Granted actions that it does not allow, because the cloud's permission for each allows something else too that
+    /// was not granted. The cloud will refuse them.
+    #[must_use]
+    pub fn left_out(&self) -> &[Action] {
+        &self.left_out
+    }
+}
+
+impl Permit<'_> {
+    /// The session policy of the permit's session for the services that `meant` says yes to.
+    ///
+    /// # Errors
+    /// It cannot be said, or not briefly enough.
+    pub fn session_policy(
+        &self,
+        cloud: Cloud,
+        holder: Holder,
+        meant: impl Fn(&str) -> bool,
+    ) -> Result<SessionPolicy, NotExpressible> {
+        let session = self.session();
+        let inside = |action: &Action| {
+            meant(action.service())
+                && has(session, action)
+                && !(holder.is_out_of_reach() && may_be_forbidden(session, action))
+        };
+        Wanted { cloud, holder, catalogue: session.grant.policies.catalogue() }.policy(inside)
+    }
+}
+
+impl Holder {
+    /// Whether the calls pass no sidecar.
+    fn is_out_of_reach(self) -> bool {
+        match self {
+            Self::Sidecar => false,
+            Self::Application => true,
+        }
+    }
+}
+
+/// Whether the session's grant, token and personal consent give `action`.
+fn has(session: &Session, action: &Action) -> bool {
+    let catalogue = session.grant.policies.catalogue();
+    let installed = session.grant.installed();
+    let active = match installed.grant.state {
+        GrantState::Active => true,
+        GrantState::Suspended | GrantState::Revoked => false,
+    };
+    let agreed = |scopes: &ScopeSet| catalogue.allows(scopes, action);
+    let consented = !needs_consent(installed) || session.member().consented.as_ref().is_some_and(agreed);
+    active && consented && catalogue.allows(session.scopes(), action)
+}
+
+/// Whether any guardrail could forbid `action` to the session's grant, on whatever condition.
+fn may_be_forbidden(session: &Session, action: &Action) -> bool {
+    let policies = &session.grant.policies;
+    policies.guardrails.iter().any(|one| {
+        concerns(&one.policy, session.grant.installed(), session.scopes(), policies.catalogue())
+            && names(&one.policy.action_constraint(), action, policies.catalogue())
+    })
+}
+
+/// What is to be made.
+struct Wanted<'a> {
+    cloud: Cloud,
+    holder: Holder,
+    catalogue: &'a Catalogue,
+}
+
+impl Wanted<'_> {
+    fn policy(&self, inside: impl Fn(&Action) -> bool) -> Result<SessionPolicy, NotExpressible> {
+        let may = |action: &Action| spellable(action) && action.service() != "sts" && inside(action);
+        let (mut granted, outside): (Vec<_>, Vec<_>) =
+            self.catalogue.actions().map(|(action, _)| action).partition(|action| may(action));
+        granted.sort_by_key(|action| (needs(self.cloud, action).len(), action.as_str()));
+        let barred: Vec<_> = outside.into_iter().map(|action| Barred::new(self.cloud, action)).collect();
+        let mut held = Held::default();
+        let mut left_out = Vec::new();
+        for action in granted.iter().copied() {
+            let more: Vec<_> = needs(self.cloud, action).into_iter().filter(|name| !held.has(name)).collect();
+            let with = |name: &str| held.has(name) || more.iter().any(|new| new.eq_ignore_ascii_case(name));
+            if barred.iter().any(|barred| barred.is_allowed(with)) {
+                left_out.push(action.clone());
+            } else {
+                more.into_iter().for_each(|name| held.add(name));
+            }
+        }
+        if held.0.is_empty() {
+            return Err(NotExpressible::Nothing);
+        }
+        let mut patterns = Patterns::exact(held.spelled());
+        let mut text = self.text(&patterns)?;
+        while text.len() > LONGEST {
+            let shorter = match self.holder {
+                Holder::Sidecar => patterns.shorten(&held, &barred),
+                Holder::Application => false,
+            };
+            if !shorter {
+                return Err(NotExpressible::TooLong { found: text.len() });
+            }
+            text = self.text(&patterns)?;
+        }
+        self.check(&patterns, &granted, &left_out, &barred)?;
+        Ok(SessionPolicy { text, left_out })
+    }
+
+    fn text(&self, patterns: &Patterns) -> Result<String, NotExpressible> {
+        let action = patterns.iter().collect();
+        let statement = [Statement { effect: "Allow", action, resource: "*" }];
+        let document = Document { version: self.cloud.version(), statement };
+        serde_json::to_string(&document).map_err(|_| NotExpressible::Mistaken)
+    }
+
+    /// Once more from the end: what the policy allows is what was granted, no matter how it came to be.
+    fn check(
+        &self,
+        patterns: &Patterns,
+        granted: &[&Action],
+        left_out: &[Action],
+        barred: &[Barred],
+    ) -> Result<(), NotExpressible> {
+        let allowed = |name: &str| patterns.allow(name);
+        let all = |action: &Action| needs(self.cloud, action).into_iter().all(allowed);
+        let missing = granted.iter().any(|action| !left_out.contains(action) && !all(action));
+        let wider = barred.iter().any(|barred| barred.is_allowed(allowed));
+        if missing || wider { Err(NotExpressible::Mistaken) } else { Ok(()) }
+    }
+}
+
+/// Permissions that the policy is to allow: each in small letters, since clouds do not look at the case, with its
+/// spelling.
+#[derive(Default)]
+struct Held(BTreeMap<String, String>);
+
+impl Held {
+    fn has(&self, name: &str) -> bool {
+        self.0.contains_key(&name.to_ascii_lowercase())
+    }
+
+    fn add(&mut self, name: &str) {
+        self.0.insert(name.to_ascii_lowercase(), name.to_owned());
+    }
+
+    fn spelled(&self) -> impl Iterator<Item = &str> {
+        self.0.values().map(String::as_str)
+    }
+}
+
+/// An action that the policy must not allow.
+struct Barred {
+    name: String,
+    needs: Vec<String>,
+}
+
+impl Barred {
+    fn new(cloud: Cloud, action: &Action) -> Self {
+        let needs = needs(cloud, action).into_iter().map(ToOwned::to_owned).collect();
+        Self { name: action.as_str().to_owned(), needs }
+    }
+
+    /// Whether permissions would allow it: the one that it needs, or, should a cloud check it by its own name after
+    /// all, that name. What needs several does no more than each of them allows by itself, and nobody holds one of them
+    /// to whom it was not granted: a copy is a read and a write.
+    fn is_allowed(&self, permitted: impl Fn(&str) -> bool) -> bool {
+        permitted(&self.name) || matches!(self.needs.as_slice(), [only] if permitted(only))
+    }
+}
+
+/// Whether a name can stand in a policy without meaning more than itself.
+fn spellable(action: &Action) -> bool {
+    let plain = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    action.as_str().split_once(':').is_some_and(|(service, operation)| plain(service) && plain(operation))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document<'a> {
+    version: &'static str,
+    statement: [Statement<'a>; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statement<'a> {
+    effect: &'static str,
+    action: Vec<&'a str>,
+    resource: &'static str,
+}

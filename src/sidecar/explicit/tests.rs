@@ -1,0 +1,90 @@
+//! How requests are read, and that answers say no more than they should.
+
+use bytes::Bytes;
+
+use super::*;
+
+const ACS: &str = "RoleArn=acs:ram::1000000000000001:role/reader&RoleSessionName=alice%40acme";
+const AWS: &str = "RoleArn=arn:aws:iam::123456789012:role/path/reader&RoleSessionName=alice";
+
+fn read(dialect: Dialect, operation: Operation, query: &str, form: &str) -> Result<Wanted, NotUnderstood> {
+    let form = Bytes::copy_from_slice(form.as_bytes());
+    Wanted::read(dialect, operation, &Parameters::read(Some(query), &form)?)
+}
+
+#[test]
+fn a_role_is_asked_for_in_the_query_or_the_form_of_either_cloud() {
+    let acs = read(Dialect::Acs, Operation::AssumeRole, ACS, "").unwrap();
+    let role = acs.role.unwrap();
+    assert_eq!(
+        (role.account.as_str(), role.name.as_str(), acs.session.as_str()),
+        ("1000000000000001", "reader", "alice@acme")
+    );
+    let aws = read(Dialect::Aws, Operation::WithToken, "", &format!("{AWS}&WebIdentityToken=t")).unwrap();
+    assert_eq!((aws.role.unwrap().last(), aws.token.unwrap().expose()), ("reader", "t"));
+    let oidc = read(Dialect::Acs, Operation::WithToken, &format!("{ACS}&OIDCToken=t"), "").unwrap();
+    assert_eq!(oidc.token.unwrap().expose(), "t");
+}
+
+#[test]
+fn nothing_lasts_longer_than_a_quarter_of_an_hour() {
+    for (asked, seconds) in [("", 900), ("&DurationSeconds=900", 900), ("&DurationSeconds=43200", 900)] {
+        let wanted = read(Dialect::Acs, Operation::AssumeRole, &format!("{ACS}{asked}"), "").unwrap();
+        assert_eq!(wanted.seconds, seconds);
+    }
+    for asked in ["0", "899", "43201", "-1", "1e3", "4294968196"] {
+        assert!(
+            read(Dialect::Acs, Operation::AssumeRole, &format!("{ACS}&DurationSeconds={asked}"), "").is_err()
+        );
+    }
+}
+
+#[test]
+fn what_stands_twice_is_missing_or_would_not_be_kept_to_is_refused() {
+    let refused =
+        |dialect, operation, query: &str, form: &str| read(dialect, operation, query, form).is_err();
+    for (query, form) in [
+        (ACS, "RoleArn=acs:ram::1000000000000001:role/writer"),
+        (ACS, "rolearn=acs:ram::1000000000000001:role/writer"),
+        (&format!("{ACS}&Policy={{}}"), ""),
+        ("RoleSessionName=alice", ""),
+        ("RoleArn=acs:ram::1000000000000001:role/reader", ""),
+        (&ACS.replace("alice%40acme", "a"), ""),
+        (&ACS.replace("alice%40acme", "a%3Cb"), ""),
+        (&ACS.replace("role/reader", "user/reader"), ""),
+        (&ACS.replace("role/reader", "role/"), ""),
+        (&ACS.replace("role/reader", "role//x"), ""),
+        (&ACS.replace("1000000000000001", "*"), ""),
+        (&ACS.replace("1000000000000001", ""), ""),
+        (&ACS.replace("acs:ram::", "acs:ram:x:"), ""),
+        (AWS, ""),
+    ] {
+        assert!(refused(Dialect::Acs, Operation::AssumeRole, query, form), "{query} {form}");
+    }
+    assert!(refused(Dialect::Aws, Operation::AssumeRole, ACS, ""));
+    assert!(refused(Dialect::Aws, Operation::AssumeRole, &format!("{AWS}&PolicyArns.member.1.arn=x"), ""));
+    assert!(refused(Dialect::Acs, Operation::WithToken, ACS, ""), "without a token");
+    let many: String = (0..200).map(|n| format!("&p{n}=1")).collect();
+    assert!(refused(Dialect::Acs, Operation::AssumeRole, &format!("{ACS}{many}"), ""));
+}
+
+#[test]
+fn only_operations_of_the_dialect_are_answered() {
+    let of = |dialect, name: &str| Operation::of(dialect, &Action::new(name));
+    assert_eq!(of(Dialect::Acs, "sts:AssumeRoleWithOIDC"), Some(Operation::WithToken));
+    assert_eq!(of(Dialect::Aws, "sts:AssumeRoleWithWebIdentity"), Some(Operation::WithToken));
+    for (dialect, name) in [
+        (Dialect::Acs, "sts:AssumeRoleWithWebIdentity"),
+        (Dialect::Aws, "sts:AssumeRoleWithOIDC"),
+        (Dialect::Aws, "sts:GetSessionToken"),
+        (Dialect::Acs, "ecs:AssumeRole"),
+    ] {
+        assert_eq!(of(dialect, name), None, "{name}");
+    }
+}
+
+#[test]
+fn a_text_in_xml_is_nothing_but_a_text() {
+    let text = aws::tests_text("<a>&\"'\u{0}b");
+    assert_eq!(text, "<X>&lt;a&gt;&amp;&quot;&apos;b</X>");
+}

@@ -1,0 +1,233 @@
+//! `assume = "exchange"`: the caller's assertion is traded at the platform's own token service (RFC 8693) for the token
+//! that the upstream takes.
+//!
+//! Comes in: a permit, and whose it is. Goes out: the value of `Authorization`, at hand or to be fetched. One is kept
+//! for a standing and used until shortly before it ends, so that a revocation, which ends the standing, ends its use;
+//! whoever comes while it is fetched waits for that one. A service that does not answer, refuses, or answers a token of
+//! more than was asked for leaves the call without an identity, and it is refused.
+
+mod answer;
+mod kept;
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use jiff::Timestamp;
+use url::form_urlencoded;
+
+use super::refuse::Refusal;
+use crate::config::exchange::Exchange;
+use crate::grants::Standing;
+use crate::model::caller::Caller;
+use crate::model::scope::ScopeSet;
+use crate::model::time::Clock;
+use crate::net::ask::{Ask, NoWay};
+use crate::policy::Permit;
+use crate::token::assertion::{AssertionSigner, Assumed};
+use crate::token::random::Secret;
+use answer::Given;
+use kept::{Kept, Place};
+
+/// A token service, and the tokens that it gave.
+pub(super) struct Trade {
+    shop: Arc<Shop>,
+    kept: Kept,
+}
+
+/// What is at hand for a call.
+pub(super) enum Found {
+    /// The value of `Authorization`.
+    Ready(HeaderValue),
+    /// It has to be fetched.
+    Fetch(Fetch),
+}
+
+/// Fetches the value of `Authorization`.
+pub(super) type Fetch = Pin<Box<dyn Future<Output = Result<HeaderValue, Refusal>> + Send>>;
+
+/// The service itself.
+struct Shop {
+    name: String,
+    ask: Ask,
+    settings: Exchange,
+    clock: Clock,
+}
+
+/// What is asked for one standing.
+struct Question {
+    form: String,
+    /// The scopes that are asked for, as the service calls them; none where nothing is said of scopes.
+    asked: Option<ScopeSet>,
+    /// When all use of its answer ends, in seconds since 1970.
+    ends_at: i64,
+}
+
+impl Trade {
+    /// The service that the settings call `name`.
+    ///
+    /// # Errors
+    /// It cannot be asked, or there is no secret for it.
+    pub(super) fn new(name: &str, settings: &Exchange, clock: Clock) -> Result<Self, String> {
+        let wrong = |why: &dyn std::fmt::Display| format!("[exchange.{name}]: {why}");
+        let within = Duration::from_millis(settings.timeout_ms);
+        let ask = Ask::new(&settings.url, settings.ca.as_deref(), settings.allow_local, within)
+            .map_err(|why: NoWay| wrong(&why))?;
+        let shop = Shop { name: name.to_owned(), ask, settings: settings.clone(), clock };
+        shop.secret().map_err(|why| wrong(&why))?;
+        Ok(Self { shop: Arc::new(shop), kept: Kept::default() })
+    }
+
+    /// What is at hand for one permitted call. `now` in seconds since 1970.
+    pub(super) fn at_hand(
+        &self,
+        signer: &AssertionSigner,
+        permit: &Permit<'_>,
+        caller: &Caller,
+        standing: &Arc<Standing>,
+        now: i64,
+    ) -> Result<Found, Refusal> {
+        let place = self.kept.place(standing);
+        if let Some(ready) = place.ready(now) {
+            return Ok(Found::Ready(ready));
+        }
+        let question = self.shop.question(signer, permit, caller, standing, now)?;
+        let shop = Arc::clone(&self.shop);
+        Ok(Found::Fetch(Box::pin(async move { shop.fetch(&place, question).await })))
+    }
+}
+
+impl Shop {
+    /// The one token of a standing. Who comes second waits for the first, and takes what it brought.
+    async fn fetch(&self, place: &Place, question: Question) -> Result<HeaderValue, Refusal> {
+        let _turn = place.turn().await;
+        let now = self.clock.now().as_second();
+        if let Some(ready) = place.ready(now) {
+            return Ok(ready);
+        }
+        // Whoever waited for a failure has it too, instead of waiting for another.
+        if place.has_just_failed(now) {
+            return Err(self.unavailable("it has just failed"));
+        }
+        match self.ask(&question).await {
+            Ok((token, use_until)) => {
+                place.put(token.clone(), use_until);
+                Ok(token)
+            }
+            Err(why) => {
+                place.failed(self.clock.now().as_second());
+                tracing::warn!(service = %self.name, error = %why, "a token service gave no token");
+                Err(self.unavailable(&why))
+            }
+        }
+    }
+
+    async fn ask(&self, question: &Question) -> Result<(HeaderValue, i64), String> {
+        let authorization = self.authorization()?;
+        let (status, body) =
+            self.ask.post(question.form.clone(), authorization).await.map_err(|why| why.to_string())?;
+        let now = self.clock.now().as_second();
+        let given = Given::read(status, &body, question.asked.as_ref()).map_err(|why| why.to_string())?;
+        let mut token = HeaderValue::try_from(format!("Bearer {}", given.token.expose()))
+            .map_err(|_| "its token is none".to_owned())?;
+        token.set_sensitive(true);
+        let life = given.seconds.min(i64::from(self.settings.seconds));
+        let ends_at = now.saturating_add(life).min(question.ends_at);
+        let spare = (life / 4).min(SPARE_SECONDS);
+        Ok((token, ends_at.saturating_sub(spare)))
+    }
+
+    /// What the service is asked (RFC 8693 §2.1). The subject token is the caller's assertion, which names the
+    /// application as the one that acts (§4.1).
+    fn question(
+        &self,
+        signer: &AssertionSigner,
+        permit: &Permit<'_>,
+        caller: &Caller,
+        standing: &Standing,
+        now: i64,
+    ) -> Result<Question, Refusal> {
+        let grant = &standing.installed().grant;
+        let ends_at = grant.expires_at.map(Timestamp::as_second);
+        let assumed = Assumed {
+            caller,
+            scopes: permit.scopes(),
+            revision: grant.revision,
+            ends_at,
+            audience: self.settings.assertion_audience(),
+        };
+        let assertion = signer
+            .sign(assumed, None, now)
+            .map_err(|error| Refusal::Unavailable(format!("the identity could not be signed: {error}")))?;
+        let asked = self.asked(permit)?;
+        let scope = asked.as_ref().map(ToString::to_string);
+        let mut fields = vec![
+            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+            ("subject_token", assertion.token.expose()),
+            ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+            ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+        ];
+        let settings = &self.settings;
+        fields.extend(settings.audience.as_deref().map(|audience| ("audience", audience)));
+        fields.extend(settings.resource.as_deref().map(|resource| ("resource", resource)));
+        fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
+        if settings.client_secret_file.is_none() && settings.client_secret_env.is_none() {
+            fields.push(("client_id", &settings.client_id));
+        }
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        Ok(Question { form, asked, ends_at: ends_at.unwrap_or(i64::MAX).min(caller.expires_at) })
+    }
+
+    /// What the service calls the scopes that count. Without a word for any of them nothing may be asked: the service
+    /// would give what it gives to those who do not say.
+    fn asked(&self, permit: &Permit<'_>) -> Result<Option<ScopeSet>, Refusal> {
+        if self.settings.scopes.is_empty() {
+            return Ok(None);
+        }
+        let counting = permit.session().counting();
+        let known = self.settings.scopes.iter().filter(|(ours, _)| counting.covers(ours));
+        let asked: ScopeSet = known.flat_map(|(_, theirs)| theirs.iter().cloned()).collect();
+        if asked.is_empty() {
+            return Err(self.unavailable("the settings name no scope of it for what was granted"));
+        }
+        Ok(Some(asked))
+    }
+
+    fn unavailable(&self, why: &str) -> Refusal {
+        Refusal::Unavailable(format!("the token service {} gave no token for this call: {why}", self.name))
+    }
+
+    /// Basic (RFC 6749 §2.3.1), where we have a secret.
+    fn authorization(&self) -> Result<Option<HeaderValue>, String> {
+        let Some(secret) = self.secret()? else { return Ok(None) };
+        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let pair = Secret::new(format!("{}:{}", encoded(&self.settings.client_id), encoded(secret.expose())));
+        let value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair.expose())));
+        value.map(Some).map_err(|_| "our secret there cannot be sent".to_owned())
+    }
+
+    /// Our secret there, as it is at this moment: files are replaced.
+    fn secret(&self) -> Result<Option<Secret>, String> {
+        let missing =
+            |path: &PathBuf, why| format!("our secret cannot be read from {}: {why}", path.display());
+        let text = match (&self.settings.client_secret_file, &self.settings.client_secret_env) {
+            (Some(path), _) => std::fs::read_to_string(path).map_err(|why| missing(path, why))?,
+            (None, Some(name)) => {
+                std::env::var(name).map_err(|_| format!("our secret is not in the environment as {name}"))?
+            }
+            (None, None) => return Ok(None),
+        };
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.is_empty() {
+            return Err("our secret there is empty".to_owned());
+        }
+        Ok(Some(Secret::new(text.to_owned())))
+    }
+}
+
+/// A token is not used any more when it has less than this left, or less than a quarter of its life.
+const SPARE_SECONDS: i64 = 20;

@@ -1,0 +1,231 @@
+//! Clients ask a cloud's STS for credentials, and the sidecar answers: with keys of ours, which work at a sidecar for what
+//! was granted, and end with it. The clients are boto3 and the cloud's own SDKs, as they ship.
+
+use serde_json::{Value, json};
+
+use crate::support::fleet::{Fleet, Lone};
+use crate::support::script::Script;
+use crate::support::{Application, Person, Tokens};
+
+#[tokio::test]
+async fn boto3_hands_its_token_over_and_gets_credentials_that_work_as_far_as_was_granted() {
+    let (fleet, sidecar, application, tokens) = scene(AWS, &["/aws/sts", "/aws/s3:read"]).await;
+    let account = &fleet.world.account("acme").id;
+    let (sts, s3) = (sidecar.url.replace("127.0.0.1", "localhost"), sidecar.url.clone());
+    let with = |role: String| json!({ "RoleArn": role, "RoleSessionName": "alice", "WebIdentityToken": tokens.access, "DurationSeconds": 3600 });
+    let own = format!("arn:aws:iam::{account}:role/reader");
+    let mut script = Script::start(
+        "explicit_aws.py",
+        &json!({ "do": "web identity", "url": sts, "with": with(own.clone()) }),
+    );
+    let given = script.hear()["answer"].clone();
+    assert_eq!(
+        given["AssumedRoleUser"]["Arn"],
+        format!("arn:aws:sts::{account}:assumed-role/reader/alice"),
+        "{given}"
+    );
+    assert_eq!(given["Audience"], application.client_id.as_str(), "{given}");
+    assert!(given["Credentials"]["AccessKeyId"].as_str().unwrap().starts_with("STS."), "{given}");
+    assert!(lasts_at_most_a_quarter_of_an_hour(&given["Credentials"]["Expiration"]), "{given}");
+
+    let mut ask = |what: &str, url: &str, with: Value| {
+        script.tell(&json!({ "do": what, "url": url, "with": with }));
+        script.hear()
+    };
+    let read = ask("read", &s3, Value::Null);
+    assert_eq!(read["answer"]["ResponseMetadata"]["HTTPStatusCode"], 200, "{read}");
+    assert_eq!(ask("delete", &s3, Value::Null)["code"], "AccessDenied");
+    let who = ask("who", &sts, Value::Null);
+    assert_eq!(
+        (&who["answer"]["Account"], &who["answer"]["Arn"]),
+        (&json!(account), &json!(format!("arn:aws:iam::{account}:user/admin"))),
+        "{who}"
+    );
+    // Who has keys may ask for others, which last no longer.
+    let again = ask("assume", &sts, json!({ "RoleArn": own, "RoleSessionName": "alice" }));
+    assert!(again["answer"]["Credentials"]["SessionToken"].is_string(), "{again}");
+    assert!(
+        again["answer"]["Credentials"]["Expiration"].as_str() <= given["Credentials"]["Expiration"].as_str()
+    );
+    assert_eq!(ask("read", &s3, Value::Null)["answer"]["ResponseMetadata"]["HTTPStatusCode"], 200);
+    // Of another account there is nothing to be had, nor with a policy that nobody would keep to, nor without a token.
+    let other =
+        ask("web identity", &sts, with(own.replace(account.as_str(), &fleet.world.account("globex").id)));
+    assert!(other["code"].as_str().unwrap().starts_with("AccessDenied"), "{other}");
+    let mut narrowed = with(own.clone());
+    narrowed["Policy"] = json!("{\"Version\":\"2012-10-17\",\"Statement\":[]}");
+    assert!(ask("web identity", &sts, narrowed)["message"].as_str().unwrap().contains("Policy"));
+    let mut forged = with(own.clone());
+    forged["WebIdentityToken"] = json!(format!("{}x", tokens.access));
+    assert!(ask("web identity", &sts, forged)["code"].is_string());
+    let mut short = with(own.clone());
+    short["WebIdentityToken"] = json!("none");
+    assert!(ask("web identity", &sts, short)["code"].is_string());
+
+    let before = fleet.cloud.seen();
+    let path = format!("/applications/{}", application.client_id);
+    fleet.world.api("acme", "DELETE", &path).send().await.expect(200);
+    assert!(ask("read", &s3, Value::Null)["code"].is_string(), "the credentials died with the grant");
+    assert!(ask("web identity", &sts, with(own))["code"].is_string(), "and there are no new ones");
+    assert_eq!(fleet.cloud.seen(), before, "nothing more has reached the upstream");
+    script.tell(&json!({ "do": "end" }));
+    script.finish();
+}
+
+#[tokio::test]
+async fn the_clouds_own_sdks_hand_their_token_over_and_get_credentials_that_work_as_far_as_was_granted() {
+    let (fleet, sidecar, application, tokens) = scene(ACS, &["/acs/sts", "/acs/ecs:read"]).await;
+    let account = &fleet.world.account("acme").id;
+    let ecs = sidecar.url.strip_prefix("http://").unwrap().to_owned();
+    let sts = ecs.replace("127.0.0.1", "localhost");
+    let own = format!("acs:ram::{account}:role/reader");
+    let with = |role: &str| {
+        json!({ "role_arn": role, "role_session_name": "alice", "oidctoken": tokens.access, "duration_seconds": 3600,
+            "oidcprovider_arn": format!("acs:ram::{account}:oidc-provider/consentry") })
+    };
+    let mut script =
+        Script::start("explicit_acs.py", &json!({ "do": "oidc", "endpoint": sts, "with": with(&own) }));
+    let told = script.hear();
+    let given = told["answer"].clone();
+    assert_eq!(given["AssumedRoleUser"]["Arn"], format!("acs:ram::{account}:role/reader/alice"), "{told}");
+    assert_eq!(given["OIDCTokenInfo"]["ClientIds"], application.client_id.as_str(), "{given}");
+    assert!(lasts_at_most_a_quarter_of_an_hour(&given["Credentials"]["Expiration"]), "{given}");
+
+    let mut ask = |mut line: Value| {
+        line["endpoint"] =
+            json!(if ["read", "stop"].contains(&line["do"].as_str().unwrap()) { &ecs } else { &sts });
+        script.tell(&line);
+        script.hear()
+    };
+    assert_eq!(ask(json!({ "do": "read" })), json!({ "answer": {} }));
+    let refused = ask(json!({ "do": "stop" }));
+    assert_eq!(refused["code"], "NoPermission", "{refused}");
+    let who = ask(json!({ "do": "who" }));
+    assert_eq!(
+        (&who["answer"]["AccountId"], &who["answer"]["IdentityType"]),
+        (&json!(account), &json!("RAMUser")),
+        "{who}"
+    );
+    let plain = json!({ "role_arn": own, "role_session_name": "alice" });
+    let again = ask(json!({ "do": "assume", "with": plain }));
+    assert!(again["answer"]["Credentials"]["SecurityToken"].is_string(), "{again}");
+    let bearer = ask(json!({ "do": "assume", "bearer": tokens.access, "with": plain }));
+    assert!(bearer["answer"]["Credentials"]["SecurityToken"].is_string(), "{bearer}");
+    let globex = own.replace(account.as_str(), &fleet.world.account("globex").id);
+    assert_eq!(ask(json!({ "do": "oidc", "with": with(&globex) }))["code"], "NoPermission");
+    let mut narrowed = with(&own);
+    narrowed["policy"] = json!("{\"Version\":\"1\",\"Statement\":[]}");
+    assert!(ask(json!({ "do": "oidc", "with": narrowed }))["message"].as_str().unwrap().contains("Policy"));
+
+    let before = fleet.cloud.seen();
+    let path = format!("/applications/{}", application.client_id);
+    fleet.world.api("acme", "DELETE", &path).send().await.expect(200);
+    assert!(ask(json!({ "do": "read" }))["code"].is_string(), "the credentials died with the grant");
+    assert!(
+        ask(json!({ "do": "oidc", "with": with(&own) }))["code"].is_string(),
+        "and there are no new ones"
+    );
+    assert_eq!(fleet.cloud.seen(), before, "nothing more has reached the upstream");
+    script.tell(&json!({ "do": "end" }));
+    script.finish();
+}
+
+#[tokio::test]
+async fn who_has_not_been_granted_credentials_gets_none() {
+    let (fleet, sidecar, _, tokens) = scene(AWS, &["/acs/ecs:read"]).await;
+    let role = format!("arn:aws:iam::{}:role/reader", fleet.world.account("acme").id);
+    let form = [
+        ("Action", "AssumeRoleWithWebIdentity"),
+        ("Version", "2011-06-15"),
+        ("RoleArn", &role),
+        ("RoleSessionName", "alice"),
+        ("WebIdentityToken", &tokens.access),
+    ];
+    let address = sidecar.url.replace("127.0.0.1", "localhost");
+    let refused = crate::support::post(&address).form(&form).send().await;
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    assert!(
+        refused.text().contains("/aws/sts") && !refused.text().contains(&tokens.access),
+        "{}",
+        refused.text()
+    );
+    // A second credential is not a way to choose between two callers.
+    let other = fleet.world.install("desk-cli", "admin@acme", &[]).await;
+    let two = crate::support::post(&address).form(&form).bearer(&other.access).send().await;
+    assert!([400, 403].contains(&two.status) && !two.text().contains("SessionToken"), "{}", two.text());
+    // What could be read as either is read as neither.
+    let twice = [form.as_slice(), &[("RoleArn", "arn:aws:iam::1:role/other")]].concat();
+    assert_eq!(crate::support::post(&address).form(&twice).send().await.status, 400);
+    let records = std::fs::read_to_string(sidecar.folder.join("records.jsonl")).unwrap();
+    assert!(
+        records.contains("sts:AssumeRoleWithWebIdentity") && !records.contains(&tokens.access),
+        "{records}"
+    );
+}
+
+fn lasts_at_most_a_quarter_of_an_hour(moment: &Value) -> bool {
+    let end: jiff::Timestamp = moment.as_str().unwrap().replace(' ', "T").parse().unwrap();
+    let left = end.as_second() - jiff::Timestamp::from_second(now()).unwrap().as_second();
+    (1..=900).contains(&left)
+}
+
+fn now() -> i64 {
+    consentry::model::time::Clock::system().now().as_second()
+}
+
+/// A sidecar with these routes before the usual ones, and an application that acme has authorized for these scopes.
+async fn scene(routes: &str, scopes: &[&str]) -> (Fleet, Lone, Application, Tokens) {
+    let mut fleet = Fleet::start().await;
+    let token = fleet.invite("explicit", &[]);
+    let routes = routes.replace("CLOUD", &fleet.cloud.url);
+    let sidecar = fleet.lone("explicit", &token, &routes).await;
+    sidecar.until_ready().await;
+    let world = &fleet.world;
+    let required: Vec<&str> = std::iter::once("openid").chain(scopes.iter().copied()).collect();
+    let registered = world.api("globex", "POST", "/publisher/applications").json(&json!({
+        "name": "explicit", "type": "WebApp", "redirect_uris": [REDIRECT], "required_scopes": required,
+    }));
+    let registered = registered.send().await.expect(201);
+    let text = |name: &str| registered[name].as_str().unwrap().to_owned();
+    let application = Application {
+        issuer: world.issuer.clone(),
+        client_id: text("client_id"),
+        secret: Some(text("client_secret")),
+        redirect_uri: REDIRECT.to_owned(),
+        scopes: required.iter().map(|scope| (*scope).to_owned()).collect(),
+    };
+    let attempt = application.ask();
+    let mut person = Person::new(world, "admin@acme");
+    let page = person.visit(&attempt.url).await;
+    let page = person.authorize(&page, &[]).await;
+    let tokens = application.tokens(&attempt, &page).await;
+    (fleet, sidecar, application, tokens)
+}
+
+const REDIRECT: &str = "http://127.0.0.1:9300/callback";
+
+const AWS: &str = r#"
+[upstreams.s3]
+url = "CLOUD"
+
+[[route]]
+path = "/"
+host = "localhost"
+adapter = "aws"
+service = "sts"
+
+[[route]]
+path = "/{path…}"
+host = "127.0.0.1"
+upstream = "s3"
+adapter = "aws"
+service = "s3"
+"#;
+
+const ACS: &str = r#"
+[[route]]
+path = "/"
+host = "localhost"
+adapter = "acs"
+product = "sts"
+"#;

@@ -1,0 +1,146 @@
+//! Token exchange (RFC 8693): an application makes its token narrower, never wider, and never another's.
+
+use serde_json::{Value, json};
+
+use crate::support::application::claims;
+use crate::support::script::Script;
+use crate::support::{Answer, Application, World};
+
+#[tokio::test]
+async fn openid_client_exchanges_a_token_for_a_narrower_one() {
+    exchanges("exchange.mjs", "openid-client").await;
+}
+
+#[tokio::test]
+async fn oauth4webapi_exchanges_a_token_for_a_narrower_one() {
+    exchanges("exchange.mjs", "oauth4webapi").await;
+}
+
+#[tokio::test]
+async fn authlib_exchanges_a_token_for_a_narrower_one() {
+    exchanges("exchange_authlib.py", "authlib").await;
+}
+
+async fn exchanges(script: &str, library: &str) {
+    let world = World::start().await;
+    let tokens = world.install("report-hub", "admin@acme", &["/acs/ecs"]).await;
+    let application = world.application("report-hub");
+    let mut script = Script::start(
+        script,
+        &json!({
+            "library": library, "issuer": world.issuer,
+            "client_id": application.client_id, "client_secret": application.secret, "token": tokens.access,
+            "scope": "openid /acs/oss:read", "wider": "/acs/alidns", "resource": world.sidecar,
+            "allowed": format!("{}/oss/reports/q1.csv", world.sidecar),
+            "refused": format!("{}/ecs/?Action=StopInstance", world.sidecar),
+        }),
+    );
+    let found = script.hear();
+    assert!(found["supported"].as_array().unwrap().contains(&json!(GRANT_TYPE)), "{found}");
+    assert_eq!((&found["allowed"], &found["refused_before"]), (&json!(200), &json!(200)), "{found}");
+    assert_eq!(found["refused"], 403, "the new token has less: {found}");
+    assert_eq!(found["narrow"]["issued_token_type"], ACCESS_TOKEN, "{found}");
+    assert_eq!(found["narrow"]["scope"], "/acs/oss:read openid", "{found}");
+    for (question, error) in
+        [("wider", "invalid_scope"), ("elsewhere", "invalid_target"), ("no_token", "invalid_request")]
+    {
+        assert_eq!(found[question], error, "{question}: {found}");
+    }
+    let (old, new) = (claims(&tokens.access), claims(found["narrow"]["access_token"].as_str().unwrap()));
+    for same in ["iss", "sub", "client_id", "aid", "uid", "type", "rev", "fam"] {
+        assert_eq!(old[same], new[same], "{same}");
+    }
+    assert_eq!(new["aud"], world.sidecar.as_str());
+    assert!(new["exp"].as_i64() <= old["exp"].as_i64() && new["jti"] != old["jti"], "{new}");
+    assert!(new.get("act").is_none(), "the application acts for itself: {new}");
+
+    world.delete_application("acme", "report-hub").await.expect(200);
+    script.tell(&json!({}));
+    let after = script.hear();
+    assert_eq!(after["exchange"], "invalid_request", "{after}");
+    assert!([401, 403].contains(&after["call"].as_u64().unwrap()), "{after}");
+    script.finish();
+}
+
+#[tokio::test]
+async fn a_narrowed_token_never_becomes_wider_again() {
+    let world = World::start().await;
+    let tokens = world.install("report-hub", "admin@acme", &["/acs/ecs"]).await;
+    let application = world.application("report-hub");
+    let below = format!("{}/oss", world.sidecar);
+    let narrow =
+        exchange(&application, &tokens.access, &[("scope", "/acs/ecs:read"), ("audience", &below)]).await;
+    let narrow = token(&narrow.expect(200));
+    assert_eq!(
+        (&claims(&narrow)["scope"], &claims(&narrow)["aud"]),
+        (&json!("/acs/ecs:read"), &json!(below))
+    );
+    for scope in ["/acs/ecs", "/acs/ecs:write", "/acs/oss:read", "openid"] {
+        exchange(&application, &narrow, &[("scope", scope)]).await.expect_oauth_error(400, "invalid_scope");
+    }
+    for place in [&world.issuer, &world.sidecar, &format!("{}/oss/../ecs", world.sidecar)] {
+        exchange(&application, &narrow, &[("resource", place)])
+            .await
+            .expect_oauth_error(400, "invalid_target");
+    }
+    // The same again may be had, and lasts no longer.
+    let again = token(&exchange(&application, &narrow, &[]).await.expect(200));
+    assert_eq!(claims(&again)["scope"], "/acs/ecs:read");
+    assert!(claims(&again)["exp"].as_i64() <= claims(&narrow)["exp"].as_i64());
+}
+
+#[tokio::test]
+async fn an_application_exchanges_its_own_tokens_only() {
+    let world = World::start().await;
+    let theirs = world.install("report-hub", "admin@acme", &[]).await;
+    let own = world.install("desk-cli", "admin@acme", &[]).await;
+    let desk = world.application("desk-cli");
+    exchange(&desk, &theirs.access, &[]).await.expect_oauth_error(400, "invalid_request");
+    exchange(&desk, &own.access, &[]).await.expect(200);
+    // A refresh token, an ID token and a token of somebody who acts are none that could be exchanged.
+    for other in [&own.refresh, &own.id] {
+        exchange(&desk, other, &[]).await.expect_oauth_error(400, "invalid_request");
+    }
+    let acting = [("actor_token", own.access.as_str()), ("actor_token_type", ACCESS_TOKEN)];
+    exchange(&desk, &own.access, &acting).await.expect_oauth_error(400, "invalid_request");
+    let mut stranger = world.application("report-hub");
+    stranger.secret = Some("not-the-secret-of-this-application".to_owned());
+    exchange(&stranger, &theirs.access, &[]).await.expect_oauth_error(401, "invalid_client");
+}
+
+#[tokio::test]
+async fn a_narrowed_token_ends_with_its_family_and_is_in_the_audit() {
+    let world = World::start().await;
+    let tokens = world.install("report-hub", "admin@acme", &[]).await;
+    let application = world.application("report-hub");
+    let narrow =
+        token(&exchange(&application, &tokens.access, &[("scope", "/acs/oss:read")]).await.expect(200));
+    world.read_object(&narrow).await.expect(200);
+    let audit = world.api("acme", "GET", "/audit?event=token.exchange").send().await.expect(200);
+    let told = audit.to_string();
+    assert!(
+        told.contains("token.exchange") && told.contains(claims(&narrow)["jti"].as_str().unwrap()),
+        "{told}"
+    );
+    assert!(!told.contains(&narrow), "a token is in no record");
+    // Giving back the narrow one ends all that came of the authorization.
+    application.revoke(&narrow).await.expect(200);
+    for dead in [&narrow, &tokens.access] {
+        assert!([401, 403].contains(&world.read_object(dead).await.status));
+        exchange(&application, dead, &[]).await.expect_oauth_error(400, "invalid_request");
+    }
+}
+
+async fn exchange(application: &Application, subject: &str, more: &[(&str, &str)]) -> Answer {
+    let fields =
+        [("grant_type", GRANT_TYPE), ("subject_token", subject), ("subject_token_type", ACCESS_TOKEN)];
+    application.token(&[&fields, more].concat()).await
+}
+
+#[track_caller]
+fn token(body: &Value) -> String {
+    body["access_token"].as_str().unwrap().to_owned()
+}
+
+const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
