@@ -48,6 +48,8 @@ pub(in crate::control) enum Guess<'a> {
     Code(&'a str),
     /// The first code of a new authenticator.
     NewAuthenticator(&'a str),
+    /// Nothing: a token of the authorization with this id is exchanged.
+    Exchange(&'a str),
     /// Nothing: somebody is sent to the provider of this name, or it sends word.
     Provider(&'a str),
 }
@@ -59,6 +61,7 @@ impl Guess<'_> {
             Self::OwnPassword(login) => ("own password", login),
             Self::Code(login) => ("code", login),
             Self::NewAuthenticator(login) => ("new authenticator", login),
+            Self::Exchange(family) => ("exchange", family),
             Self::Provider(name) => ("provider", name),
         };
         Key::Login(sha256(format!("{what} {}", login.to_lowercase()).as_bytes()))
