@@ -13,7 +13,7 @@ use crate::support::fleet::Fleet;
 use crate::support::raw::Raw;
 use crate::support::script::Script;
 use crate::support::world::run;
-use crate::support::{Call, World, eventually, get, post};
+use crate::support::{Application, Call, Person, World, eventually, get, post};
 
 #[tokio::test]
 async fn the_clouds_python_clients_are_served_as_far_as_was_granted_and_not_beyond() {
@@ -359,6 +359,67 @@ async fn a_call_that_names_several_things_is_asked_about_each_of_them() {
     assert_eq!(world.seen().await.0, before, "nothing more has reached the upstream");
 }
 
+// The upstream is in this process, and waiting for a script blocks a thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_of_the_roa_style_are_served_by_what_their_paths_mean() {
+    let folder = copied();
+    std::fs::write(folder.path().join("scopes/cs.json"), CLUSTERS).unwrap();
+    let mut fleet = Fleet::asleep_with(&format!("policies = \"{}\"", folder.path().display()), "").await;
+    fleet.wake().await;
+    let tokens = first_party(&fleet.world, &["openid", "/acs/cs:read"]).await;
+    let key = exchange(&fleet.world.issuer, &tokens.access).await;
+    let invited = fleet.invite("roa", &[]);
+    let route = "[[route]]\npath = \"/{path…}\"\nhost = \"127.0.0.1\"\nupstream = \"cloud\"\nadapter = \"acs\"\n\
+                 product = \"cs\"\n";
+    let sidecar = fleet.lone("roa", &invited, route).await;
+    sidecar.until_ready().await;
+    let endpoint = sidecar.url.trim_start_matches("http://");
+    for (script, client) in [("acs_clients.mjs", "pop-roa"), ("acs_clients.py", "core-roa")] {
+        let call = |method: &str, action: &str| {
+            json!({
+                "client": client, "endpoint": endpoint, "key": key, "method": method, "action": action,
+                "path": "/clusters/c-1", "body": "{\"a\":1}",
+            })
+        };
+        let mut look = call("GET", "DescribeClusterDetail");
+        look.as_object_mut().unwrap().remove("body");
+        let mut script = Script::start(script, &look);
+        assert_eq!(script.hear(), json!({ "status": 200 }), "{client}");
+        // With a body, which its signature covers by the MD5.
+        assert_eq!(ask(&mut script, &call("POST", "ListClusterNodes")), json!({ "status": 200 }), "{client}");
+        let before = fleet.cloud.seen();
+        let mut delete = look.clone();
+        delete["method"] = json!("DELETE");
+        delete["action"] = json!("DeleteCluster");
+        for refused in [delete, call("PUT", "ModifyCluster")] {
+            let told = ask(&mut script, &refused);
+            assert!(told["error"].is_object(), "{client}: {told}");
+        }
+        assert_eq!(fleet.cloud.seen(), before, "nothing more has reached the upstream");
+    }
+}
+
+/// An application of the account's own, authorized for these scopes.
+async fn first_party(world: &World, scopes: &[&str]) -> Tokens {
+    let redirect_uri = "http://127.0.0.1:9200/callback".to_owned();
+    let facts = json!({
+        "name": "clusters", "display_name": "clusters", "type": "WebApp", "redirect_uris": [redirect_uri],
+        "required_scopes": scopes, "optional_scopes": [],
+    });
+    let registered =
+        world.api("acme", "POST", "/publisher/applications").json(&facts).send().await.expect(201);
+    let application = Application {
+        issuer: world.issuer.clone(),
+        client_id: registered["client_id"].as_str().unwrap().to_owned(),
+        secret: registered["client_secret"].as_str().map(str::to_owned),
+        redirect_uri,
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+    };
+    let attempt = application.ask();
+    let page = Person::new(world, "bob@acme").visit(&attempt.url).await;
+    application.tokens(&attempt, &page).await
+}
+
 /// Exchanges an access token.
 async fn exchange(issuer: &str, access: &str) -> Value {
     let given = post(format!("{issuer}/v1/exchange")).bearer(access).send().await.expect(200);
@@ -508,3 +569,23 @@ impl Signed {
         call.body(self.body_after.unwrap_or(self.body))
     }
 }
+
+/// A product of the ROA style.
+const CLUSTERS: &str = r#"{
+    "service": "cs", "title": "Clusters",
+    "scopes": [
+        { "scope": "/acs/cs", "title": "Clusters", "consent": "Everything.", "risk": { "level": "high", "why": "All." } },
+        { "scope": "/acs/cs:read", "title": "Clusters: look", "consent": "See them.",
+          "risk": { "level": "low", "why": "Little." }, "actions": ["cs:DescribeClusterDetail", "cs:ListClusterNodes"] },
+        { "scope": "/acs/cs:write", "title": "Clusters: change", "consent": "Change them.",
+          "risk": { "level": "high", "why": "Much." }, "actions": ["cs:DeleteCluster"] }
+    ],
+    "calls": {
+        "versions": ["2015-12-15"],
+        "paths": [
+            { "method": "GET", "path": "/clusters/{Id}", "operation": "DescribeClusterDetail", "resource": "cluster/{Id}" },
+            { "method": "POST", "path": "/clusters/{Id}", "operation": "ListClusterNodes", "resource": "cluster/{Id}" },
+            { "method": "DELETE", "path": "/clusters/{Id}", "operation": "DeleteCluster", "resource": "cluster/{Id}" }
+        ]
+    }
+}"#;
