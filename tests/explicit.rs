@@ -7,7 +7,7 @@ use crate::support::fleet::{Fleet, Lone};
 use crate::support::script::Script;
 use crate::support::{Application, Person, Tokens};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn boto3_hands_its_token_over_and_gets_credentials_that_work_as_far_as_was_granted() {
     let (fleet, sidecar, application, tokens) = scene(AWS, &["/aws/sts", "/aws/s3:read"]).await;
     let account = &fleet.world.account("acme").id;
@@ -72,7 +72,7 @@ async fn boto3_hands_its_token_over_and_gets_credentials_that_work_as_far_as_was
     script.finish();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_clouds_own_sdks_hand_their_token_over_and_get_credentials_that_work_as_far_as_was_granted() {
     let (fleet, sidecar, application, tokens) = scene(ACS, &["/acs/sts", "/acs/ecs:read"]).await;
     let account = &fleet.world.account("acme").id;
@@ -130,7 +130,7 @@ async fn the_clouds_own_sdks_hand_their_token_over_and_get_credentials_that_work
     script.finish();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_not_been_granted_credentials_gets_none() {
     let (fleet, sidecar, _, tokens) = scene(AWS, &["/acs/ecs:read"]).await;
     let role = format!("arn:aws:iam::{}:role/reader", fleet.world.account("acme").id);

@@ -44,6 +44,8 @@ pub mod signed_requests {}
 
 #[doc = include_str!("aws.md")]
 pub mod aws {}
+#[doc = include_str!("assuming_identities.md")]
+pub mod assuming_identities {}
 
 #[doc = include_str!("people.md")]
 pub mod people {}

