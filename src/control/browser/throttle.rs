@@ -52,6 +52,8 @@ pub(in crate::control) enum Guess<'a> {
     Exchange(&'a str),
     /// Nothing: somebody is sent to the provider of this name, or it sends word.
     Provider(&'a str),
+    /// Nothing: tokens of this authorization are exchanged.
+    Exchange(&'a str),
 }
 
 impl Guess<'_> {
@@ -63,6 +65,7 @@ impl Guess<'_> {
             Self::NewAuthenticator(login) => ("new authenticator", login),
             Self::Exchange(family) => ("exchange", family),
             Self::Provider(name) => ("provider", name),
+            Self::Exchange(family) => ("exchange", family),
         };
         Key::Login(sha256(format!("{what} {}", login.to_lowercase()).as_bytes()))
     }
