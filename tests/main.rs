@@ -59,6 +59,7 @@ mod clients;
 mod console;
 mod deploy;
 mod directory;
+mod pages;
 mod policy_files;
 mod publisher;
 mod records;

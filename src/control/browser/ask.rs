@@ -34,7 +34,7 @@ pub(super) async fn administrator(
     let choice = |scope: &Scope| Choice {
         line: line(control, scope),
         checked: granted.is_some_and(|granted| granted.contains(scope)),
-        mark: granted.map(|granted| if granted.covers(scope) { Mark::Granted } else { Mark::New }),
+        mark: granted.map(|granted| Mark::of(granted, scope)),
     };
     let optional = application.optional.without(&application.required);
     let dropped = granted.map(|granted| granted.without(&application.offered())).unwrap_or_default();
