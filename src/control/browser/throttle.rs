@@ -50,6 +50,8 @@ pub(in crate::control) enum Guess<'a> {
     NewAuthenticator(&'a str),
     /// Nothing: somebody is sent to the provider of this name, or it sends word.
     Provider(&'a str),
+    /// Nothing: tokens of this authorization (its family) are exchanged.
+    Exchange(&'a str),
 }
 
 impl Guess<'_> {
@@ -60,6 +62,7 @@ impl Guess<'_> {
             Self::Code(login) => ("code", login),
             Self::NewAuthenticator(login) => ("new authenticator", login),
             Self::Provider(name) => ("provider", name),
+            Self::Exchange(family) => ("exchange", family),
         };
         Key::Login(sha256(format!("{what} {}", login.to_lowercase()).as_bytes()))
     }
