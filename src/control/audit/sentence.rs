@@ -174,17 +174,6 @@ impl Told<'_> {
         if times > 1 { format!(" {times} times") } else { String::new() }
     }
 
-<<<<<<< HEAD
-    /// Which members have changed, where that is told.
-    fn changed(&self) -> String {
-        let changed = self.detail.get("changed").and_then(Value::as_object);
-        let names: Vec<String> =
-            changed.map_or_else(Vec::new, |all| all.keys().map(|name| name.replace('_', " ")).collect());
-        if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) }
-    }
-
-=======
->>>>>>> signed
     fn credential(&self, what: &str) -> String {
         match what {
             "exchange" => format!(
@@ -195,8 +184,6 @@ impl Told<'_> {
             ),
             _ => self.other(),
         }
-<<<<<<< HEAD
-=======
     }
 
     /// Which members have changed, where that is told.
@@ -205,7 +192,6 @@ impl Told<'_> {
         let names: Vec<String> =
             changed.map_or_else(Vec::new, |all| all.keys().map(|name| name.replace('_', " ")).collect());
         if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) }
->>>>>>> signed
     }
 
     fn publisher(&self, what: &str) -> String {

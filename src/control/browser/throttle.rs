@@ -48,11 +48,9 @@ pub(in crate::control) enum Guess<'a> {
     Code(&'a str),
     /// The first code of a new authenticator.
     NewAuthenticator(&'a str),
-    /// Nothing: a token of the authorization with this id is exchanged.
-    Exchange(&'a str),
     /// Nothing: somebody is sent to the provider of this name, or it sends word.
     Provider(&'a str),
-    /// Nothing: tokens of this authorization are exchanged.
+    /// Nothing: tokens of this authorization (its family) are exchanged.
     Exchange(&'a str),
 }
 
@@ -63,7 +61,6 @@ impl Guess<'_> {
             Self::OwnPassword(login) => ("own password", login),
             Self::Code(login) => ("code", login),
             Self::NewAuthenticator(login) => ("new authenticator", login),
-            Self::Exchange(family) => ("exchange", family),
             Self::Provider(name) => ("provider", name),
             Self::Exchange(family) => ("exchange", family),
         };

@@ -46,7 +46,9 @@ impl Control {
     pub(super) async fn exchange(&self, asked: &Exchange, by: By<'_>) -> Result<Exchanged, NotExchanged> {
         let (caller, audience) = self.presented(&asked.token, by).ok_or(NotExchanged::Token)?;
         let (now, at) = (self.clock.now(), self.clock.seconds());
-        self.exchanges.begin(Guess::Exchange(caller.family.as_str()), None, at).map_err(NotExchanged::TooOften)?;
+        self.exchanges
+            .begin(Guess::Exchange(caller.family.as_str()), None, at)
+            .map_err(NotExchanged::TooOften)?;
         let (grant, principal) = (caller.grant(), &caller.principal);
         let live = live::standing(self, &grant, principal, caller.revision, &caller.family).await;
         let live = live.map_err(unavailable)?.ok_or(NotExchanged::Token)?;

@@ -55,7 +55,10 @@ pub(super) async fn answer(
     let left = live.ends_by(caller.expires_at).saturating_sub(now);
     let left = u32::try_from(left).ok().filter(|left| *left > 0).ok_or_else(refused)?;
     let seconds = left.min(live.access_seconds(now));
-    control.narrowings().begin(Guess::Exchange(caller.family.as_str()), None, now).map_err(|_| too_often())?;
+    control
+        .narrowings()
+        .begin(Guess::Exchange(caller.family.as_str()), None, now)
+        .map_err(|_| too_often())?;
     let issued = sign(control, &caller, audience, &scopes, seconds)?;
     record(control, &caller, audience, &scopes, &issued).await?;
     Ok(unstored(&Exchanged {
