@@ -190,15 +190,6 @@ Examples:
   consentry catalog import --from mcp tools.json --product notes
   consentry catalog import --from api-list operations.txt --product ecs";
 
-const AFTER_HELP: &str = "\
-The file is a proposal: each action stands there with the reason for its place. What is not known to read counts as a
-change; what may hand out secrets or rights is given by the whole product's scope alone.
-
-Examples:
-  consentry catalog import --from openapi petstore.yaml --out policies/scopes/petstore.json
-  consentry catalog import --from mcp tools.json --product notes
-  consentry catalog import --from api-list operations.txt --product ecs";
-
 #[cfg(test)]
 pub(super) mod proposing {
     //! For the tests beside this file.
