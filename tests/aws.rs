@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::script::{self, Script};
-use crate::support::{Application, Person, Tokens};
+use crate::support::{Application, Tokens};
 
 /// moto, a sidecar before it, and an application that an account has authorized.
 struct Aws {
@@ -226,26 +226,7 @@ fn the_tables_are_what_the_service_models_say() {
 
 /// An application of another account that wants these scopes, authorized by `admin@acme`.
 async fn installed(fleet: &Fleet, scopes: &[&str]) -> (Application, Tokens) {
-    let world = &fleet.world;
-    let required: Vec<&str> = std::iter::once("openid").chain(scopes.iter().copied()).collect();
-    let registered = world.api("globex", "POST", "/publisher/applications").json(&json!({
-        "name": "aws-reports", "type": "WebApp", "redirect_uris": [REDIRECT], "required_scopes": required,
-    }));
-    let registered = registered.send().await.expect(201);
-    let text = |name: &str| registered[name].as_str().unwrap().to_owned();
-    let application = Application {
-        issuer: world.issuer.clone(),
-        client_id: text("client_id"),
-        secret: Some(text("client_secret")),
-        redirect_uri: REDIRECT.to_owned(),
-        scopes: required.iter().map(|scope| (*scope).to_owned()).collect(),
-    };
-    let attempt = application.ask();
-    let mut person = Person::new(world, "admin@acme");
-    let page = person.visit(&attempt.url).await;
-    let page = person.authorize(&page, &[]).await;
-    let tokens = application.tokens(&attempt, &page).await;
-    (application, tokens)
+    fleet.world.published("aws-reports", scopes).await
 }
 
 fn credentials_file(fleet: &Fleet, key: &Value) -> String {
@@ -272,7 +253,6 @@ const GRANTED: [&str; 7] = [
     "/aws/ec2:read",
     "/aws/sts:read",
 ];
-const REDIRECT: &str = "http://127.0.0.1:9300/callback";
 const KEY_FILE: &str = "aws-key.json";
 
 const SETTINGS: &str = r#"

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::script::Script;
-use crate::support::{Application, Person, Tokens};
+use crate::support::{Application, Tokens};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn boto3_hands_its_token_over_and_gets_credentials_that_work_as_far_as_was_granted() {
@@ -180,29 +180,9 @@ async fn scene(routes: &str, scopes: &[&str]) -> (Fleet, Lone, Application, Toke
     let routes = routes.replace("CLOUD", &fleet.cloud.url);
     let sidecar = fleet.lone("explicit", &token, &routes).await;
     sidecar.until_ready().await;
-    let world = &fleet.world;
-    let required: Vec<&str> = std::iter::once("openid").chain(scopes.iter().copied()).collect();
-    let registered = world.api("globex", "POST", "/publisher/applications").json(&json!({
-        "name": "explicit", "type": "WebApp", "redirect_uris": [REDIRECT], "required_scopes": required,
-    }));
-    let registered = registered.send().await.expect(201);
-    let text = |name: &str| registered[name].as_str().unwrap().to_owned();
-    let application = Application {
-        issuer: world.issuer.clone(),
-        client_id: text("client_id"),
-        secret: Some(text("client_secret")),
-        redirect_uri: REDIRECT.to_owned(),
-        scopes: required.iter().map(|scope| (*scope).to_owned()).collect(),
-    };
-    let attempt = application.ask();
-    let mut person = Person::new(world, "admin@acme");
-    let page = person.visit(&attempt.url).await;
-    let page = person.authorize(&page, &[]).await;
-    let tokens = application.tokens(&attempt, &page).await;
+    let (application, tokens) = fleet.world.published("explicit", scopes).await;
     (fleet, sidecar, application, tokens)
 }
-
-const REDIRECT: &str = "http://127.0.0.1:9300/callback";
 
 const AWS: &str = r#"
 [upstreams.s3]

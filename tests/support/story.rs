@@ -1,5 +1,7 @@
 //! The beginnings that many tests share, told as what people do.
 
+use serde_json::json;
+
 use super::{Answer, Application, Page, Person, Tokens, World};
 
 impl World {
@@ -12,6 +14,29 @@ impl World {
         let page = person.visit(&attempt.url).await;
         let page = person.authorize(&page, optional).await;
         application.tokens(&attempt, &page).await
+    }
+
+    /// An application of globex that requires these scopes, authorized by `admin@acme`, who has its tokens.
+    pub(crate) async fn published(&self, name: &str, scopes: &[&str]) -> (Application, Tokens) {
+        let required: Vec<&str> = std::iter::once("openid").chain(scopes.iter().copied()).collect();
+        let registered = self.api("globex", "POST", "/publisher/applications").json(&json!({
+            "name": name, "type": "WebApp", "redirect_uris": [REDIRECT], "required_scopes": required,
+        }));
+        let registered = registered.send().await.expect(201);
+        let text = |name: &str| registered[name].as_str().unwrap().to_owned();
+        let application = Application {
+            issuer: self.issuer.clone(),
+            client_id: text("client_id"),
+            secret: Some(text("client_secret")),
+            redirect_uri: REDIRECT.to_owned(),
+            scopes: required.iter().map(|scope| (*scope).to_owned()).collect(),
+        };
+        let attempt = application.ask();
+        let mut person = Person::new(self, "admin@acme");
+        let page = person.visit(&attempt.url).await;
+        let page = person.authorize(&page, &[]).await;
+        let tokens = application.tokens(&attempt, &page).await;
+        (application, tokens)
     }
 
     /// `login` signs in to an application that its account has authorized already.
@@ -40,3 +65,5 @@ impl World {
         self.api(alias, "DELETE", &path).send().await
     }
 }
+
+const REDIRECT: &str = "http://127.0.0.1:9300/callback";

@@ -31,6 +31,8 @@ enum Verb {
     /// End a key at once, because somebody else may hold it: what it has signed is refused everywhere within the lease
     Withdraw {
         /// Its id, as `list` prints it
+        // It is a hash in base64url: one id of sixty-four begins with a hyphen, and is no option.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
     },
 }
@@ -93,4 +95,31 @@ async fn withdraw(store: &Shared, kid: &str, now: Timestamp) -> Result<(), Failu
     store.withdraw_key(kid, now).await?;
     print::narrate(&format!("consentry: {kid} is withdrawn; whoever holds what it has signed must ask anew"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{Keys, Verb};
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        keys: Keys,
+    }
+
+    #[test]
+    fn a_key_is_withdrawn_by_its_id_whatever_that_begins_with() {
+        for id in ["kPrK_qmxVWaYVA9w", "-hPrK_qmxVWaYVA9w", "-Vd", "--data_qmxVWaYVA9w"] {
+            let line = Line::try_parse_from(["keys", "withdraw", id]).unwrap();
+            assert!(matches!(line.keys.verb, Verb::Withdraw { kid } if kid == id), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_not_withdrawn_without_an_id() {
+        assert!(Line::try_parse_from(["keys", "withdraw"]).is_err());
+        assert!(Line::try_parse_from(["keys", "withdraw", "one", "two"]).is_err());
+    }
 }
