@@ -37,6 +37,7 @@ mod federation;
 mod grpc;
 mod keys;
 mod limits;
+mod mcp;
 mod oauth;
 mod restart;
 mod roles;

@@ -83,6 +83,7 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
         clock,
         settings: Settings::default(),
         providers: settings.providers,
+        registration: settings.registration,
     })
     .await
     .map_err(|error| Failure::Unreachable(error.to_string()))?;

@@ -9,6 +9,7 @@ pub mod control;
 pub mod file;
 pub mod provider;
 pub mod redis;
+pub mod registration;
 pub mod route;
 pub mod sidecar;
 

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::model::scope::ScopeSet;
+
 /// One `[[route]]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,20 +16,25 @@ pub struct Route {
     pub path: Spanned<PathTemplate>,
     /// Where permitted calls go: the name of an `[upstreams.*]`.
     pub upstream: Spanned<String>,
-    /// How a request is read: `rest` or `acs`.
+    /// How a request is read: `rest`, `acs` or `mcp`.
     pub adapter: Spanned<Kind>,
     /// For `rest`: the action of each method.
     #[serde(default)]
     pub actions: BTreeMap<String, String>,
-    /// For `rest`: the resource's name, with the path's parameters in it: `{bucket}/{object}`.
+    /// For `rest`: the resource's name, with the path's parameters in it: `{bucket}/{object}`. For `mcp`: the name of the
+    /// server, where the path tells several apart; what is inside it is named by the messages.
     #[serde(default)]
     pub resource: Option<String>,
-    /// For `rest`: the account that owns the resource, from the path: `{account}`; the caller's unless set.
+    /// For `rest` and `mcp`: the account that owns the resource, from the path: `{account}`; the caller's unless set.
     #[serde(default)]
     pub account: Option<String>,
-    /// For `acs`: the service that the operations belong to: `ecs`.
+    /// For `acs` and `mcp`: the service that the operations belong to: `ecs`.
     #[serde(default)]
     pub product: Option<String>,
+    /// The scopes that applications ask for which know nothing but this address (RFC 9728, `scopes_supported`). People
+    /// read all of them on the consent page: the least that is of use.
+    #[serde(default)]
+    pub scopes: ScopeSet,
     /// What the upstream receives as the caller's identity.
     #[serde(default)]
     pub assume: Assume,
@@ -56,6 +63,8 @@ pub enum Kind {
     Rest,
     /// The cloud's RPC style: the operation is named in `x-acs-action` or `Action`.
     Acs,
+    /// The Model Context Protocol over streamable HTTP: the message says it.
+    Mcp,
 }
 
 /// How a request is read into a call.
@@ -74,6 +83,15 @@ pub enum Adapter<'a> {
     Acs {
         /// The service that the operations belong to.
         product: &'a str,
+    },
+    /// The Model Context Protocol.
+    Mcp {
+        /// The service that the methods and tools belong to.
+        product: &'a str,
+        /// The server's name, with the path's parameters in it.
+        resource: Option<&'a str>,
+        /// The account that owns it, with the path's parameters in it; the caller's unless set.
+        account: Option<&'a str>,
     },
 }
 
@@ -95,6 +113,10 @@ impl Route {
             (Kind::Acs, _, _) => {
                 Err("an acs route has a product, and neither actions nor resource nor account".to_owned())
             }
+            (Kind::Mcp, resource, Some(product)) if actions.is_empty() => {
+                Ok(Adapter::Mcp { product, resource: resource.as_deref(), account: account.as_deref() })
+            }
+            (Kind::Mcp, _, _) => Err("an mcp route has a product and no actions".to_owned()),
         }
     }
 }

@@ -232,6 +232,12 @@ impl Sidecar {
                 .chain(account.into_iter().flat_map(parameters))
                 .find(|name| !template.has(name))
                 .map(str::to_owned),
+            Adapter::Mcp { resource, account, .. } => resource
+                .into_iter()
+                .chain(account)
+                .flat_map(parameters)
+                .find(|name| !template.has(name))
+                .map(str::to_owned),
             Adapter::Acs { .. } => None,
         };
         if let Some(name) = missing {

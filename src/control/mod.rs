@@ -25,6 +25,7 @@ pub mod people;
 mod problem;
 pub mod publishing;
 mod redirect_uri;
+mod registration;
 pub mod requests;
 pub mod rescope;
 pub mod resources;
@@ -44,11 +45,15 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
 use crate::config::provider::Provider;
+use crate::config::registration::Registration;
 use crate::grants::acknowledge::CutBefore;
+use crate::grants::origin::SessionSecret;
 use crate::grants::shared::{Publisher, Reach};
 use crate::grants::source::Source;
 use crate::model::time::Clock;
@@ -59,7 +64,7 @@ use crate::store::{Shared, StoreError};
 use crate::token::factor::passkey::Passkeys;
 use crate::token::issue::Subjects;
 use crate::token::password::Passwords;
-use crate::token::seal::Sealer;
+use crate::token::seal::{SealError, Sealer};
 use arrival::Arrival;
 use audit::Refusals;
 use browser::throttle::Throttle;
@@ -67,6 +72,7 @@ pub use browser::throttle::ThrottleSettings;
 use federation::Federation;
 use issuer::Issuer;
 pub use problem::{Problem, Reply};
+use registration::Registrar;
 use resources::Resources;
 use signing::Ring;
 pub use signing::{StartError, rotate_keys};
@@ -91,6 +97,8 @@ pub struct Setup {
     pub settings: Settings,
     /// The organizations' own providers, by which their people log in.
     pub providers: Vec<Provider>,
+    /// How applications may register themselves.
+    pub registration: Registration,
 }
 
 /// Lives and limits.
@@ -147,6 +155,7 @@ pub struct Control {
     federation: Federation,
     /// How often attempts to log in at a provider may begin.
     starts: Throttle,
+    registrar: Registrar,
     publisher: OnceLock<Arc<Publisher>>,
     refusals: Refusals,
 }
@@ -157,7 +166,8 @@ impl Control {
     /// # Errors
     /// [`StartError`] says what is missing.
     pub async fn start(setup: Setup) -> Result<Arc<Self>, StartError> {
-        let Setup { issuer, resources, store, policies, source, sealer, clock, settings, providers } = setup;
+        let Setup { issuer, resources, store, policies, source, sealer, clock, settings, .. } = setup;
+        let (providers, registrar) = (setup.providers, Registrar::new(setup.registration)?);
         let issuer = Issuer::new(&issuer)?;
         let resources = Resources::new(&issuer, &resources);
         store.adopt(clock.now()).await?;
@@ -184,6 +194,7 @@ impl Control {
             throttle,
             federation,
             starts,
+            registrar,
             publisher: OnceLock::new(),
             refusals: Refusals::new(),
         }))
@@ -221,6 +232,7 @@ impl Control {
             .merge(sessions::routes())
             .merge(me::routes())
             .merge(publishing::routes())
+            .merge(registration::routes())
             .merge(usage::routes())
             .merge(requests::routes())
             .merge(rescope::routes())
@@ -289,6 +301,15 @@ impl Control {
     #[must_use]
     pub fn passwords(&self) -> &Passwords {
         &self.passwords
+    }
+
+    /// The secret under which sidecars bind sessions: the same for every node with this store's key.
+    ///
+    /// # Errors
+    /// It cannot be derived.
+    pub fn session_secret(&self) -> Result<SessionSecret, SealError> {
+        let secret = self.sealer.derive("upstream sessions")?;
+        Ok(SessionSecret::new(STANDARD.encode(&*secret)))
     }
 
     /// Makes opaque subjects.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::shared::Publisher;
 use super::shared::publish::Fact;
@@ -27,8 +28,37 @@ pub trait Origin: Send + Sync + 'static {
     async fn record_keys(&self) -> Result<String, OriginError> {
         Ok(r#"{"keys":[]}"#.to_owned())
     }
+    /// The secret that sessions are bound under, as it came with the keys last asked for. With none, no session is bound.
+    async fn session_secret(&self) -> Result<Option<SessionSecret>, OriginError> {
+        Ok(None)
+    }
     /// Publishes this sidecar's own public key, or prolongs it.
     async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError>;
+}
+
+/// The secret under which sidecars bind an upstream's sessions to their callers. It is printed by nobody.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionSecret(String);
+
+impl SessionSecret {
+    /// A secret, as text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// It, to make a key of.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SessionSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SessionSecret(***)")
+    }
 }
 
 /// The public half of the key that a sidecar signs assumed identities with.
@@ -60,19 +90,25 @@ pub struct StoreOrigin {
     store: Shared,
     clock: Clock,
     publisher: Option<Arc<Publisher>>,
+    sessions: Option<SessionSecret>,
 }
 
 impl StoreOrigin {
     /// Reads from `store`.
     #[must_use]
     pub fn new(store: Shared, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { store, clock, publisher: None })
+        Arc::new(Self { store, clock, publisher: None, sessions: None })
     }
 
     /// Reads from `store`, and leaves what it reads in the shared tier, so that the next one need not ask.
     #[must_use]
-    pub fn publishing(store: Shared, clock: Clock, publisher: Option<Arc<Publisher>>) -> Arc<Self> {
-        Arc::new(Self { store, clock, publisher })
+    pub fn publishing(
+        store: Shared,
+        clock: Clock,
+        publisher: Option<Arc<Publisher>>,
+        sessions: Option<SessionSecret>,
+    ) -> Arc<Self> {
+        Arc::new(Self { store, clock, publisher, sessions })
     }
 
     /// How far the log has come, to be asked before a fact is read; none when the fact is left nowhere.
@@ -117,6 +153,10 @@ impl Origin for StoreOrigin {
 
     async fn record_keys(&self) -> Result<String, OriginError> {
         self.published(|purpose| purpose == KeyPurpose::Record).await
+    }
+
+    async fn session_secret(&self) -> Result<Option<SessionSecret>, OriginError> {
+        Ok(self.sessions.clone())
     }
 
     async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError> {

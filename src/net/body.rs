@@ -10,12 +10,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::headers::keep_listed_trailers;
+use super::sift::{Sieve, Sifted, whole};
 use super::upstream::Lease;
 use super::watch::{Cut, Exchange, Link, Order, Patience, Slot, Verdict};
 use super::wire::Fault;
@@ -108,26 +109,8 @@ impl Inbound {
     ///
     /// # Errors
     /// [`Broken`]; it is [`Broken::TooLong`] as soon as that is certain.
-    pub async fn read(mut self, limit: usize) -> Result<Bytes, Broken> {
-        if self.size_hint().lower() > limit as u64 {
-            return Err(Broken::TooLong);
-        }
-        let mut first = Bytes::new();
-        let mut joined = BytesMut::new();
-        while let Some(frame) = poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await {
-            let Ok(bytes) = frame?.into_data() else { continue };
-            if first.len().max(joined.len()) + bytes.len() > limit {
-                return Err(Broken::TooLong);
-            }
-            // The usual body comes in one piece and is not copied.
-            if first.is_empty() && joined.is_empty() {
-                first = bytes;
-                continue;
-            }
-            joined.extend_from_slice(&std::mem::take(&mut first));
-            joined.extend_from_slice(&bytes);
-        }
-        Ok(if joined.is_empty() { first } else { joined.freeze() })
+    pub async fn read(self, limit: usize) -> Result<Bytes, Broken> {
+        whole(self, limit).await
     }
 
     /// Sets how long it may be idle and what cuts it.
@@ -165,6 +148,15 @@ impl Inbound {
         match &self.0 {
             Received::Streamed(upload) => Some(Rc::clone(&upload.progress)),
             Received::Empty(_) | Received::Whole(_) => None,
+        }
+    }
+
+    /// The bytes of a body that was read before.
+    #[must_use]
+    pub fn whole(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Received::Whole(whole) => Some(&whole.bytes),
+            Received::Empty(_) | Received::Streamed(_) => None,
         }
     }
 
@@ -268,6 +260,7 @@ pub struct Answer(Sent);
 enum Sent {
     Whole(Bytes),
     Streamed(Box<Download>),
+    Sifted(Box<Sifted>),
 }
 
 #[derive(Debug)]
@@ -324,6 +317,20 @@ impl Answer {
         let wait = Wait { slot, ticks, cut: cut.cloned() };
         let exchange = exchange.clone();
         Self(Sent::Streamed(Box::new(Download { incoming, lease: Some(lease), exchange, wait, status })))
+    }
+
+    /// The same body behind a sieve.
+    #[must_use]
+    pub fn sifted(self, sieve: Box<dyn Sieve>) -> Self {
+        Self(Sent::Sifted(Box::new(Sifted::new(self, sieve))))
+    }
+
+    /// Reads the whole body, if it is no longer than `limit` bytes. Trailers are dropped.
+    ///
+    /// # Errors
+    /// [`Broken`]; it is [`Broken::TooLong`] as soon as that is certain.
+    pub async fn read(self, limit: usize) -> Result<Bytes, Broken> {
+        whole(self, limit).await
     }
 }
 
@@ -394,6 +401,7 @@ impl Body for Answer {
         match &mut self.0 {
             Sent::Whole(bytes) => Poll::Ready(take(bytes).map(Ok)),
             Sent::Streamed(download) => download.poll(cx),
+            Sent::Sifted(sifted) => sifted.poll(cx),
         }
     }
 
@@ -403,6 +411,7 @@ impl Body for Answer {
             Sent::Streamed(download) => {
                 download.status == Some(Status::Told) || download.incoming.is_end_stream()
             }
+            Sent::Sifted(sifted) => sifted.is_end_stream(),
         }
     }
 
@@ -410,6 +419,7 @@ impl Body for Answer {
         match &self.0 {
             Sent::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Sent::Streamed(download) => download.incoming.size_hint(),
+            Sent::Sifted(_) => SizeHint::default(),
         }
     }
 }

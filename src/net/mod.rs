@@ -9,6 +9,7 @@ pub mod body;
 pub mod canonical;
 pub mod headers;
 pub mod listener;
+pub mod sift;
 pub mod stream;
 pub mod tls;
 pub mod upstream;

@@ -208,7 +208,8 @@ impl Catalogue {
                 object(
                     action.as_str(),
                     message,
-                    "Write it as <service>:<Operation>, letters and digits only.",
+                    "Write it as <service>:<Operation>, letters and digits only; a tool of an MCP server as \
+                     <service>:CallTool/<tool>.",
                 );
             }
         }
@@ -216,8 +217,14 @@ impl Catalogue {
     }
 }
 
+/// An operation, or one with what it is about: a tool by its name.
 fn is_operation(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    let (operation, about) = text.split_once('/').map_or((text, None), |(first, rest)| (first, Some(rest)));
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'$');
+    let is_name = |about: &str| !about.is_empty() && about.len() <= 256 && about.bytes().all(named);
+    !operation.is_empty()
+        && operation.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && about.is_none_or(is_name)
 }
 
 /// Where `value` stands, quoted, for the last time: of two that are equal the later one is the mistake.

@@ -9,6 +9,7 @@ mod assume;
 mod forward;
 mod identify;
 pub mod link;
+mod mcp;
 mod metadata;
 mod record;
 mod refuse;
@@ -24,6 +25,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use arc_swap::ArcSwapOption;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Body as _;
 
@@ -41,10 +43,12 @@ use crate::net::watch::Exchange;
 use crate::observe::metrics::Metrics;
 use crate::observe::records::Records;
 use crate::policy::{self, Surroundings};
-use adapter::{Asked, Head, NotUnderstood, Parameters, Reading};
+use crate::token::session::SessionKey;
+use adapter::{Asked, Head, NotUnderstood, Parameters, Permitted, Reading};
 use assume::Identities;
 use forward::Upstreams;
 use identify::Tokens;
+use mcp::Tended;
 use record::{Desk, Id, Ledger, Phase};
 use refuse::{Place, Refusal};
 use route::{Route, Routes};
@@ -58,6 +62,8 @@ pub(super) struct Sidecar {
     tokens: Tokens,
     grants: Arc<Grants>,
     identities: Identities,
+    /// Binds sessions of upstreams to their callers, once the control plane has said how.
+    sessions: ArcSwapOption<SessionKey>,
     records: Records,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -93,10 +99,10 @@ impl Worker {
             let mut seen = Seen::default();
             let passed = 'life: {
                 // A block of its own: what leads to the decision takes no room in the future that waits for the answer.
-                let upstream = {
+                let (upstream, tended) = {
                     let (understood, reading) = match self.begin(&mut request, &mut ledger, &mut seen) {
                         Ok(Begun::Understood(understood, reading)) => (understood, reading),
-                        Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered)),
+                        Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered, OK)),
                         Err(refusal) => break 'life Err(refusal),
                     };
                     let asked = match reading {
@@ -122,15 +128,25 @@ impl Worker {
                     };
                     let based = (&**seat, footing);
                     match self.decide(&understood, &call, based, &mut request, &exchange, &mut ledger) {
-                        Ok(upstream) => upstream,
+                        Ok(way) => way,
                         Err(refusal) => break 'life Err(refusal),
                     }
                 };
                 let Some(footing) = &seen.footing else { break 'life Err(Refusal::Internal) };
                 let sent = upstream.send(&mut request, &exchange, Some(&footing.cut)).await;
                 ledger.lap(Phase::Forward);
-                sent.map(|response| (response, Outcome::Forwarded)).map_err(Refusal::Upstream)
+                match (sent, tended) {
+                    (Ok(response), None) => Ok((response, Outcome::Forwarded, OK)),
+                    // Boxed, as what is not on every call's way.
+                    (Ok(response), Some(tended)) => {
+                        Ok(Box::pin(Self::attend(response, tended, &mut ledger)).await)
+                    }
+                    (Err(error), _) => Err(Refusal::Upstream(error)),
+                }
             };
+            if passed.is_err() && seen.route.is_some_and(|route| route.adapter.reads_before_refusing() > 0) {
+                Box::pin(read_through(&seen, &mut request)).await;
+            }
             self.conclude(passed, &mut ledger, &seen, request.as_deref())
         }
     }
@@ -147,9 +163,7 @@ impl Worker {
         // Policy and upstream see the same bytes.
         let candidate = canonical::read(request).map_err(Refusal::Malformed)?;
         seen.is_well_formed = true;
-        if let Some(answer) =
-            metadata::answer(request.method(), candidate.path(), &sidecar.public_url, &sidecar.issuer)
-        {
+        if let Some(answer) = metadata::answer(request.method(), candidate.path(), sidecar) {
             return Ok(Begun::Answered(answer));
         }
         let route = sidecar.routes.find(candidate.path()).ok_or(Refusal::NoRoute)?;
@@ -177,7 +191,7 @@ impl Worker {
         request: &mut Option<Box<Request<Inbound>>>,
         exchange: &Exchange,
         ledger: &mut Ledger<'_>,
-    ) -> Result<&Upstream, Refusal> {
+    ) -> Result<(&Upstream, Option<Box<Tended>>), Refusal> {
         let sidecar = &*self.sidecar;
         let request = request.as_mut().ok_or(Refusal::Internal)?;
         let around = Surroundings {
@@ -194,24 +208,49 @@ impl Worker {
             Refusal::Denied(denial)
         })?;
         ledger.permitted(&permit);
+        let tended = route.adapter.tend(&mut Permitted {
+            request,
+            call,
+            caller: &known.caller,
+            standing,
+            around: &around,
+            sessions: &sidecar.sessions,
+            place: &route.upstream,
+            limit: sidecar.limits.body_to_decide,
+        });
+        let tended = tended.map_err(Refusal::NotUnderstood)?;
         let spelled = (canonical.method().as_str(), canonical.path());
         let now = around.time.as_second();
         let identity = sidecar.identities.assume(&permit, known, standing, route, spelled, now)?;
         forward::shape(request, canonical, identity, ledger);
         ledger.lap(Phase::Assume);
-        self.upstreams.way(permit, &sidecar.grants, standing, route)
+        Ok((self.upstreams.way(permit, &sidecar.grants, standing, route)?, tended))
+    }
+
+    /// The answer as its protocol wants it.
+    async fn attend(
+        response: Response<Answer>,
+        tended: Box<Tended>,
+        ledger: &mut Ledger<'_>,
+    ) -> (Response<Answer>, Outcome, &'static str) {
+        let attended = tended.answer(response).await;
+        ledger.lap(Phase::Forward);
+        match attended.refused {
+            None => (attended.response, Outcome::Forwarded, OK),
+            Some(code) => (attended.response, Outcome::Failed, code),
+        }
     }
 
     /// The answer, and the last words of the record.
     fn conclude(
         &self,
-        passed: Result<(Response<Answer>, Outcome), Refusal>,
+        passed: Result<(Response<Answer>, Outcome, &'static str), Refusal>,
         ledger: &mut Ledger<'_>,
         seen: &Seen<'_>,
         request: Option<&Request<Inbound>>,
     ) -> Response<Answer> {
         let (mut response, outcome, code) = match passed {
-            Ok((response, outcome)) => (response, outcome, "ok"),
+            Ok(passed) => passed,
             Err(refusal) => refusal.answer(&seen.place(&self.sidecar, request), ledger.id()),
         };
         ledger.end(outcome, code, response.status());
@@ -250,6 +289,22 @@ impl Worker {
         response
     }
 }
+
+/// Reads what is left of a short body, so that its sender is there to read the refusal, and the refusal can name what it
+/// answers. A longer one breaks off.
+async fn read_through(seen: &Seen<'_>, request: &mut Option<Box<Request<Inbound>>>) {
+    let (Some(route), Some(request)) = (seen.route, request) else { return };
+    if request.body().whole().is_some() || request.body().is_end_stream() {
+        return;
+    }
+    let body = std::mem::replace(request.body_mut(), Inbound::empty());
+    if let Ok(bytes) = body.read(route.adapter.reads_before_refusing()).await {
+        *request.body_mut() = Inbound::from(bytes);
+    }
+}
+
+/// The code of what was answered as it should be.
+const OK: &str = "ok";
 
 /// A request that was begun.
 enum Begun<'w> {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::config::route::{Assume, PathTemplate, Route as Settings, Segment};
+use crate::model::scope::ScopeSet;
 use crate::observe::line::Piece;
 
 use super::adapter::{self, Adapter, Parameters};
@@ -17,6 +18,8 @@ pub(super) struct Route {
     segments: Vec<Segment>,
     /// How its requests are read.
     pub(super) adapter: Box<dyn Adapter>,
+    /// What applications that know nothing else ask for.
+    pub(super) scopes: ScopeSet,
     /// Where its calls go.
     pub(super) upstream: Arc<str>,
     /// What the upstream receives.
@@ -67,6 +70,7 @@ impl Route {
             recorded: Piece::of(|line| line.text(r#""route":"#, &template.to_string())),
             segments: template.segments().to_vec(),
             adapter: adapter::for_route(settings.reading()?),
+            scopes: settings.scopes.clone(),
             assume: settings.assume,
             audience: settings.audience.as_deref().map_or_else(|| Arc::clone(&upstream), Arc::from),
             upstream,

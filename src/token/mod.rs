@@ -21,4 +21,4 @@ pub mod seal;
 mod sidecar;
 pub mod verify;
 
-pub use sidecar::{assertion, proof};
+pub use sidecar::{assertion, proof, session};

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::super::{Failure, policies, sealing};
 use super::{Dev, data, loopback};
+use crate::config::registration::Registration;
 use crate::config::sidecar as settings;
 use crate::control::{Control, Settings, Setup, with_peer};
 use crate::demo::ready::Ready;
@@ -19,7 +20,7 @@ use crate::demo::seed::Seeded;
 use crate::demo::story::Walkthrough;
 use crate::demo::{seed, upstream};
 use crate::grants::follow::news::ChangeLog;
-use crate::grants::origin::StoreOrigin;
+use crate::grants::origin::{SessionSecret, StoreOrigin};
 use crate::grants::shared::{Publisher, Reach};
 use crate::grants::source::Source;
 use crate::model::id::SidecarId;
@@ -94,10 +95,12 @@ impl World {
         let control = sockets.control.serve(TowerToHyperService::new(with_peer(role.router())));
         let upstream = sockets.upstream.serve(TowerToHyperService::new(upstream::router(upstream_settings)));
         let (stop, mut followers, mut sidecars) = (CancellationToken::new(), Vec::new(), Vec::new());
+        let sessions = role.session_secret().map_err(|error| Failure::Unreachable(error.to_string()))?;
         let mut tasks = JoinSet::new();
         for bound in sockets.sidecars {
             let number = sidecars.len() + 1;
-            let sidecar = start_sidecar(&common, &ready, bound, number, publisher.clone()).await?;
+            let sidecar =
+                start_sidecar(&common, &ready, bound, number, (publisher.clone(), sessions.clone())).await?;
             tasks.spawn(sidecar.keep_published());
             followers.push(follow(&sidecar, &common, &stop).await?);
             sidecars.push(sidecar);
@@ -203,8 +206,15 @@ async fn start_control(common: &Common, sidecar: SocketAddr, dev: &Dev) -> Resul
         clock: common.clock.clone(),
         settings: Settings::default(),
         providers: dev.providers()?,
+        registration: registration()?,
     };
     Control::start(setup).await.map_err(|error| Failure::Unreachable(error.to_string()))
+}
+
+/// In the demo applications may register themselves, for the demo's MCP server and no more.
+fn registration() -> Result<Registration, Failure> {
+    let scopes = "/acs/mcp-server".parse().map_err(|error| Failure::Invalid(format!("{error}")))?;
+    Ok(Registration { dynamic: true, documents: true, scopes, ..Registration::default() })
 }
 
 /// Who leaves grants in the shared tier, if there is one.
@@ -219,7 +229,7 @@ async fn start_sidecar(
     ready: &Ready,
     bound: BoundWorkers,
     number: usize,
-    publisher: Option<Arc<Publisher>>,
+    (publisher, sessions): (Option<Arc<Publisher>>, SessionSecret),
 ) -> Result<Running, Failure> {
     let parsed = |url: &str| Url::parse(url).map_err(|error| Failure::Invalid(error.to_string()));
     let mut settings = settings::Sidecar::parse(Path::new("deploy/sidecar.toml"), ROUTES)?;
@@ -238,7 +248,12 @@ async fn start_sidecar(
         settings,
         bound,
         name,
-        origin: StoreOrigin::publishing(Arc::clone(&common.store), common.clock.clone(), publisher),
+        origin: StoreOrigin::publishing(
+            Arc::clone(&common.store),
+            common.clock.clone(),
+            publisher,
+            Some(sessions),
+        ),
         shared: common.shared.clone(),
         policies: Arc::clone(&common.policies),
         clock: common.clock.clone(),

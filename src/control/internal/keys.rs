@@ -37,7 +37,13 @@ pub(super) async fn get(
     for key in own(&control, &proven.sidecar).await? {
         jwks.push(value(&key.public_jwk)?);
     }
-    Ok(Json(Keys { jwks: json!({ "keys": jwks }), record_keys: json!({ "keys": record_keys }) }))
+    let sessions =
+        control.session_secret().map_err(|why| Problem::internal("the secret of sessions", &why))?;
+    Ok(Json(Keys {
+        jwks: json!({ "keys": jwks }),
+        record_keys: json!({ "keys": record_keys }),
+        sessions: Some(sessions),
+    }))
 }
 
 fn value(jwk: &str) -> Reply<Value> {

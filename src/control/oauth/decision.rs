@@ -146,7 +146,10 @@ pub(crate) fn decide(facts: Facts<'_>) -> Answer {
     }
     // An administrator who is here anyway is asked about what is offered newly. Everybody else, and who wants silence,
     // goes on with what is granted.
-    let undecided = request.scopes.iter().any(|scope| waiting.optional.contains(scope));
+    // One that registered itself asks for what it needs at that moment, so that what it names was not declined for good.
+    let needs =
+        |scope: &Scope| application.is_unverified() && !is_openid(scope) && !grant.scopes.covers(scope);
+    let undecided = request.scopes.iter().any(|scope| waiting.optional.contains(scope) || needs(scope));
     if foreign && undecided && may_authorize && !request.prompt.none {
         return Answer::AskAdministrator(Some(grant.revision));
     }

@@ -10,13 +10,13 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::super::Control;
-use super::super::issuer::Issuer;
+use super::super::registration;
 use super::request;
 
 /// Answers the metadata.
 pub(super) async fn get(State(control): State<Arc<Control>>) -> Response {
     let headers = [(CACHE_CONTROL, "public, max-age=300"), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
-    (headers, Json(Metadata::of(control.issuer()))).into_response()
+    (headers, Json(Metadata::of(&control))).into_response()
 }
 
 #[derive(Serialize)]
@@ -28,8 +28,12 @@ struct Metadata<'a> {
     jwks_uri: String,
     revocation_endpoint: String,
     introspection_endpoint: String,
-    /// Those of identity only: a client that asks for all that is listed must not ask for clouds.
-    scopes_supported: [&'a str; 3],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_endpoint: Option<String>,
+    client_id_metadata_document_supported: bool,
+    /// Those of identity only: a client that asks for all that is listed must not ask for clouds. Clients of MCP that can
+    /// use a refresh token and ask for more scopes add `offline_access` by themselves if it is listed.
+    scopes_supported: [&'a str; 4],
     response_types_supported: [&'a str; 1],
     response_modes_supported: [&'a str; 1],
     grant_types_supported: [&'a str; 2],
@@ -49,7 +53,8 @@ struct Metadata<'a> {
 }
 
 impl<'a> Metadata<'a> {
-    fn of(issuer: &'a Issuer) -> Self {
+    fn of(control: &'a Control) -> Self {
+        let (issuer, registrar) = (control.issuer(), &control.registrar);
         Self {
             issuer: issuer.as_str(),
             authorization_endpoint: issuer.at(request::PATH),
@@ -58,7 +63,9 @@ impl<'a> Metadata<'a> {
             jwks_uri: issuer.at("/v1/keys"),
             revocation_endpoint: issuer.at("/v1/revoke"),
             introspection_endpoint: issuer.at("/v1/introspect"),
-            scopes_supported: ["openid", "profile", "aliuid"],
+            registration_endpoint: registrar.is_dynamic().then(|| issuer.at(registration::PATH)),
+            client_id_metadata_document_supported: registrar.reads_documents(),
+            scopes_supported: ["openid", "profile", "aliuid", "offline_access"],
             response_types_supported: ["code"],
             response_modes_supported: ["query"],
             grant_types_supported: ["authorization_code", "refresh_token"],

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::grants::origin::SessionSecret;
 use crate::model::change::Epoch;
 use crate::model::grant::Installed;
 use crate::model::id::{Seq, SidecarId};
@@ -60,6 +61,9 @@ pub struct Keys {
     pub jwks: serde_json::Value,
     /// The keys that the shared tier's records are signed with: a JWK set.
     pub record_keys: serde_json::Value,
+    /// The secret that sessions are bound under.
+    #[serde(default)]
+    pub sessions: Option<SessionSecret>,
 }
 
 /// A sidecar publishes a key for assumed identities, or prolongs it.

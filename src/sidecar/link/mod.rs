@@ -28,7 +28,7 @@ use crate::grants::follow::messages::{
     Enrol, Enrolment, FoundGrant, FoundMember, Keys, OwnKeyPublished, PolicyFiles, REFUSED, REVOKED, UNKNOWN,
 };
 use crate::grants::follow::news::{ChangeLog, FollowError, News, Report, Snapshot};
-use crate::grants::origin::{Origin, OriginError, OwnKey};
+use crate::grants::origin::{Origin, OriginError, OwnKey, SessionSecret};
 use crate::model::account::PrincipalKey;
 use crate::model::grant::Installed;
 use crate::model::id::{GrantKey, SidecarId};
@@ -53,6 +53,7 @@ pub struct Link {
     token_file: Option<PathBuf>,
     enrolling: Mutex<Enrolling>,
     record_keys: ArcSwapOption<String>,
+    sessions: ArcSwapOption<SessionSecret>,
 }
 
 /// What has been tried to be enrolled.
@@ -125,6 +126,7 @@ impl Link {
                 refused: None,
             }),
             record_keys: ArcSwapOption::empty(),
+            sessions: ArcSwapOption::empty(),
         }))
     }
 
@@ -312,6 +314,9 @@ impl Origin for Link {
     async fn keys(&self) -> Result<String, OriginError> {
         let keys: Keys = self.get("/internal/v1/keys").await?;
         self.record_keys.store(Some(Arc::new(keys.record_keys.to_string())));
+        if let Some(secret) = keys.sessions {
+            self.sessions.store(Some(Arc::new(secret)));
+        }
         Ok(keys.jwks.to_string())
     }
 
@@ -322,6 +327,10 @@ impl Origin for Link {
         }
         let known = self.record_keys.load_full();
         known.map(|keys| keys.as_ref().clone()).ok_or_else(mixed_up)
+    }
+
+    async fn session_secret(&self) -> Result<Option<SessionSecret>, OriginError> {
+        Ok(self.sessions.load_full().map(|secret| secret.as_ref().clone()))
     }
 
     async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError> {

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::federation::contract as federation;
+use super::registration::contract as registration;
 use super::{
     Actor, Authorization, Code, Install, Lasting, NewPrincipal, Records, Refresh, Shared, StoreError,
     Subject, open,
@@ -155,6 +156,11 @@ every_backend! {
         the_log_has_no_gap_whoever_writes_it,
         a_refused_change_takes_none_along_that_is_committed_with_it,
         a_copy_holds_all_and_is_of_another_epoch,
+    }
+    registration {
+        one_that_registers_itself_is_found_and_no_more_than_there_is_room_for,
+        a_description_that_says_something_else_changes_its_application,
+        what_nobody_authorized_is_forgotten_and_what_somebody_did_stays,
     }
     requests {
         a_policy_is_replaced_by_who_has_read_it_and_keeps_whose_its_rules_are,

@@ -20,24 +20,7 @@ impl Applications for Tables {
         by: &Actor,
     ) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let done = async {
-            let added = writing
-                .run(
-                    described(application, sql(INSERT))?
-                        .bind(application.publisher.as_str())
-                        .bind(application.created_at.as_microsecond()),
-                )
-                .await?;
-            if added == 0 {
-                return Err(exists(application));
-            }
-            for secret in secrets {
-                insert_secret(&mut writing, &application.id, secret).await?;
-            }
-            audit(&mut writing, application, by, "application.register", application.created_at).await?;
-            Ok(())
-        }
-        .await;
+        let done = add(&mut writing, application, secrets, by).await;
         writing.end(done).await
     }
 
@@ -129,8 +112,27 @@ impl Applications for Tables {
     }
 }
 
+/// Registers an application with its secrets.
+pub(in crate::store) async fn add(
+    writing: &mut Writing,
+    application: &Application,
+    secrets: &[Secret],
+    by: &Actor,
+) -> Result<(), StoreError> {
+    let insert = described(application, sql(INSERT))?
+        .bind(application.publisher.as_str())
+        .bind(application.created_at.as_microsecond());
+    if writing.run(insert).await? == 0 {
+        return Err(exists(application));
+    }
+    for secret in secrets {
+        insert_secret(writing, &application.id, secret).await?;
+    }
+    audit(writing, application, by, "application.register", application.created_at).await
+}
+
 /// Replaces what can be changed, if the application still is what was `seen`.
-async fn change(
+pub(in crate::store) async fn change(
     writing: &mut Writing,
     seen: Option<&Application>,
     application: &Application,
@@ -205,7 +207,7 @@ async fn insert_secret(writing: &mut Writing, id: &ApplicationId, secret: &Secre
     Ok(())
 }
 
-async fn audit(
+pub(in crate::store) async fn audit(
     writing: &mut Writing,
     application: &Application,
     by: &Actor,
