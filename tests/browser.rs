@@ -1,63 +1,60 @@
-//! The pages in a real browser: with JavaScript and without, wide and narrow, by pointer and by keyboard, and
-//! accessible by the WCAG 2.2 AA rules of axe-core. The pictures are in `tests/output`.
+//! People on the way to an application, in a real browser: what they ask for and what becomes of it, and signing in at
+//! their organization's own provider. By keyboard alone and without JavaScript, and by pointer with it.
 
 use serde_json::{Value, json};
 
-use url::Url;
-
+use crate::pages;
+use crate::support::chromium::{Story, redeemed, told};
 use crate::support::provider::Provider;
-use crate::support::script::Script;
-use crate::support::{Person, Tokens, World};
+use crate::support::{Person, World};
 
 #[tokio::test]
-async fn the_whole_story_on_a_wide_screen() {
-    journey("wide", json!({ "javascript": true, "width": 1280 })).await;
+async fn a_request_and_all_that_can_become_of_it_by_keyboard_alone_and_without_javascript() {
+    approval(json!({}), pages::APPROVAL).await;
 }
 
 #[tokio::test]
-async fn the_whole_story_on_a_narrow_screen() {
-    journey("narrow", json!({ "javascript": true, "width": 320 })).await;
+async fn a_request_and_all_that_can_become_of_it_by_pointer_on_a_narrow_screen() {
+    let manner = json!({ "javascript": true, "keyboard": false, "width": 320, "quick": true });
+    approval(manner, pages::APPROVAL).await;
 }
 
-#[tokio::test]
-async fn the_whole_story_without_javascript() {
-    journey("plain", json!({ "javascript": false, "width": 1280 })).await;
-}
-
-#[tokio::test]
-async fn the_whole_story_in_the_dark() {
-    journey("dark", json!({ "javascript": true, "width": 1280, "dark": true })).await;
-}
-
-#[tokio::test]
-async fn consent_by_keyboard_alone() {
+/// From asking to a call that is forwarded and one that is not, and on through a change of scope, a block, a no and an
+/// approval beforehand.
+async fn approval(manner: Value, looked_at: &[&str]) {
     let world = World::start().await;
-    let done =
-        run(&world, json!({ "story": "keyboard", "name": "keyboard", "javascript": true, "width": 1280 }));
-    let scope = world.seed("report-hub").optional_scopes[0].clone();
-    assert_eq!(done["chosen"], scope.as_str(), "{done}");
-    let path = format!("/applications/{}", world.seed("report-hub").client_id);
-    let details = world.api("acme", "GET", &path).send().await.expect(200);
-    assert!(details["scopes"].to_string().contains(&scope), "{details}");
+    let application = world.application("report-hub");
+    let attempt = application.ask();
+    let mut facts = told(&application, &attempt);
+    facts["redirect_uris"] = json!([application.redirect_uri]);
+    facts.as_object_mut().unwrap().extend(manner.as_object().unwrap().clone());
+    let mut story = Story::start(&world, "browser.mjs", "approval", "approval", facts);
+    let tokens = redeemed(&application, &attempt, &story.comes_to("approved")).await;
+    let list = async || world.rpc("ecs", "DescribeInstances").bearer(&tokens.access).send().await.status;
+    world.read_object(&tokens.access).await.expect(200);
+    assert_eq!(list().await, 200, "what the administrator has chosen");
+    let stop = world.rpc("alidns", "AddDomainRecord").bearer(&tokens.access).send().await;
+    assert_eq!(stop.status, 403, "{}", stop.text());
+    story.go_on();
+    story.comes_to("narrowed");
+    assert_eq!(list().await, 403, "what was taken away");
+    world.read_object(&tokens.access).await.expect(200);
+    story.go_on();
+    story.comes_to("blocked");
+    let blocked = world.read_object(&tokens.access).await;
+    assert!([401, 403].contains(&blocked.status), "{}", blocked.text());
+    story.go_on();
+    let tokens = redeemed(&application, &attempt, &story.comes_to("beforehand")).await;
+    world.read_object(&tokens.access).await.expect(200);
+    assert_eq!(world.rpc("ecs", "DescribeInstances").bearer(&tokens.access).send().await.status, 403);
+    story.go_on();
+    story.end(looked_at);
+    let path = format!("/approval-requests/{}", application.client_id);
+    world.api("acme", "GET", &path).send().await.expect(200);
 }
 
 #[tokio::test]
-async fn signing_in_at_the_organizations_provider_on_a_wide_screen() {
-    elsewhere("elsewhere-wide", json!({ "javascript": true, "width": 1280 })).await;
-}
-
-#[tokio::test]
-async fn signing_in_at_the_organizations_provider_on_a_narrow_screen_in_the_dark() {
-    elsewhere("elsewhere-narrow", json!({ "javascript": true, "width": 320, "dark": true })).await;
-}
-
-#[tokio::test]
-async fn signing_in_at_the_organizations_provider_without_javascript() {
-    elsewhere("elsewhere-plain", json!({ "javascript": false, "width": 1280 })).await;
-}
-
-/// There and back, the sessions, signing out here and there.
-async fn elsewhere(name: &str, mut facts: Value) {
+async fn signing_in_at_the_organizations_provider_and_out_again() {
     let people = json!({ "s-carol": { "preferred_username": "carol", "groups": ["owners"] } });
     let mut provider = Provider::start(&people, false);
     let own = provider.settings(
@@ -67,130 +64,9 @@ async fn elsewhere(name: &str, mut facts: Value) {
     let other = provider.named("globex-id", "accounts = [\"globex\"]\nbutton = false");
     let world = provider.world(&format!("{own}{other}")).await;
     Person::new(&world, "alice@acme").visit(format!("{}/me/sessions", world.issuer)).await;
-    facts["story"] = "elsewhere".into();
-    facts["name"] = name.into();
-    facts["me"] = format!("{}/me/sessions", world.issuer).into();
-    facts["carol"] = json!({ "login": "s-carol", "password": "" });
-    let done = run(&world, facts);
-    let pages: Vec<_> = done["pages"].as_array().unwrap().iter().map(|page| page.as_str().unwrap()).collect();
-    let wanted = ["sign-in-elsewhere", "sessions", "my-sessions", "signed-out", "no-provider", "refused"];
-    assert_eq!(pages, wanted);
-}
-
-#[tokio::test]
-async fn a_request_and_all_that_can_become_of_it_on_a_wide_screen() {
-    approval("approval-wide", json!({ "javascript": true, "width": 1280 })).await;
-}
-
-#[tokio::test]
-async fn a_request_and_all_that_can_become_of_it_on_a_narrow_screen_in_the_dark() {
-    approval("approval-narrow", json!({ "javascript": true, "width": 320, "dark": true })).await;
-}
-
-#[tokio::test]
-async fn a_request_and_all_that_can_become_of_it_without_javascript() {
-    approval("approval-plain", json!({ "javascript": false, "width": 1280 })).await;
-}
-
-/// From asking to a call that is forwarded and one that is not, and on through a change of scope, a block and a no.
-async fn approval(name: &str, mut facts: Value) {
-    let world = World::start().await;
-    let application = world.application("report-hub");
-    let attempt = application.ask();
-    facts["story"] = "approval".into();
-    facts["name"] = name.into();
-    facts["authorize"] = attempt.url.clone().into();
-    let mut script = Script::start("browser.mjs", &known(&world, facts));
-    let heard = step(&mut script);
-    let code = Url::parse(heard["authorized"].as_str().unwrap()).unwrap();
-    let code = code.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
-    let tokens = Tokens::of(&application.redeem(&attempt, &code).await.expect(200));
-    let list = async || world.rpc("ecs", "DescribeInstances").bearer(&tokens.access).send().await.status;
-    world.read_object(&tokens.access).await.expect(200);
-    assert_eq!(list().await, 200, "what the administrator has chosen");
-    let stop = world.rpc("alidns", "AddDomainRecord").bearer(&tokens.access).send().await;
-    assert_eq!(stop.status, 403, "{}", stop.text());
-    script.tell(&json!({}));
-    step(&mut script);
-    assert_eq!(list().await, 403, "what was taken away");
-    world.read_object(&tokens.access).await.expect(200);
-    script.tell(&json!({}));
-    step(&mut script);
-    let blocked = world.read_object(&tokens.access).await;
-    assert!([401, 403].contains(&blocked.status), "{}", blocked.text());
-    script.tell(&json!({}));
-    step(&mut script);
-    script.finish();
-    let path = format!("/approval-requests/{}", application.client_id);
-    let denied = world.api("acme", "GET", &path).send().await.expect(200);
-    assert_eq!((&denied["state"], &denied["decided_by"]), (&json!("denied"), &json!("admin@acme")));
-}
-
-/// What the browser says next.
-fn step(script: &mut Script) -> Value {
-    let heard = script.hear();
-    assert!(heard["error"].is_null(), "{}", heard["error"].as_str().unwrap());
-    heard
-}
-
-#[tokio::test]
-async fn the_audit_leads_from_an_event_to_its_calls_and_back() {
-    let sizes = [
-        ("audit-wide", json!({ "javascript": true, "width": 1280 })),
-        ("audit-narrow", json!({ "javascript": true, "width": 320, "dark": true })),
-        ("audit-plain", json!({ "javascript": false, "width": 640 })),
-    ];
-    let world = World::start().await;
-    let tokens = world.install("report-hub", "admin@acme", &[]).await;
-    world.read_object(&tokens.access).await.expect(200);
-    world.call("PUT", "/oss/reports/q1.csv").bearer(&tokens.access).body("x").send().await.expect(403);
-    for (name, mut facts) in sizes {
-        facts["story"] = "audit".into();
-        facts["name"] = name.into();
-        let done = run(&world, facts);
-        assert_eq!(done["pages"].as_array().unwrap().len(), 4, "{done}");
-    }
-}
-
-/// Refused as a user, asked as an administrator, authorized, looked at in the console, deleted, asked again,
-/// rejected.
-async fn journey(name: &str, mut facts: Value) {
-    let world = World::start().await;
-    facts["story"] = "journey".into();
-    facts["name"] = name.into();
-    let done = run(&world, facts);
-    let pages: Vec<_> = done["pages"].as_array().unwrap().iter().map(|page| page.as_str().unwrap()).collect();
-    assert_eq!(pages, ["login", "not-administrator", "consent", "console", "details", "confirm", "deleted"]);
-    let application = world.application("report-hub");
-    let authorized = done["authorized"].as_str().unwrap();
-    assert!(authorized.starts_with(&application.redirect_uri) && authorized.contains("code="), "{done}");
-    assert!(done["rejected"].as_str().unwrap().contains("error=access_denied"), "{done}");
-    assert!(world.installed("acme").await.is_empty(), "deleted in the console, and then rejected");
-}
-
-fn run(world: &World, facts: Value) -> Value {
-    let mut script = Script::start("browser.mjs", &known(world, facts));
-    let done = step(&mut script);
-    script.finish();
-    done
-}
-
-/// What every story has to know.
-fn known(world: &World, mut facts: Value) -> Value {
-    let application = world.application("report-hub");
-    let people = ["admin@acme", "alice@acme", "bob@acme"].map(|login| {
-        let principal = world.principal(login);
-        (login.split('@').next().unwrap(), json!({"login": principal.login, "password": principal.password}))
+    let facts = json!({
+        "me": format!("{}/me/sessions", world.issuer),
+        "carol": { "login": "s-carol", "password": "" },
     });
-    facts["people"] = people.into_iter().collect();
-    facts["people"]["carol"] = facts["carol"].clone();
-    if facts["authorize"].is_null() {
-        facts["authorize"] = application.ask().url.into();
-    }
-    facts["redirect_uri"] = application.redirect_uri.into();
-    facts["application"] = "report-hub".into();
-    facts["client_id"] = application.client_id.into();
-    facts["console"] = format!("{}/console", world.issuer).into();
-    facts["output"] = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/output").into();
-    facts
+    Story::start(&world, "browser.mjs", "elsewhere", "elsewhere", facts).end(pages::ELSEWHERE);
 }

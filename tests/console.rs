@@ -1,61 +1,84 @@
-//! The console in a real browser, from login to a forwarded and a refused call: wide, narrow, dark, enlarged, by keyboard
-//! alone and without JavaScript. The pictures are in `tests/output`.
+//! The console in a real browser, from login to a forwarded and a refused call: by keyboard alone and without JavaScript,
+//! and by pointer with it on a narrow screen.
 
 use http_body_util::BodyExt as _;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use url::Url;
 
 use crate::official::{mcp_sidecar, tools};
+use crate::pages;
 use crate::revoke::assert_dead;
+use crate::support::chromium::{Story, redeemed, told};
 use crate::support::eventually::in_time;
 use crate::support::fleet::{Fleet, Lone};
-use crate::support::script::Script;
-use crate::support::{Application, Attempt, Person, Tokens, World, html, post};
+use crate::support::{Person, Tokens, World, eventually, html, post};
 
 #[tokio::test]
-async fn an_official_application_by_pointer_on_a_wide_screen() {
-    official("wide", json!({ "javascript": true, "width": 1280 })).await;
+async fn an_official_application_by_keyboard_alone_and_without_javascript() {
+    official(json!({})).await;
 }
 
 #[tokio::test]
-async fn an_official_application_by_keyboard_alone_in_the_dark() {
-    official("keyboard", json!({ "javascript": true, "width": 1280, "dark": true, "keyboard": true })).await;
+async fn an_official_application_by_pointer_on_a_narrow_screen() {
+    official(by_pointer()).await;
 }
 
 #[tokio::test]
-async fn an_official_application_without_javascript_on_a_narrow_screen() {
-    official("plain", json!({ "javascript": false, "width": 320 })).await;
+async fn details_deletion_and_other_scopes_by_keyboard_alone_and_without_javascript() {
+    rescope(json!({})).await;
 }
 
 #[tokio::test]
-async fn an_official_application_enlarged_to_twice_the_size() {
-    official("enlarged", json!({ "javascript": true, "width": 640, "zoom": 2 })).await;
+async fn details_deletion_and_other_scopes_by_pointer_on_a_narrow_screen() {
+    rescope(by_pointer()).await;
 }
 
 #[tokio::test]
-async fn an_official_application_on_a_narrow_screen() {
-    official("narrow", json!({ "javascript": true, "width": 320 })).await;
+async fn the_audit_leads_from_an_event_to_its_calls_and_back() {
+    let world = World::start().await;
+    let tokens = world.install("report-hub", "admin@acme", &[]).await;
+    world.read_object(&tokens.access).await.expect(200);
+    world.call("PUT", "/oss/reports/q1.csv").bearer(&tokens.access).body("x").send().await.expect(403);
+    // By keyboard out of the menu of a narrow screen.
+    Story::start(&world, "console.mjs", "audit", "audit", json!({ "width": 320 })).end(pages::AUDIT);
 }
 
 #[tokio::test]
-async fn details_deletion_and_other_scopes_on_a_wide_screen() {
-    rescope("wide", json!({ "javascript": true, "width": 1280 })).await;
+async fn what_is_not_used_is_taken_away_an_end_is_set_and_sessions_are_ended() {
+    let world = World::start().await;
+    let tokens = world.install("report-hub", "admin@acme", &["/acs/ecs:read"]).await;
+    world.read_object(&tokens.access).await.expect(200);
+    world.rpc("ecs", "StopInstance").bearer(&tokens.access).send().await.expect(403);
+    eventually("the calls are counted", || async {
+        let figures = world.api("acme", "GET", "/report").header("accept", "application/json").send().await;
+        let day = figures.expect(200)["days"].as_array().unwrap().last().unwrap().clone();
+        (day["forwarded"] == 1 && day["denied"] == 1).then_some(())
+    })
+    .await;
+    let hub = world.application("report-hub");
+    let alice = world.sign_in("report-hub", "alice@acme").await;
+    world.read_object(&alice.access).await.expect(200);
+    let facts = json!({ "client_id": hub.client_id });
+    let mut story = Story::start(&world, "console.mjs", "use", "use", facts);
+    story.comes_to("narrowed");
+    let servers = world.rpc("ecs", "DescribeInstances").bearer(&tokens.access).send().await;
+    servers.expect_problem(403, "insufficient_scope");
+    world.read_object(&tokens.access).await.expect(200);
+    story.go_on();
+    story.comes_to("ends");
+    let shown =
+        world.api("acme", "GET", &format!("/applications/{}", hub.client_id)).send().await.expect(200);
+    assert!(shown["expires_at"].is_string(), "{shown}");
+    story.go_on();
+    story.comes_to("signed out");
+    assert_dead(&world.read_object(&alice.access).await);
+    world.read_object(&tokens.access).await.expect(200);
+    story.go_on();
+    story.end(pages::USE);
 }
 
-#[tokio::test]
-async fn details_deletion_and_other_scopes_by_keyboard_alone() {
-    rescope("keyboard", json!({ "javascript": true, "width": 1280, "dark": true, "keyboard": true })).await;
-}
-
-#[tokio::test]
-async fn details_deletion_and_other_scopes_without_javascript_on_a_narrow_screen() {
-    rescope("plain", json!({ "javascript": false, "width": 320 })).await;
-}
-
-#[tokio::test]
-async fn details_deletion_and_other_scopes_on_a_narrow_screen_and_enlarged() {
-    rescope("narrow", json!({ "javascript": true, "width": 320, "zoom": 2 })).await;
+fn by_pointer() -> Value {
+    json!({ "javascript": true, "keyboard": false, "width": 320, "quick": true })
 }
 
 #[tokio::test]
@@ -92,114 +115,83 @@ async fn the_receipt_is_shown_while_a_sidecar_has_not_spoken_yet() {
     west.signal(Signal::CONT);
 }
 
-/// Provisioned, assigned, agreed to, withdrawn, suspended, resumed, assigned no more.
-async fn official(name: &str, mut facts: Value) {
+/// Provisioned, assigned, agreed to, withdrawn by an administrator and in person, suspended, resumed, assigned no more.
+async fn official(manner: Value) {
     let mut fleet = Fleet::start().await;
     let sidecar = mcp_sidecar(&mut fleet, "east").await;
     let application = fleet.world.application("openapi-mcp-server");
     let attempt = application.ask();
+    let mut facts = manner;
     facts["official"] = told(&application, &attempt);
-    let mut script = start(&fleet.world, "official", name, facts, &application);
-    assert_eq!(hear(&mut script)["step"], "provisioned");
-    go_on(&mut script);
-    assert_eq!(hear(&mut script)["step"], "asked", "and no code was given");
-    go_on(&mut script);
+    facts["redirect_uris"] = json!([application.redirect_uri]);
+    let mut story = Story::start(&fleet.world, "console.mjs", "official", "official", facts);
+    story.comes_to("provisioned");
+    story.go_on();
+    story.comes_to("asked");
+    story.go_on();
 
-    let tokens = redeemed(&application, &attempt, &hear(&mut script)).await;
-    tools(&sidecar, &tokens).await.expect(200);
-    go_on(&mut script);
-    assert_eq!(hear(&mut script)["step"], "withdrawn");
-    refused(&sidecar, &tokens).await;
-    go_on(&mut script);
+    // Withdrawn by an administrator, and then in person.
+    for _ in 0..2 {
+        let tokens = redeemed(&application, &attempt, &story.comes_to("agreed")).await;
+        tools(&sidecar, &tokens).await.expect(200);
+        story.go_on();
+        story.comes_to("withdrawn");
+        refused(&sidecar, &tokens).await;
+        story.go_on();
+    }
 
-    let tokens = redeemed(&application, &attempt, &hear(&mut script)).await;
+    let tokens = redeemed(&application, &attempt, &story.comes_to("agreed")).await;
     tools(&sidecar, &tokens).await.expect(200);
-    go_on(&mut script);
-    assert_eq!(hear(&mut script)["step"], "suspended");
+    story.go_on();
+    story.comes_to("suspended");
     refused(&sidecar, &tokens).await;
-    go_on(&mut script);
-    assert_eq!(hear(&mut script)["step"], "resumed");
+    story.go_on();
+    story.comes_to("resumed");
     tools(&sidecar, &tokens).await.expect(200);
-    go_on(&mut script);
-    assert_eq!(hear(&mut script)["step"], "unassigned");
+    story.go_on();
+    story.comes_to("unassigned");
     tools(&sidecar, &tokens).await.expect_problem(403, "not_assigned");
-    go_on(&mut script);
-    end(script);
+    story.go_on();
+    story.comes_to("assigned to all");
+    // What she has agreed to stands as long as nobody withdraws it.
+    tools(&sidecar, &tokens).await.expect(200);
+    story.go_on();
+    story.end(pages::OFFICIAL);
 }
 
-/// Authorized, looked at, deleted with a receipt, authorized again with another scope.
-async fn rescope(name: &str, mut facts: Value) {
+/// Rejected, authorized, looked at, deleted with a receipt, authorized again with another scope.
+async fn rescope(manner: Value) {
     let mut fleet = Fleet::start().await;
     let sidecar = mcp_sidecar(&mut fleet, "east").await;
     let application = fleet.world.application("report-hub");
     let (first, again) = (application.ask(), application.ask());
+    let mut facts = manner;
     facts["hub"] = told(&application, &first);
     facts["hub"]["again"] = again.url.as_str().into();
     facts["hub"]["name"] = "report-hub".into();
-    let mut script = start(&fleet.world, "rescope", &format!("{name}-hub"), facts, &application);
+    facts["redirect_uris"] = json!([application.redirect_uri]);
+    let mut story = Story::start(&fleet.world, "console.mjs", "rescope", "rescope", facts);
     let servers = |tokens: &Tokens| {
         let call = post(format!("{}/ecs/", sidecar.url));
         call.header("x-acs-action", "DescribeInstances").bearer(&tokens.access).send()
     };
 
-    let before = redeemed(&application, &first, &hear(&mut script)).await;
+    story.comes_to("rejected");
+    assert!(fleet.world.installed("acme").await.is_empty(), "a no installs nothing");
+    story.go_on();
+    let before = redeemed(&application, &first, &story.comes_to("authorized")).await;
     sidecar.read_object(&before.access).await.expect(200);
     assert_eq!(servers(&before).await.status, 403, "not chosen");
-    go_on(&mut script);
-    assert_eq!(hear(&mut script)["step"], "deleted");
+    story.go_on();
+    story.comes_to("deleted");
     assert_dead(&sidecar.read_object(&before.access).await);
-    go_on(&mut script);
+    story.go_on();
 
-    let after = redeemed(&application, &again, &hear(&mut script)).await;
+    let after = redeemed(&application, &again, &story.comes_to("authorized")).await;
     servers(&after).await.expect(200);
     assert_dead(&sidecar.read_object(&before.access).await);
-    go_on(&mut script);
-    end(script);
-}
-
-fn told(application: &Application, attempt: &Attempt) -> Value {
-    json!({
-        "authorize": attempt.url,
-        "client_id": application.client_id,
-        "redirect_uri": application.redirect_uri,
-    })
-}
-
-fn start(world: &World, story: &str, name: &str, mut facts: Value, application: &Application) -> Script {
-    let people = ["admin@acme", "alice@acme"].map(|login| {
-        let principal = world.principal(login);
-        (login.split('@').next().unwrap(), json!({"login": principal.login, "password": principal.password}))
-    });
-    facts["people"] = people.into_iter().collect();
-    facts["story"] = story.into();
-    facts["name"] = format!("console-{name}").into();
-    facts["console"] = format!("{}/console", world.issuer).into();
-    facts["redirect_uris"] = json!([application.redirect_uri]);
-    facts["output"] = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/output").into();
-    Script::start("console.mjs", &facts)
-}
-
-#[track_caller]
-fn hear(script: &mut Script) -> Value {
-    let line = script.hear();
-    assert!(line["error"].is_null(), "{}", line["error"].as_str().unwrap());
-    line
-}
-
-fn go_on(script: &mut Script) {
-    script.tell(&json!("go on"));
-}
-
-fn end(mut script: Script) {
-    assert_eq!(hear(&mut script)["step"], "end");
-    script.finish();
-}
-
-/// The tokens for the code with which a browser came back.
-async fn redeemed(application: &Application, attempt: &Attempt, line: &Value) -> Tokens {
-    let back = Url::parse(line["back"].as_str().unwrap_or_else(|| panic!("{line}"))).unwrap();
-    let (_, code) = back.query_pairs().find(|(name, _)| name == "code").unwrap();
-    Tokens::of(&application.redeem(attempt, &code).await.expect(200))
+    story.go_on();
+    story.end(pages::RESCOPE);
 }
 
 async fn refused(sidecar: &Lone, tokens: &Tokens) {

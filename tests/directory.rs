@@ -8,8 +8,9 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::pages;
+use crate::support::chromium::Story;
 use crate::support::eventually::in_time;
-use crate::support::script::Script;
 use crate::support::world::{consentry, run};
 use crate::support::{Call, World, eventually, get};
 
@@ -100,13 +101,8 @@ async fn a_first_account_is_made_by_an_operator_and_lives_in_the_browser() {
     let link = plane.told(&["account", "add", "acme"]);
     plane.refused(&["account", "add", "ACME"], 1, "exists already");
     plane.wake().await;
-    let facts = json!({
-        "issuer": plane.issuer, "link": link.trim(), "output": concat!(env!("CARGO_MANIFEST_DIR"), "/tests/output"),
-    });
-    let mut script = Script::start("people.mjs", &facts);
-    let done = script.hear();
-    assert!(done["error"].is_null(), "{}", done["error"].as_str().unwrap());
-    script.finish();
+    let facts = json!({ "issuer": plane.issuer, "link": link.trim() });
+    Story::open("people.mjs", "people", "people", facts).end(pages::PEOPLE);
     let people = plane.json(&["user", "list", "acme"]);
     let carol = people["people"].as_array().unwrap().iter().find(|one| one["login"] == "carol@acme").unwrap();
     assert_eq!((&carol["groups"], &carol["enabled"]), (&json!(["ops"]), &json!(true)), "{people}");

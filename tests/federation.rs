@@ -381,7 +381,10 @@ async fn signing_out_offers_the_providers_and_its_word_ends_sessions_here() {
 #[tokio::test]
 async fn people_come_in_as_a_role_where_that_is_set() {
     let mut provider = Provider::start(
-        &json!({ "s-1": { "groups": ["deployers"] }, "s-2": { "groups": ["others"] }, "s-3": { "groups": ["ghosts"] } }),
+        &json!({
+            "s-1": { "groups": ["deployers"] }, "s-2": { "groups": ["others"] }, "s-3": { "groups": ["ghosts"] },
+            "s-4": { "groups": ["deployers"] },
+        }),
         false,
     );
     let more = "accounts = [\"acme\"]\nroles = { claim = \"groups\", values = { deployers = \"auditor\", ghosts = \"ghost\" } }";
@@ -391,9 +394,28 @@ async fn people_come_in_as_a_role_where_that_is_set() {
         let page = Federated::new(&world, &provider, who).visit(me(&world)).await;
         assert_stopped(&page, 403, "not_for_this_account");
     }
-    let page = Federated::new(&world, &provider, "s-1").visit(me(&world)).await;
+    let mut one = Federated::new(&world, &provider, "s-1");
+    let page = one.visit(me(&world)).await;
     assert!(page.status == 200 && page.text().contains("auditor@acme"), "{}", page.text());
     assert!(world.identities("acme").await.is_empty(), "no user is made");
+    // Another one comes in as the same role: neither sees nor ends what is the other's.
+    let mut other = Federated::new(&world, &provider, "s-4");
+    assert_eq!(other.visit(me(&world)).await.status, 200);
+    let page = other.visit(format!("{}/me/sessions", world.issuer)).await;
+    assert_eq!(page.html.matches("data-label=\"How\"").count(), 1, "{}", page.text());
+    let told = world.api("acme", "GET", "/audit?event=login.").send().await.expect(200);
+    let came = told["records"].as_array().unwrap().iter().map(|one| &one["record"]);
+    let came: Vec<_> = came.filter(|one| one["event"] == "login.succeeded").collect();
+    let subjects: Vec<_> = came.iter().map(|one| one["detail"]["subject"].as_str().unwrap()).collect();
+    assert_eq!(subjects, ["s-4", "s-1"], "{told}");
+    // With the claim the role goes, in every browser, as soon as the provider is asked again.
+    provider.says("s-1", json!({ "groups": ["others"] }));
+    let page = Federated::new(&world, &provider, "s-1").visit(me(&world)).await;
+    assert_stopped(&page, 403, "not_for_this_account");
+    let page = one.here.open(me(&world)).await;
+    assert!(!page.text().contains("auditor@acme"), "{}", page.text());
+    let page = other.here.open(me(&world)).await;
+    assert!(page.text().contains("auditor@acme"), "another's goes on: {}", page.text());
 }
 
 async fn sign_in_fails(world: &World, provider: &Provider) -> Page {

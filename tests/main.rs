@@ -54,6 +54,7 @@ mod clients;
 mod console;
 mod deploy;
 mod directory;
+mod pages;
 mod policy_files;
 mod publisher;
 mod records;

@@ -73,6 +73,7 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     // has given a lease, are waited for.
     let source = Source::new(Arc::clone(&store), lease, clock.clone(), true).await?;
     let sealer = sealing::sealer(&settings.key_place())?;
+    let proxies = settings.trusted_proxies;
     let control = Role::start(Setup {
         issuer: settings.issuer,
         resources: settings.resources,
@@ -87,7 +88,7 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     })
     .await
     .map_err(|error| Failure::Unreachable(error.to_string()))?;
-    let served = bound.serve(TowerToHyperService::new(with_peer(control.router())));
+    let served = bound.serve(TowerToHyperService::new(with_peer(control.router(), &proxies)));
     let health = Health::new(&control);
     let operators = operators.map(|bound| health.serve(bound));
     let internal = internal.map(|bound| bound.serve(TowerToHyperService::new(control.internal())));

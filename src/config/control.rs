@@ -1,9 +1,10 @@
 //! A control plane's settings: `deploy/control.toml` is an example of all of them.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Deserialize;
 use url::Url;
 
@@ -55,6 +56,9 @@ pub struct Control {
     /// How applications may register themselves; they cannot unless it is said.
     #[serde(default)]
     pub registration: Registration,
+    /// The proxies between people and this server: their `X-Forwarded-For` is believed. This machine's own unless set.
+    #[serde(default = "this_machine")]
+    pub trusted_proxies: Vec<IpNet>,
     /// The organizations' own providers, by which their people log in.
     #[serde(default, rename = "provider")]
     pub providers: Vec<Provider>,
@@ -174,6 +178,12 @@ impl Internal {
             ),
         ))
     }
+}
+
+fn this_machine() -> Vec<IpNet> {
+    let four = Ipv4Net::new(Ipv4Addr::new(127, 0, 0, 0), 8).map(IpNet::V4);
+    let six = Ipv6Net::new(Ipv6Addr::LOCALHOST, 128).map(IpNet::V6);
+    four.into_iter().chain(six).collect()
 }
 
 fn five() -> u64 {

@@ -21,6 +21,7 @@ pub mod me;
 pub mod oauth;
 pub mod page;
 mod paging;
+mod peer;
 pub mod people;
 mod problem;
 pub mod publishing;
@@ -41,7 +42,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit};
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -57,7 +58,6 @@ use crate::grants::origin::SessionSecret;
 use crate::grants::shared::{Publisher, Reach};
 use crate::grants::source::Source;
 use crate::model::time::Clock;
-use crate::net::watch::Peer;
 use crate::policy::Policies;
 use crate::policy::reload::Current;
 use crate::store::{Shared, StoreError};
@@ -71,6 +71,7 @@ use browser::throttle::Throttle;
 pub use browser::throttle::ThrottleSettings;
 use federation::Federation;
 use issuer::Issuer;
+pub use peer::with_peer;
 pub use problem::{Problem, Reply};
 use registration::Registrar;
 use resources::Resources;
@@ -345,16 +346,6 @@ impl Control {
     fn throttle(&self) -> &Throttle {
         &self.throttle
     }
-}
-
-/// Tells the router whose request it is: log-ins are counted by address, which axum has as an extension of its own.
-pub fn with_peer(router: Router) -> Router {
-    router.layer(axum::middleware::map_request(async |mut request: axum::extract::Request| {
-        if let Some(peer) = request.extensions().get::<Peer>().copied() {
-            request.extensions_mut().insert(ConnectInfo(peer.address));
-        }
-        request
-    }))
 }
 
 /// A bug ends one request, and tells nobody how it is built.

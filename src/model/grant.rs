@@ -64,6 +64,15 @@ impl Grant {
             .any(|declined| scope.covers(declined) || (declined.covers(scope) && !self.scopes.covers(scope)))
     }
 
+    /// The same of an application of the account's own, which is authorized by whoever uses it: only what an
+    /// administrator has taken away waits for one, where the application requires it by now.
+    #[must_use]
+    pub fn waiting_of_own(&self, application: &Application) -> Waiting {
+        let required = application.required.beyond(&self.scopes);
+        let lost = required.iter().filter(|scope| self.has_lost(scope)).cloned().collect();
+        Waiting { required: lost, ..Waiting::default() }
+    }
+
     /// What of `application`'s scopes an administrator has not decided about.
     #[must_use]
     pub fn waiting(&self, application: &Application) -> Waiting {

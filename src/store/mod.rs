@@ -53,7 +53,7 @@ pub use audit::{
 pub use bounds::{Bounds, Lasting};
 pub use copy::{Copied, copy};
 pub use directory::{ApiToken, Credential, Directory, NewPrincipal};
-pub use factors::{Factors, KeptPasskey, KeptTotp, SecondFactors};
+pub use factors::{Entry, Factors, Grounds, KeptPasskey, KeptTotp, SecondFactors, Within};
 pub use federation::{Arrival, Arrived, Federation, Identity, NewIdentity, Newcomer};
 pub use feed::{Change, Epoch, Feed, Subject};
 pub use grants::{Actor, Assignment, Grants, Install, InstallRefused, PersonalConsent};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Actor, StoreError};
+use super::{Actor, Entry, StoreError};
 use crate::model::account::{Principal, PrincipalKey};
 use crate::model::id::AccountId;
 
@@ -214,7 +214,10 @@ pub struct PendingConsent {
 /// The sessions.
 #[async_trait]
 pub trait Sessions {
-    /// Keeps a session.
+    /// Opens the session of somebody who comes in, in the place of the one before, with its audit. `Conflict` when
+    /// what it rests on was changed since it was checked: nothing is opened or ended then.
+    async fn enter(&self, entry: &Entry) -> Result<(), StoreError>;
+    /// Keeps a session of somebody who is enabled, whatever it rests on: nobody comes in by this.
     async fn open_session(&self, session: &BrowserSession) -> Result<(), StoreError>;
     /// The live session of an enabled principal.
     async fn session(
@@ -254,6 +257,14 @@ pub trait Sessions {
         &self,
         taken: &TakenBack,
         accounts: &[AccountId],
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
+    /// Ends the sessions in roles that this subject of a provider has come in as, but those in one role; writes the audit,
+    /// and says how many.
+    async fn end_roles(
+        &self,
+        of: &Vouched,
+        but: Option<&PrincipalKey>,
         now: Timestamp,
     ) -> Result<u64, StoreError>;
     /// Keeps a pending consent.

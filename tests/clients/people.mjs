@@ -1,76 +1,11 @@
-// People at a real control plane in Debian's Chromium: a first account, its users, their passkeys and codes. Each page
-// is looked at as it comes: wide and narrow, in the light and in the dark, by axe-core.
+// People at a real control plane: a first account, its users, their passkeys and codes. All of it by keyboard alone, and
+// without JavaScript but for passkeys, which browsers give to scripts only.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { createRequire } from 'node:module';
-import { chromium } from 'playwright-core';
-import { done, hear, tell } from './lines.mjs';
+import { play } from './chromium.mjs';
 
-const axe = createRequire(import.meta.url)('axe-core');
-const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 const PASSWORD = 'correct horse battery';
-
-const facts = await hear();
-const at = (path) => `${facts.issuer}${path}`;
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-dev-shm-usage', '--no-proxy-server'],
-});
-
-async function person(javaScriptEnabled = true) {
-  const context = await browser.newContext({ javaScriptEnabled, viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' });
-  context.setDefaultTimeout(15_000);
-  const page = await context.newPage();
-  const complaints = [];
-  page.on('console', (line) => {
-    if (line.type() === 'error' && !line.text().startsWith('Failed to load resource')) complaints.push(line.text());
-  });
-  page.on('pageerror', (error) => complaints.push(String(error)));
-  return { context, page, complaints };
-}
-
-const pages = [];
-
-async function look(name, { page, complaints }) {
-  pages.push(name);
-  for (const [how, width, colorScheme] of [['wide', 1280, 'light'], ['narrow', 320, 'light'], ['dark', 1280, 'dark']]) {
-    await page.setViewportSize({ width, height: 900 });
-    await page.emulateMedia({ colorScheme });
-    await page.screenshot({ path: `${facts.output}/people-${name}-${how}.png`, fullPage: true });
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    assert.ok(wide <= 0, `${name}: ${wide} px wider than ${width}`);
-    await page.evaluate(axe.source);
-    const found = await page.evaluate((rules) => window.axe.run(document, { runOnly: rules }), RULES);
-    const told = found.violations.map((rule) => `${rule.id}: ${rule.help}: ${rule.nodes.map((node) => node.html).join(' ')}`);
-    assert.deepEqual(told, [], `${name}, ${how}: not accessible`);
-  }
-  assert.deepEqual(complaints, [], `${name}: the browser complains`);
-  await page.emulateMedia({ colorScheme: 'light' });
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
-
-/** Presses a button or a link and waits for the page after it. */
-async function press({ page }, name) {
-  const it = page.getByRole('button', { name }).or(page.getByRole('link', { name })).first();
-  await Promise.all([page.waitForNavigation(), it.click()]);
-}
-
-async function logIn(someone, login, onward = '/me/security') {
-  const { page } = someone;
-  await page.goto(at(`/login?continue=${onward}`));
-  await page.fill('[name=login]', login);
-  await page.fill('[name=password]', PASSWORD);
-  await press(someone, 'Sign in');
-}
-
-async function setPassword(someone, link) {
-  const { page } = someone;
-  await page.goto(link);
-  await page.fill('[name=password]', PASSWORD);
-  await page.fill('[name=again]', PASSWORD);
-  await press(someone, 'Set the password');
-  assert.match(await page.innerText('body'), /Your password is set/);
-}
+const ANOTHER = 'staple battery horse';
 
 /** RFC 6238 at so many seconds from now. */
 function code(key, later = 0) {
@@ -84,139 +19,166 @@ function code(key, later = 0) {
   return String(number).padStart(6, '0');
 }
 
-async function story() {
-  const root = await person();
-  await root.page.goto(facts.link);
-  await look('set-password', root);
-  await setPassword(root, facts.link);
-  await root.page.goto(facts.link);
-  assert.match(await root.page.innerText('body'), /sets no password/);
+const signOut = (someone) => someone.press('form[action="/logout"] button');
+const key = async ({ page }) => (await page.locator('.qr + p code').innerText()).trim();
 
-  await root.page.goto(at('/login?continue=/console/people'));
-  await look('login', root);
-  await logIn(root, 'root@acme', '/console/people');
-  await look('list', root);
-  await root.page.goto(at('/console/people/groups'));
-  await root.page.fill('[name=name]', 'ops');
-  await root.page.fill('[name=description]', 'On call');
-  await press(root, 'Add the group');
-  await look('group', root);
-  await root.page.goto(at('/console/people/groups'));
-  await look('groups', root);
-  await root.page.goto(at('/console/people/roles'));
-  await root.page.fill('[name=name]', 'deploy');
-  await press(root, 'Add the role');
-  await look('roles', root);
-  await root.page.goto(at('/console/people/new'));
-  await root.page.fill('[name=name]', 'carol');
-  await root.page.fill('[name=groups]', 'nowhere');
-  await press(root, 'Add the user');
-  await look('new', root);
-  await root.page.fill('[name=groups]', 'ops');
-  await root.page.fill('[name=display_name]', 'Carol');
-  await press(root, 'Add the user');
-  await look('person', root);
-  const link = await root.page.innerText('.notice .address');
+async function setPassword(someone, link, look) {
+  await someone.page.goto(link);
+  if (look) await someone.look(look);
+  await someone.fill('[name=password]', PASSWORD);
+  await someone.fill('[name=again]', PASSWORD);
+  await someone.press('main form button.main');
+  await someone.reads(/Your password is set/);
+}
 
-  const carol = await person();
-  const { page, context } = carol;
-  await setPassword(carol, link);
-  await logIn(carol, 'carol@acme');
-  await look('security', carol);
+await play({
+  async people({ issuer, link }, { person }) {
+    const at = (path) => `${issuer}${path}`;
+    const signIn = async (someone, login, password = PASSWORD, onward = '/me/security') => {
+      await someone.page.goto(at(`/login?continue=${onward}`));
+      await someone.logIn(login, password);
+    };
 
-  // A passkey, in an authenticator that Chromium plays.
-  const devtools = await context.newCDPSession(page);
-  await devtools.send('WebAuthn.enable');
-  const { authenticatorId } = await devtools.send('WebAuthn.addVirtualAuthenticator', {
-    options: {
-      protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true,
-      isUserVerified: true, automaticPresenceSimulation: true,
-    },
-  });
-  const verified = (isUserVerified) => devtools.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified });
-  await page.fill('[name=name]', 'Laptop');
-  await press(carol, 'Add a passkey');
-  await look('new-passkey', carol);
-  await Promise.all([page.waitForURL(at('/me/security')), page.getByRole('button', { name: 'Make it' }).click()]);
-  assert.match(await page.innerText('body'), /Laptop/);
-  await look('security-passkey', carol);
-  const { credentials } = await devtools.send('WebAuthn.getCredentials', { authenticatorId });
-  assert.ok(credentials[0].isResidentCredential, 'it is found without a login');
+    const root = await person();
+    await setPassword(root, link, 'set-password');
+    await root.page.goto(link);
+    await root.reads(/sets no password/);
+    await root.look('spent-link');
+    await signIn(root, 'root@acme', 'not the password', '/console/people');
+    await root.look('wrong-password');
+    await signIn(root, 'root@acme', PASSWORD, '/console/people');
+    await root.look('list');
+    await root.press(root.button('Groups'));
+    await root.fill('[name=name]', 'ops');
+    await root.fill('[name=description]', 'On call');
+    await root.press(root.button('Add the group'));
+    await root.look('group');
+    await root.press(root.button('Groups'));
+    await root.look('groups');
+    await root.press(root.button('Roles'));
+    await root.fill('[name=name]', 'deploy');
+    await root.press(root.button('Add the role'));
+    await root.look('roles');
+    await root.press(root.button('Users'));
+    await root.press(root.button('Add a user'));
+    await root.look('new');
+    await root.fill('[name=name]', 'carol');
+    await root.fill('[name=groups]', 'nowhere');
+    await root.press(root.button('Add the user'));
+    await root.look('new-refused');
+    await root.fill('[name=groups]', 'ops');
+    await root.fill('[name=display_name]', 'Carol');
+    await root.press(root.button('Add the user'));
+    await root.look('person');
+    const handed = await root.page.innerText('.notice .address');
 
-  const signOut = async () => press(carol, 'Sign out');
-  for (const login of ['', 'carol@acme']) {
-    await signOut();
+    // A passkey, in an authenticator that Chromium plays.
+    const carol = await person('carol', { javascript: true });
+    const { page, context } = carol;
+    await setPassword(carol, handed);
+    await signIn(carol, 'carol@acme');
+    await carol.look('security');
+    const devtools = await context.newCDPSession(page);
+    await devtools.send('WebAuthn.enable');
+    const { authenticatorId } = await devtools.send('WebAuthn.addVirtualAuthenticator', {
+      options: {
+        protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true,
+        isUserVerified: true, automaticPresenceSimulation: true,
+      },
+    });
+    const verified = (isUserVerified) => devtools.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified });
+    await carol.fill('[name=name]', 'Laptop');
+    await carol.press(carol.button('Add a passkey'));
+    await carol.look('new-passkey');
+    await Promise.all([page.waitForURL(at('/me/security')), carol.act(carol.button('Make it'))]);
+    await carol.reads(/Laptop/);
+    await carol.look('security-passkey');
+    const { credentials } = await devtools.send('WebAuthn.getCredentials', { authenticatorId });
+    assert.ok(credentials[0].isResidentCredential, 'it is found without a login');
+    for (const login of ['', 'carol@acme']) {
+      await signOut(carol);
+      await page.goto(at('/login?continue=/me/security'));
+      await carol.fill('[name=login]', login);
+      await carol.act(carol.button('Use a passkey'));
+      await page.waitForURL(at('/me/security'));
+      assert.match(await page.innerText('.who'), /carol@acme/);
+    }
+    // Without finger or PIN the browser gives nothing, and nobody is logged in.
+    await signOut(carol);
+    await verified(false);
     await page.goto(at('/login?continue=/me/security'));
-    await page.fill('[name=login]', login);
-    await page.getByRole('button', { name: 'Use a passkey' }).click();
-    await page.waitForURL(at('/me/security'));
-    assert.match(await page.innerText('.who'), /carol@acme/);
-  }
-  // Without finger or PIN the browser gives nothing, and nobody is logged in.
-  await signOut();
-  await verified(false);
-  await page.goto(at('/login?continue=/me/security'));
-  await page.getByRole('button', { name: 'Use a passkey' }).click();
-  await page.getByText('The browser gave no passkey').waitFor();
-  await look('ask-passkey', carol);
-  await verified(true);
-  await Promise.all([page.waitForURL(at('/me/security')), page.getByRole('button', { name: 'Use a passkey' }).click()]);
+    await carol.act(carol.button('Use a passkey'));
+    await page.getByText('The browser gave no passkey').waitFor();
+    await carol.look('ask-passkey', { inPlace: true });
+    await verified(true);
+    await Promise.all([page.waitForURL(at('/me/security')), carol.act(carol.button('Use a passkey'))]);
+    // Removed here, the authenticator's key opens nothing any more.
+    await carol.press(carol.button('Remove'));
+    assert.equal(await page.locator('main table').count(), 0, 'the list is empty');
+    await signOut(carol);
+    await page.goto(at('/login?continue=/me/security'));
+    await carol.act(carol.button('Use a passkey'));
+    await page.getByText('does not prove who you are').waitFor();
+    await carol.look('passkey-refused');
 
-  // Removed here, the authenticator's key opens nothing any more.
-  await press(carol, 'Remove Laptop');
-  assert.equal(await page.locator('main table').count(), 0, 'the list is empty');
-  await signOut();
-  await page.goto(at('/login?continue=/me/security'));
-  await page.getByRole('button', { name: 'Use a passkey' }).click();
-  await page.getByText('does not prove who you are').waitFor();
-  await look('passkey-refused', carol);
+    // Codes, and another password.
+    const plain = await person('carol');
+    await signIn(plain, 'carol@acme');
+    await plain.press(plain.button('Set up an authenticator'));
+    await plain.look('set-up');
+    const kept = await key(plain);
+    await plain.fill('[name=code]', '000000');
+    await plain.press(plain.button('Turn it on'));
+    await plain.look('set-up-refused');
+    await plain.reads(/The code is not right/);
+    assert.equal(await key(plain), kept, 'the same key, asked for again');
+    await plain.fill('[name=code]', code(kept));
+    await plain.press(plain.button('Turn it on'));
+    await plain.look('codes');
+    const recovery = await plain.page.locator('.lines code').first().innerText();
+    await plain.press(plain.button('I have kept them'));
+    await plain.look('security-on');
+    await plain.fill('#current', PASSWORD);
+    await plain.fill('#password', ANOTHER);
+    await plain.fill('#again', ANOTHER);
+    await plain.press(plain.button('Change the password'));
+    await signOut(plain);
+    await signIn(plain, 'carol@acme', ANOTHER);
+    await plain.look('code');
+    await plain.fill('[name=code]', '000000');
+    await plain.enter();
+    await plain.look('code-refused');
+    await plain.fill('[name=code]', code(kept, 30));
+    await plain.press(plain.button('Sign in'));
+    assert.equal(plain.page.url(), at('/me/security'));
+    await signOut(plain);
+    await signIn(plain, 'carol@acme', ANOTHER);
+    await plain.fill('[name=code]', recovery);
+    await plain.press(plain.button('Sign in'));
+    assert.equal(plain.page.url(), at('/me/security'));
+    const stranger = await person('carol');
+    await stranger.page.goto(at('/login'));
+    await stranger.press(stranger.button('Use a passkey'));
+    await stranger.reads(/pages with JavaScript only/);
 
-  // Codes.
-  await logIn(carol, 'carol@acme');
-  await press(carol, 'Set up an authenticator');
-  await look('set-up', carol);
-  const key = (await page.locator('.qr + p code').innerText()).trim();
-  await page.fill('[name=code]', '000000');
-  await press(carol, 'Turn it on');
-  assert.match(await page.innerText('body'), /The code is not right/);
-  await page.fill('[name=code]', code(await page.locator('.qr + p code').innerText()));
-  assert.equal((await page.locator('.qr + p code').innerText()).trim(), key, 'the same key, asked for again');
-  await press(carol, 'Turn it on');
-  await look('codes', carol);
-  const recovery = await page.locator('.lines code').first().innerText();
-  await press(carol, 'I have kept them');
-  await look('security-on', carol);
-  await signOut();
-  await logIn(carol, 'carol@acme');
-  await look('code', carol);
-  await page.fill('[name=code]', code(key, 30));
-  await press(carol, 'Sign in');
-  await page.waitForURL(at('/me/security'));
+    // Who lost it all is reset by the root identity.
+    await root.visit(at('/console/people/users/carol@acme'));
+    await root.look('person-with-passkeys');
+    await root.press(root.button('Reset passkeys and authenticator'));
+    await plain.page.goto(at('/me/security'));
+    assert.match(plain.page.url(), /\/login/, 'signed out by the reset');
+    await signIn(plain, 'carol@acme', ANOTHER);
+    assert.equal(plain.page.url(), at('/me/security'));
 
-  // Without JavaScript: password and a recovery code; a passkey says what it needs.
-  const plain = await person(false);
-  await logIn(plain, 'carol@acme');
-  await plain.page.fill('[name=code]', recovery);
-  await press(plain, 'Sign in');
-  await plain.page.waitForURL(at('/me/security'));
-  await plain.page.goto(at('/login'));
-  await plain.page.getByRole('button', { name: 'Use a passkey' }).click();
-  await plain.page.getByText('pages with JavaScript only').waitFor();
-
-  // Who lost it all is reset by the root identity.
-  await root.page.goto(at('/console/people/users/carol@acme'));
-  await press(root, 'Reset passkeys and authenticator');
-  await page.goto(at('/me/security'));
-  assert.match(page.url(), /\/login/, 'signed out by the reset');
-  await logIn(carol, 'carol@acme');
-  await page.waitForURL(at('/me/security'));
-  return { pages };
-}
-
-try {
-  tell(await story());
-} catch (error) {
-  tell({ error: error.stack, pages });
-}
-await browser.close();
-done();
+    // From now on administrators need more than a password, and set it up when they sign in.
+    await root.visit(at('/console/people'));
+    await root.press(root.button('Demand a second factor'));
+    await signIn(root, 'root@acme', PASSWORD, '/console/people');
+    await root.reads(/demands more than a password/);
+    await root.look('demanded');
+    await root.fill('[name=code]', code(await key(root)));
+    await root.press(root.button('Turn it on'));
+    await root.press('a.button.main');
+    assert.equal(root.page.url(), at('/console/people'));
+  },
+});

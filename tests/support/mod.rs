@@ -2,6 +2,7 @@
 //! means to look at the outcome. Nothing here imports the product: it is known only from outside.
 
 pub(crate) mod application;
+pub(crate) mod chromium;
 pub(crate) mod cloud;
 pub(crate) mod eventually;
 pub(crate) mod fault;
@@ -10,6 +11,7 @@ pub(crate) mod golden;
 pub(crate) mod html;
 pub(crate) mod http;
 pub(crate) mod line;
+pub(crate) mod pages;
 pub(crate) mod person;
 pub(crate) mod postgres;
 pub(crate) mod provider;

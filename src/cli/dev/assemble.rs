@@ -92,7 +92,7 @@ impl World {
             walkthrough: Walkthrough::new(&ready),
         };
         let publisher = publisher(&common, &role).await?;
-        let control = sockets.control.serve(TowerToHyperService::new(with_peer(role.router())));
+        let control = sockets.control.serve(TowerToHyperService::new(with_peer(role.router(), &[])));
         let upstream = sockets.upstream.serve(TowerToHyperService::new(upstream::router(upstream_settings)));
         let (stop, mut followers, mut sidecars) = (CancellationToken::new(), Vec::new(), Vec::new());
         let sessions = role.session_secret().map_err(|error| Failure::Unreachable(error.to_string()))?;

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::applications;
 use super::openapi::Refusals;
-use super::request::{Administrator, Asked, Body, invalid};
+use super::request::{Administrator, Asked, ChangeAsked, ChangeWanted, invalid};
 use super::state::{Change, missing_is_not_installed};
 use crate::control::{Control, Problem, Reply, paging};
 use crate::grants::acknowledge::Receipt;
@@ -278,14 +278,9 @@ pub(super) async fn show(
     request_body = Assigned,
     responses((status = 200, description = "Stored, and known to every sidecar.", body = Assigned),
         (status = 202, description = "Stored; not known to every sidecar yet.", body = Assigned), Refusals))]
-pub(super) async fn replace(
-    State(control): State<Arc<Control>>,
-    Path(client_id): Path<String>,
-    asked: Asked,
-    body: Body,
-) -> Reply<Response> {
-    let by = asked.may(&control, ConsoleAction::Assign).await?;
-    let (_, receipt) = write(&control, &by, &client_id, body.read()?, asked.waits()?).await?;
+pub(super) async fn replace(State(control): State<Arc<Control>>, change: ChangeAsked) -> Reply<Response> {
+    let ChangeWanted { by, client_id, wait, body } = change.read(&control, ConsoleAction::Assign).await?;
+    let (_, receipt) = write(&control, &by, &client_id, body, wait).await?;
     Ok((status(receipt.as_ref()), Json(read(&control, &by, &client_id).await?)).into_response())
 }
 
@@ -300,14 +295,9 @@ pub(super) async fn replace(
     request_body = ChangeOfAssigned,
     responses((status = 200, description = "Stored, and known to every sidecar.", body = AssignedCounts),
         (status = 202, description = "Stored; not known to every sidecar yet.", body = AssignedCounts), Refusals))]
-pub(super) async fn patch(
-    State(control): State<Arc<Control>>,
-    Path(client_id): Path<String>,
-    asked: Asked,
-    body: Body,
-) -> Reply<Response> {
-    let by = asked.may(&control, ConsoleAction::Assign).await?;
-    let (grant, receipt) = change(&control, &by, &client_id, &body.read()?, asked.waits()?).await?;
+pub(super) async fn patch(State(control): State<Arc<Control>>, asked: ChangeAsked) -> Reply<Response> {
+    let ChangeWanted { by, client_id, wait, body } = asked.read(&control, ConsoleAction::Assign).await?;
+    let (grant, receipt) = change(&control, &by, &client_id, &body, wait).await?;
     let counts = control.store().assignee_counts(&grant.key).await?;
     let counts = AssignedCounts {
         mode: grant.assignment,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -212,6 +212,54 @@ impl FromRequest<Arc<Control>> for Body {
             )
         })?;
         Ok(Self { json, bytes })
+    }
+}
+
+/// A change of the application that the path names, by a JSON body: nothing of it is looked at before
+/// [`ChangeAsked::read`] has checked who asks.
+pub(in crate::control) struct ChangeAsked {
+    client_id: String,
+    asked: Asked,
+    body: Body,
+}
+
+/// What is wanted of an application, by whom.
+pub(in crate::control) struct ChangeWanted<T> {
+    /// Who may want it.
+    pub(in crate::control) by: Administrator,
+    /// The application, as the path names it.
+    pub(in crate::control) client_id: String,
+    /// Whether the answer is to wait until it is true everywhere.
+    pub(in crate::control) wait: bool,
+    /// The body.
+    pub(in crate::control) body: T,
+}
+
+impl ChangeAsked {
+    /// Checks who asks, and then reads what is wanted.
+    ///
+    /// # Errors
+    /// Those of [`Asked::may`], [`Asked::waits`] and [`Body::read`], in this order.
+    pub(in crate::control) async fn read<T: DeserializeOwned>(
+        self,
+        control: &Control,
+        action: ConsoleAction,
+    ) -> Reply<ChangeWanted<T>> {
+        let by = self.asked.may(control, action).await?;
+        let wait = self.asked.waits()?;
+        Ok(ChangeWanted { by, client_id: self.client_id, wait, body: self.body.read()? })
+    }
+}
+
+impl FromRequest<Arc<Control>> for ChangeAsked {
+    type Rejection = Problem;
+    async fn from_request(request: Request, control: &Arc<Control>) -> Result<Self, Problem> {
+        let (mut head, body) = request.into_parts();
+        let path = Path::<String>::from_request_parts(&mut head, control).await;
+        let Path(client_id) = path.map_err(|_| invalid("The path names no application."))?;
+        let asked = Asked::from_request_parts(&mut head, control).await?;
+        let body = Body::from_request(Request::from_parts(head, body), control).await?;
+        Ok(Self { client_id, asked, body })
     }
 }
 

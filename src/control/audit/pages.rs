@@ -11,6 +11,7 @@ use url::form_urlencoded;
 use super::api::{self, FILTERS, Names, names};
 use super::sentence::{application_of, sentence};
 use super::view::{AskedFor, AuditCall, AuditEvent, AuditList, AuditRow, CallLine};
+use crate::control::console::details::logins;
 use crate::control::console::{Turned, Visit};
 use crate::control::form::Parameters;
 use crate::control::page::nav::AUDIT;
@@ -99,6 +100,7 @@ pub(super) async fn event(
         }
         None => (Vec::new(), false),
     };
+    let logins = logins(&control, visit.by.account(), &calls).await?;
     let called = |id: &ApplicationId| Label::new(names.get(id.as_str()).map_or(id.as_str(), String::as_str));
     Ok(respond(&AuditEvent {
         visitor: Some(visit.person.visitor()),
@@ -109,7 +111,7 @@ pub(super) async fn event(
         installed,
         detail: members(&detail),
         revision,
-        calls: calls.iter().map(CallLine::from).collect(),
+        calls: calls.iter().map(|one| CallLine::of(one, &logins)).collect(),
         node: Label::new(&record.node),
         number: record.number,
         hash: record.hash.to_string(),
@@ -142,13 +144,14 @@ pub(super) async fn call(
         }
     }
     let names = names(&control, event.iter().map(|one: &Audited| &one.record)).await?;
+    let logins = logins(&control, &account, std::slice::from_ref(&decision)).await?;
     let live = installed.as_ref().is_some_and(|installed| installed.grant.state.as_str() != "revoked");
     let explained = explain(&decision, installed.as_ref(), &control.policies());
     let because = explained.because.iter().map(|one| (Label::new(&one.id), Label::long(&one.says)));
     Ok(respond(&AuditCall {
         visitor: Some(visit.person.visitor()),
         account: visit.account,
-        call: CallLine::from(&decision),
+        call: CallLine::of(&decision, &logins),
         headline: Label::long(&explained.headline),
         because: because.collect(),
         next: Label::long(&explained.next),

@@ -5,6 +5,7 @@
 //! tells who exists; what finds no room is counted. A record names an account only when the session or token of the
 //! request has proven it. Of the request it holds the route, never the query, a body, a header or a password.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -112,8 +113,17 @@ impl Control {
     pub async fn record_refusals(&self) -> Result<(), StoreError> {
         let mut waiting = self.refusals.waiting.lock().await;
         let mut alike: Vec<(Refused, u64)> = Vec::new();
+        let mut known = HashMap::new();
         while waiting.kept.len() + alike.len() < ROOM {
-            let Ok(next) = waiting.receiver.try_recv() else { break };
+            let Ok(mut next) = waiting.receiver.try_recv() else { break };
+            match self.known(&mut known, next.application.take()).await {
+                Ok(application) => next.application = application,
+                Err(error) => {
+                    let lost = alike.iter().map(|(_, times)| times).sum::<u64>().saturating_add(1);
+                    self.refusals.lost.fetch_add(lost, Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
             let same = |(one, _): &&mut (Refused, u64)| one.is_like(&next);
             match alike.iter_mut().rev().take(DISTINCT).find(same) {
                 Some((_, times)) => *times += 1,
@@ -143,14 +153,28 @@ impl Control {
         Ok(())
     }
 
+    /// What is no application is not repeated: a secret may have been put in the wrong field; and made-up ones are
+    /// alike.
+    async fn known(
+        &self,
+        known: &mut HashMap<ApplicationId, bool>,
+        id: Option<ApplicationId>,
+    ) -> Result<Option<ApplicationId>, StoreError> {
+        let Some(id) = id else { return Ok(None) };
+        let there = match known.get(&id) {
+            Some(there) => *there,
+            None => {
+                let there = self.store.application(&id).await?.is_some();
+                known.insert(id.clone(), there);
+                there
+            }
+        };
+        Ok(there.then_some(id))
+    }
+
     async fn refusal(&self, refused: Refused, times: u64) -> Result<NewRecord, StoreError> {
         let who = self.proven(&refused.proof).await?;
         let Refused { at, event, status, method, route, application, address, .. } = refused;
-        // What is no application is not repeated: a secret may have been put in the wrong field.
-        let application = match application {
-            Some(id) => self.store.application(&id).await?.map(|_| id),
-            None => None,
-        };
         let (actor, subject) = match &who {
             Some(principal) => {
                 let account = &principal.key.account;

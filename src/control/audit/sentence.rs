@@ -102,6 +102,9 @@ impl Told<'_> {
         let (who, whom) = (&self.record.actor, &self.record.subject);
         let times = self.times();
         match what {
+            "succeeded" if self.detail.get("role").is_some() => {
+                format!("{} of {} signed in as {who}.", self.text("subject"), self.text("provider"))
+            }
             "succeeded" => format!("{who} signed in{}.", self.from()),
             "failed" => format!("Signing in as {whom} failed{}{times}.", self.from()),
             _ => self.other(),
@@ -151,11 +154,19 @@ impl Told<'_> {
         if times > 1 { format!(" {times} times") } else { String::new() }
     }
 
+    /// Which members have changed, where that is told.
+    fn changed(&self) -> String {
+        let changed = self.detail.get("changed").and_then(Value::as_object);
+        let names: Vec<String> =
+            changed.map_or_else(Vec::new, |all| all.keys().map(|name| name.replace('_', " ")).collect());
+        if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) }
+    }
+
     fn publisher(&self, what: &str) -> String {
         let (who, application) = (&self.record.actor, &self.application);
         match what {
             "register" => format!("{who} registered {application}."),
-            "change" => format!("{who} changed what {application} is."),
+            "change" => format!("{who} changed what {application} is{}.", self.changed()),
             "secret.add" => format!("{who} made a secret for {application}."),
             "secret.delete" => format!("{who} deleted a secret of {application}."),
             _ => self.other(),

@@ -1,9 +1,11 @@
-//! Verifying the audit where it is kept: everything of a store, page by page.
+//! Verifying the audit where it is kept: everything of a store, page by page, or what has come since something was signed.
 
-use super::marks::AuditKeys;
+use super::marks::{AuditKeys, Mark};
+use super::tend::Unsigned;
 use super::verify::{Broken, Report, Verifier, columns};
-use crate::model::audit::{ADOPTED, AuditKind, AuditRecord};
-use crate::store::{Audited, Shared, StoreError, Unchained};
+use crate::model::audit::{ADOPTED, AuditKind, AuditRecord, Hash};
+use crate::store::{Audited, Cut, Run, Shared, StoreError, Unchained};
+use crate::token::seal::Sealer;
 
 /// Why it was not verified.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +84,85 @@ async fn once(store: &Shared, keys: &AuditKeys, known: &[String]) -> Result<Repo
     }
     verifier.found(adopted.map_or(0, |adopted| adopted.records));
     Ok(verifier.finish()?)
+}
+
+/// Follows a chain from a record that was signed, or from its beginning (0), to the newest one there is: each has the
+/// hash of what it says, and names the one before it; where some are missing, a cut was signed for them.
+///
+/// # Errors
+/// [`Unsigned::Broken`] where that is not so.
+pub(super) async fn followed(
+    store: &Shared,
+    sealer: &Sealer,
+    node: &str,
+    from: (u64, Hash),
+) -> Result<(u64, Hash), Unsigned> {
+    let (mut number, mut hash) = from;
+    let broken = |number: u64, why: &str| {
+        let whose = format!("record {number} of {node}");
+        Err(Broken { whose, what: "changed", why: why.to_owned() }.into())
+    };
+    if number > 0 {
+        let found = store.chain(node, number - 1, 1).await?.into_iter().next().map(|found| found.record);
+        let there = found.is_some_and(|found| found.number == number && found.computed() == hash);
+        if !there {
+            match cut_over(store, sealer, node, number).await? {
+                Some(cut) => (number, hash) = (cut.last, cut.after),
+                None => return broken(number, "it is not the one that was signed"),
+            }
+        }
+    }
+    loop {
+        let page = store.chain(node, number, 500).await?;
+        if page.is_empty() {
+            return Ok((number, hash));
+        }
+        for Audited { record, .. } in page {
+            while record.number > number.saturating_add(1) {
+                let next = number.saturating_add(1);
+                match cut_over(store, sealer, node, next).await? {
+                    Some(cut) if cut.first < next || cut.before == hash => {
+                        (number, hash) = (cut.last, cut.after);
+                    }
+                    Some(_) | None => return broken(next, "it is not there, and no cut says why"),
+                }
+            }
+            // A cut that was made meanwhile has taken it.
+            if record.number <= number {
+                continue;
+            }
+            if record.computed() != record.hash || record.prev != hash {
+                return broken(record.number, "it is not the one that was written there");
+            }
+            (number, hash) = (record.number, record.hash);
+        }
+    }
+}
+
+/// The cut that has taken a record, if one was signed for it.
+pub(super) async fn cut_over(
+    store: &Shared,
+    sealer: &Sealer,
+    node: &str,
+    number: u64,
+) -> Result<Option<Run>, Unsigned> {
+    let mut cuts = store.cuts().await?;
+    cuts.retain(|cut| cut.run.node == node && (cut.run.first..=cut.run.last).contains(&number));
+    if cuts.is_empty() {
+        return Ok(None);
+    }
+    let keys = AuditKeys::of_store(store, sealer).await?;
+    Ok(cuts.into_iter().find(|cut| is_signed(&keys, cut)).map(|cut| cut.run))
+}
+
+/// Whether just this cut was signed, by a key that is trusted.
+pub(super) fn is_signed(keys: &AuditKeys, cut: &Cut) -> bool {
+    match keys.read(&cut.token) {
+        Ok((Mark::Cut { node, first, last, before, after, .. }, true)) => {
+            cut.run == Run { node, first, last, before, after }
+        }
+        Ok(_) | Err(_) => false,
+    }
 }
 
 /// The decision records of one link, and how many.

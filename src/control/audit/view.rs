@@ -3,6 +3,7 @@
 use askama::Template;
 use jiff::Timestamp;
 
+use crate::control::console::details::{Logins, whom};
 use crate::control::page::nav::{self, Here};
 use crate::control::page::{Label, Page, Visitor};
 use crate::model::decision::Decision;
@@ -160,8 +161,9 @@ pub struct CallLine {
     pub resource: Label,
 }
 
-impl From<&Decision> for CallLine {
-    fn from(decision: &Decision) -> Self {
+impl CallLine {
+    /// A record, and who is meant by what it says.
+    pub(super) fn of(decision: &Decision, logins: &Logins) -> Self {
         let code = if decision.code == "ok" { "" } else { &*decision.code };
         let reason = match decision.missing.as_slice() {
             [] => code.to_owned(),
@@ -172,7 +174,7 @@ impl From<&Decision> for CallLine {
             at: decision.at,
             outcome: decision.outcome.as_str(),
             reason: Label::new(&reason),
-            principal: Label::new(decision.principal.as_deref().unwrap_or("unknown")),
+            principal: whom(decision, logins),
             action: Label::new(decision.action.as_deref().unwrap_or(&decision.method)),
             resource: Label::long(decision.resource.as_ref().unwrap_or(&decision.path)),
         }

@@ -35,7 +35,7 @@ pub(super) async fn administrator(
         line: line(control, scope),
         checked: granted.is_some_and(|granted| granted.contains(scope))
             || wished(application, request, scope),
-        mark: granted.map(|granted| if granted.covers(scope) { Mark::Granted } else { Mark::New }),
+        mark: granted.map(|granted| Mark::of(granted, scope)),
     };
     let optional = application.optional.without(&application.required);
     let dropped = granted.map(|granted| granted.without(&application.offered())).unwrap_or_default();

@@ -20,7 +20,7 @@ use super::super::page::sign_in::Done;
 use super::session::{SignedIn, signed_in};
 use super::{LOGIN, Shown, ask, consent};
 use crate::model::application::{Application, Relation};
-use crate::model::grant::GrantState;
+use crate::model::grant::{Grant, GrantState};
 use crate::model::id::GrantKey;
 use crate::policy::ConsoleAction;
 
@@ -41,7 +41,19 @@ pub(super) async fn show(
         return Ok(Redirect::to(&format!("{}{LOGIN}?{query}", control.issuer().path())).into_response());
     };
     let account = &person.principal.key.account;
-    if application.relation_to(account) == Relation::FirstParty {
+    let key = GrantKey { account: account.clone(), application: application.id.clone() };
+    let own = application.relation_to(account) == Relation::FirstParty;
+    if control.store().terms(&key).await?.blocked() {
+        return ask::stopped(&control, &person, "", &application, Stop::Blocked).await;
+    }
+    let grant = control.store().installed(&key).await?.map(|installed| installed.grant);
+    let now = control.clock().now();
+    // Of the account's own application an administrator is only asked what one has ended or taken away.
+    let goes_on = |grant: &Grant| {
+        let waiting = if own { grant.waiting_of_own(&application) } else { grant.waiting(&application) };
+        grant.honours(grant.revision, now) && waiting.required.is_empty()
+    };
+    if own && grant.as_ref().is_none_or(goes_on) {
         let name = &application.display_name;
         return Ok(done(
             &person,
@@ -49,17 +61,9 @@ pub(super) async fn show(
             format!("{name} is your own account's application."),
         ));
     }
-    let key = GrantKey { account: account.clone(), application: application.id.clone() };
-    if control.store().terms(&key).await?.blocked() {
-        return ask::stopped(&control, &person, "", &application, Stop::Blocked).await;
-    }
-    let grant = control.store().installed(&key).await?.map(|installed| installed.grant);
     if !control.policies().may(&person.principal, ConsoleAction::Authorize, account) {
-        let now = control.clock().now();
         return match grant {
-            Some(grant)
-                if grant.honours(grant.revision, now) && grant.waiting(&application).required.is_empty() =>
-            {
+            Some(grant) if goes_on(&grant) => {
                 let name = &application.display_name;
                 let sentence = format!("An administrator has authorized {name}. Open it again to use it.");
                 Ok(done(&person, "The application is installed", sentence))

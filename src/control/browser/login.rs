@@ -24,11 +24,12 @@ use super::super::page::{FormTarget, Label, respond};
 use super::super::security::step;
 use super::super::{Control, Problem, federation};
 use super::session::{Cookie, Opening, cookie, open, set_cookie, signed_in};
+use super::throttle::Guess;
 use super::{LOGIN, Shown, csrf};
 use crate::model::account::Principal;
-use crate::store::{AuditEvent, Factor};
+use crate::store::{AuditEvent, Factor, Grounds};
 use crate::token::password::PasswordError;
-use crate::token::random::{Secret, sha256};
+use crate::token::random::Secret;
 
 /// Shows the form.
 pub(super) async fn show(
@@ -48,7 +49,9 @@ pub(super) async fn answer(State(control): State<Arc<Control>>, request: Request
     let (way, form_sent) = sent(&control, request).await?;
     let one = |name: &str| form_sent.one(name).ok().flatten();
     let (login, password) = (one("login").unwrap_or_default(), one("password").unwrap_or_default());
-    if let Err(seconds) = control.throttle().begin(login, way.address, control.clock().seconds()) {
+    if let Err(seconds) =
+        control.throttle().begin(Guess::Password(login), way.address, control.clock().seconds())
+    {
         return Ok(respond(&Stopped::throttled(seconds)));
     }
     match verified(&control, login, password, way.address).await? {
@@ -56,9 +59,9 @@ pub(super) async fn answer(State(control): State<Arc<Control>>, request: Request
             let elsewhere = ways(&control, login, &way.onward, one("fresh").is_some()).await?;
             form(&control, &way.headers, way.onward, login, true, elsewhere).await
         }
-        Some((principal, proof)) => {
-            control.throttle().succeeded(login, way.address);
-            step::after_password(&control, way, principal, proof).await
+        Some((principal, hash)) => {
+            control.throttle().succeeded(Guess::Password(login), way.address);
+            step::after_password(&control, way, principal, hash).await
         }
     }
 }
@@ -171,25 +174,25 @@ pub(in crate::control) async fn destination(
     Ok((Some(Label::new(&application.display_name)), target))
 }
 
-/// Whoever the login and password prove, and what stands for the password. One answer for every way to be wrong.
+/// Whoever the login and password prove, and the hash that did it. One answer for every way to be wrong.
 async fn verified(
     control: &Control,
     login: &str,
     password: &str,
     address: Option<IpAddr>,
-) -> Result<Option<(Principal, [u8; 32])>, Shown> {
+) -> Result<Option<(Principal, String)>, Shown> {
     let found = if is_text(login) { control.store().credential(login).await? } else { None };
     let (principal, kept) = match found {
         Some(credential) => (Some(credential.principal), credential.password_hash),
         None => (None, None),
     };
-    let proof = sha256(kept.as_deref().unwrap_or_default().as_bytes());
+    let hash = kept.clone().unwrap_or_default();
     let right = control.passwords().verify(Secret::new(password.to_owned()), kept).await.map_err(busy)?;
     let proven = principal.as_ref().filter(|principal| right && principal.enabled).is_some();
     if let Some(principal) = principal.as_ref().filter(|_| !proven) {
         keep_aside(control, event(control, principal, "login.failed", "password", address));
     }
-    Ok(principal.filter(|_| proven).map(|principal| (principal, proof)))
+    Ok(principal.filter(|_| proven).map(|principal| (principal, hash)))
 }
 
 /// What the audit keeps of somebody coming in, or failing to.
@@ -220,14 +223,14 @@ pub(in crate::control) fn keep_aside(control: &Control, event: AuditEvent) {
     });
 }
 
-/// Logs in: a new session in the place of whatever was there before, so that a planted cookie is worth nothing.
+/// Logs in, and sends on.
 pub(in crate::control) async fn enter(
     control: &Control,
     way: &Way,
     principal: &Principal,
-    by: &str,
+    proven: (&str, Grounds),
 ) -> Result<Response, Shown> {
-    let cookies = opened(control, way, principal, by).await?;
+    let cookies = opened(control, way, principal, proven).await?;
     let mut response = Redirect::to(&way.onward).into_response();
     for line in cookies {
         response.headers_mut().append(SET_COOKIE, line);
@@ -235,24 +238,21 @@ pub(in crate::control) async fn enter(
     Ok(response)
 }
 
-/// Opens the session; answers the cookies that go with whatever page comes next.
+/// Opens the session, if what was proven still stands; answers the cookies that go with whatever page comes next.
 pub(in crate::control) async fn opened(
     control: &Control,
     way: &Way,
     principal: &Principal,
-    by: &str,
+    (by, grounds): (&str, Grounds),
 ) -> Result<[HeaderValue; 2], Shown> {
-    control.store().keep_audit(&event(control, principal, "login.succeeded", by, way.address)).await?;
-    if let Some(before) = cookie(&way.headers, Cookie::Session.name(control)) {
-        control.store().close_session(&before.hash()).await?;
-    }
     let factors = by.split(" and ").map(|one| match one {
         "passkey" => Factor::Passkey,
         "code" => Factor::Totp,
         "recovery code" => Factor::RecoveryCode,
         _ => Factor::Password,
     });
-    let opening = Opening::new(factors.collect(), &way.headers, way.address);
+    let mut opening = Opening::new(control, (factors.collect(), grounds), &way.headers, way.address);
+    opening.event = Some(event(control, principal, "login.succeeded", by, way.address));
     Ok([open(control, principal, opening).await?, set_cookie(control, Cookie::LoginForm, None)?])
 }
 

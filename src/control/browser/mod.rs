@@ -59,6 +59,8 @@ impl IntoResponse for Shown {
         let Self(problem) = self;
         let next = match problem.next_step() {
             "" => "Go back to where you came from and start again.",
+            // That is said to programs. People have pages with lists.
+            step if step.contains("GET ") => "Go back, and open it from the list that it stands in.",
             step => step,
         };
         let mut page = Stopped::refused(problem.status(), problem.code(), problem.detail(), next);

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::{Control, Problem, page};
 use super::csrf;
 use crate::model::account::Principal;
-use crate::store::{BrowserSession, Factor, StoreError, Vouched};
+use crate::store::{AuditEvent, BrowserSession, Entry, Factor, Grounds, StoreError, Vouched};
 use crate::token::random::Secret;
 
 /// A person who is logged in at the browser that sent a request.
@@ -68,16 +68,39 @@ pub(crate) struct Opening {
     pub(crate) authenticated_at: Option<Timestamp>,
     /// The provider that vouches for them, if one does.
     pub(crate) vouched: Option<Vouched>,
+    /// What the audit keeps of it, where nothing has told it before.
+    pub(crate) event: Option<AuditEvent>,
+    /// When it ends at the latest, if that is before a session ends by itself.
+    pub(crate) at_most_seconds: Option<i64>,
+    grounds: Grounds,
+    instead_of: Option<[u8; 32]>,
     address: Option<IpAddr>,
     user_agent: String,
 }
 
 impl Opening {
-    /// By these means, with a browser that sent these headers from this address.
-    pub(crate) fn new(factors: Vec<Factor>, headers: &HeaderMap, address: Option<IpAddr>) -> Self {
+    /// By these means, which must still hold when it is opened, with a browser that sent these headers from this address.
+    /// It takes the place of whatever was there before, so that a planted cookie is worth nothing.
+    pub(crate) fn new(
+        control: &Control,
+        (factors, grounds): (Vec<Factor>, Grounds),
+        headers: &HeaderMap,
+        address: Option<IpAddr>,
+    ) -> Self {
+        let instead_of = cookie_hash(control, headers);
         let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let user_agent = user_agent.chars().take(LONGEST_USER_AGENT).collect();
-        Self { factors, authenticated_at: None, vouched: None, address, user_agent }
+        Self {
+            factors,
+            authenticated_at: None,
+            vouched: None,
+            event: None,
+            at_most_seconds: None,
+            grounds,
+            instead_of,
+            address,
+            user_agent,
+        }
     }
 }
 
@@ -86,7 +109,7 @@ pub(in crate::control) fn cookie_hash(control: &Control, headers: &HeaderMap) ->
     cookie(headers, Cookie::Session.name(control)).map(|cookie| cookie.hash())
 }
 
-/// Opens a session; the answer carries the header that sets its cookie.
+/// Opens a session, if what it rests on still stands; the answer carries the header that sets its cookie.
 pub(crate) async fn open(
     control: &Control,
     principal: &Principal,
@@ -99,27 +122,27 @@ pub(crate) async fn open(
         principal: principal.key.clone(),
         authenticated_at: opening.authenticated_at.unwrap_or(now),
         opened_at: now,
-        expires_at: later(now, control.settings().session_seconds),
+        expires_at: later(
+            now,
+            opening.at_most_seconds.unwrap_or(i64::MAX).min(control.settings().session_seconds),
+        ),
         factors: opening.factors,
         address: opening.address.map(|address| address.to_canonical().to_string()).unwrap_or_default(),
         user_agent: opening.user_agent,
         vouched: opening.vouched,
     };
-    control.store().open_session(&session).await?;
+    let Opening { grounds, instead_of, event, .. } = opening;
+    control.store().enter(&Entry { session, grounds, instead_of, event }).await?;
     set_cookie(control, Cookie::Session, Some(&cookie))
 }
 
-/// Logs in: a new session in the place of whatever was there before, so that a planted cookie is worth nothing.
+/// Logs in, and sends on.
 pub(crate) async fn enter(
     control: &Control,
-    headers: &HeaderMap,
     principal: &Principal,
     opening: Opening,
     onward: &str,
 ) -> Result<Response, Problem> {
-    if let Some(before) = cookie(headers, Cookie::Session.name(control)) {
-        control.store().close_session(&before.hash()).await?;
-    }
     let session = open(control, principal, opening).await?;
     let mut response = Redirect::to(onward).into_response();
     response.headers_mut().append(SET_COOKIE, session);

@@ -1,4 +1,4 @@
-//! How often somebody may guess a password: so many failures per login and per address in a window of time.
+//! How often somebody may guess a password or a code: so many failures per login and per address in a window of time.
 //!
 //! An attempt counts as failed before it is looked at, so that many at once gain nothing; a success takes it back.
 //! Memory is bounded: when it is full, what has failed least is forgotten first. Each node counts for itself.
@@ -36,9 +36,41 @@ pub(crate) struct Throttle {
     windows: Mutex<HashMap<Key, Window>>,
 }
 
+/// What is guessed at, of which login. Each counts for itself: who guesses at one neither keeps its owner from the other
+/// nor starts anew by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::control) enum Guess<'a> {
+    /// The password.
+    Password(&'a str),
+    /// The password, by somebody who is signed in: nobody else keeps them from changing it.
+    OwnPassword(&'a str),
+    /// A code, after the right password.
+    Code(&'a str),
+    /// The first code of a new authenticator.
+    NewAuthenticator(&'a str),
+    /// Nothing: somebody is sent to the provider of this name, or it sends word.
+    Provider(&'a str),
+    /// Nothing: what stands at this address is read.
+    Description(&'a str),
+}
+
+impl Guess<'_> {
+    fn key(self) -> Key {
+        let (what, login) = match self {
+            Self::Password(login) => ("password", login),
+            Self::OwnPassword(login) => ("own password", login),
+            Self::Code(login) => ("code", login),
+            Self::NewAuthenticator(login) => ("new authenticator", login),
+            Self::Provider(name) => ("provider", name),
+            Self::Description(address) => ("description", address),
+        };
+        Key::Login(sha256(format!("{what} {}", login.to_lowercase()).as_bytes()))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
-    /// Of the login in lower case: what is typed can be long, and a password by mistake.
+    /// Of what is guessed at and the login in lower case: what is typed can be long, and a password by mistake.
     Login([u8; 32]),
     Address(IpAddr),
 }
@@ -57,11 +89,11 @@ impl Throttle {
     /// Counts an attempt, or answers after how many seconds another is looked at.
     pub(in crate::control) fn begin(
         &self,
-        login: &str,
+        guess: Guess<'_>,
         address: Option<IpAddr>,
         now: i64,
     ) -> Result<(), u32> {
-        self.count(self.keys(Some(login), address), now)
+        self.count(self.keys(Some(guess), address), now)
     }
 
     /// The same where nobody has said who they are.
@@ -90,8 +122,8 @@ impl Throttle {
     }
 
     /// Takes an attempt back that was right: the login starts anew, the address has one failure less.
-    pub(in crate::control) fn succeeded(&self, login: &str, address: Option<IpAddr>) {
-        self.take_back(self.keys(Some(login), address));
+    pub(in crate::control) fn succeeded(&self, guess: Guess<'_>, address: Option<IpAddr>) {
+        self.take_back(self.keys(Some(guess), address));
     }
 
     /// The same where nobody had said who they were.
@@ -115,9 +147,9 @@ impl Throttle {
         }
     }
 
-    fn keys(&self, login: Option<&str>, address: Option<IpAddr>) -> Vec<(Key, u32)> {
-        let login = login.map(|login| Key::Login(sha256(login.to_lowercase().as_bytes())));
-        let mut keys: Vec<_> = login.map(|login| (login, self.settings.per_login)).into_iter().collect();
+    fn keys(&self, guess: Option<Guess<'_>>, address: Option<IpAddr>) -> Vec<(Key, u32)> {
+        let mut keys: Vec<_> =
+            guess.map(|guess| (guess.key(), self.settings.per_login)).into_iter().collect();
         if let Some(address) = address {
             keys.push((Key::Address(network(address)), self.settings.per_address));
         }
@@ -163,29 +195,29 @@ mod tests {
     #[test]
     fn a_login_is_refused_after_its_failures_and_looked_at_again_when_the_window_ends() {
         let all = throttle();
-        assert_eq!(all.begin("Alice@acme", from("10.0.0.1"), 0), Ok(()));
-        assert_eq!(all.begin("alice@acme", from("10.0.0.2"), 1), Ok(()));
-        assert_eq!(all.begin("ALICE@acme", from("10.0.0.3"), 2), Err(8));
-        assert_eq!(all.begin("bob@acme", from("10.0.0.3"), 2), Ok(()));
-        assert_eq!(all.begin("alice@acme", None, 10), Ok(()));
+        assert_eq!(all.begin(Guess::Password("Alice@acme"), from("10.0.0.1"), 0), Ok(()));
+        assert_eq!(all.begin(Guess::Password("alice@acme"), from("10.0.0.2"), 1), Ok(()));
+        assert_eq!(all.begin(Guess::Password("ALICE@acme"), from("10.0.0.3"), 2), Err(8));
+        assert_eq!(all.begin(Guess::Password("bob@acme"), from("10.0.0.3"), 2), Ok(()));
+        assert_eq!(all.begin(Guess::Password("alice@acme"), None, 10), Ok(()));
     }
 
     #[test]
     fn an_address_is_refused_whatever_the_login_and_its_network_with_it() {
         let all = throttle();
         for (index, login) in ["a", "b", "c", "d"].into_iter().enumerate() {
-            assert_eq!(all.begin(login, from(&format!("2001:db8::{index}")), 0), Ok(()));
+            assert_eq!(all.begin(Guess::Password(login), from(&format!("2001:db8::{index}")), 0), Ok(()));
         }
-        assert!(all.begin("e", from("2001:db8::ffff:1"), 0).is_err());
-        assert!(all.begin("e", from("2001:db8:0:1::1"), 0).is_ok());
+        assert!(all.begin(Guess::Password("e"), from("2001:db8::ffff:1"), 0).is_err());
+        assert!(all.begin(Guess::Password("e"), from("2001:db8:0:1::1"), 0).is_ok());
     }
 
     #[test]
     fn a_success_is_not_held_against_anybody() {
         let all = throttle();
         for _ in 0..20 {
-            assert_eq!(all.begin("alice@acme", from("10.0.0.1"), 0), Ok(()));
-            all.succeeded("alice@acme", from("10.0.0.1"));
+            assert_eq!(all.begin(Guess::Password("alice@acme"), from("10.0.0.1"), 0), Ok(()));
+            all.succeeded(Guess::Password("alice@acme"), from("10.0.0.1"));
         }
     }
 
@@ -193,12 +225,29 @@ mod tests {
     fn memory_is_bounded_and_the_worst_offender_stays() {
         let all = throttle();
         for _ in 0..2 {
-            all.begin("victim", None, 0).unwrap();
+            all.begin(Guess::Password("victim"), None, 0).unwrap();
         }
         for index in 0..100 {
-            all.begin(&format!("x{index}"), None, 0).unwrap();
+            all.begin(Guess::Password(&format!("x{index}")), None, 0).unwrap();
         }
         assert!(all.windows.lock().len() <= 8);
-        assert!(all.begin("victim", None, 0).is_err());
+        assert!(all.begin(Guess::Password("victim"), None, 0).is_err());
+    }
+
+    #[test]
+    fn who_guesses_at_one_thing_does_not_keep_its_owner_from_another() {
+        let all = throttle();
+        for _ in 0..2 {
+            all.begin(Guess::Password("code alice@acme"), None, 0).unwrap();
+            all.begin(Guess::Password("alice@acme"), None, 0).unwrap();
+        }
+        assert!(all.begin(Guess::Password("alice@acme"), None, 0).is_err());
+        for _ in 0..2 {
+            all.begin(Guess::Code("alice@acme"), None, 0).unwrap();
+        }
+        assert!(all.begin(Guess::Code("Alice@acme"), None, 0).is_err());
+        all.succeeded(Guess::NewAuthenticator("alice@acme"), None);
+        assert!(all.begin(Guess::Code("alice@acme"), None, 0).is_err(), "a success elsewhere is none here");
+        all.begin(Guess::NewAuthenticator("alice@acme"), None, 0).unwrap();
     }
 }

@@ -104,7 +104,7 @@ pub struct CallRow {
 }
 
 impl CallRow {
-    fn of(decision: &Decision, login: Option<&String>, installed: &Installed, policies: &Policies) -> Self {
+    fn of(decision: &Decision, logins: &Logins, installed: &Installed, policies: &Policies) -> Self {
         let action = decision.action.as_deref().unwrap_or(&decision.method);
         let resource = decision.resource.as_ref().unwrap_or(&decision.path);
         let went_well = match decision.outcome {
@@ -125,9 +125,7 @@ impl CallRow {
             outcome: decision.outcome.as_str(),
             code: if went_well { String::new() } else { decision.code.to_string() },
             reason: Label::long(&reason),
-            principal: Label::new(
-                login.map(String::as_str).or(decision.principal.as_deref()).unwrap_or("unknown"),
-            ),
+            principal: whom(decision, logins),
             action: Label::new(action),
             resource: Label::new(resource),
         }
@@ -151,10 +149,7 @@ pub(super) async fn show(
     let decisions = control.store().decisions(visit.by.account(), &filter).await?;
     let logins = logins(&control, visit.by.account(), &decisions).await?;
     let in_force = control.policies();
-    let row = |one: &Decision| {
-        let login = one.principal.as_deref().and_then(|principal| logins.get(principal));
-        CallRow::of(one, login, &installed, &in_force)
-    };
+    let row = |one: &Decision| CallRow::of(one, &logins, &installed, &in_force);
     let decisions = decisions.iter().map(row).collect();
     let last_used = control.store().last_used(key).await?;
     let counts = control.store().assignee_counts(key).await?;
@@ -190,13 +185,23 @@ pub(super) async fn show(
     }))
 }
 
-/// The logins of those for whom the calls were, by `kind/id`.
-async fn logins(
+/// The logins of those for whom calls were, by `kind/id`.
+pub(in crate::control) type Logins = BTreeMap<String, String>;
+
+/// For whom a call was: a login, or what the record says where nobody has it any more.
+pub(in crate::control) fn whom(decision: &Decision, logins: &Logins) -> Label {
+    let principal = decision.principal.as_deref();
+    let login = principal.and_then(|principal| logins.get(principal)).map(String::as_str);
+    Label::new(login.or(principal).unwrap_or("unknown"))
+}
+
+/// The logins of those for whom these calls were.
+pub(in crate::control) async fn logins(
     control: &Control,
     account: &AccountId,
     decisions: &[Decision],
-) -> Result<BTreeMap<String, String>, Turned> {
-    let mut logins = BTreeMap::new();
+) -> Result<Logins, Turned> {
+    let mut logins = Logins::new();
     let named: BTreeSet<&str> = decisions.iter().filter_map(|one| one.principal.as_deref()).collect();
     for principal in named {
         let Some((Ok(kind), Ok(id))) = principal.split_once('/').map(|(kind, id)| (kind.parse(), id.parse()))

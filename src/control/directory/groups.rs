@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::people::{User, find};
-use super::{apply, limit, missing_is, name, no_group, nobody, told};
+use super::{changed, first, limit, missing_is, name, no_group, told};
 use crate::control::admin::openapi::Refusals;
 use crate::control::admin::request::{Administrator, Asked, Body, invalid};
 use crate::control::admin::state::Change;
@@ -114,8 +114,8 @@ pub(in crate::control) async fn member(
     } else {
         change.leave = Some(group);
     }
-    let known = apply(control, by, &key, &change, wait).await?;
-    Ok((control.store().person(&key).await?.ok_or_else(nobody)?.into(), known))
+    let (user, known) = changed(control, by, &key, &change, wait).await?;
+    Ok((user.into(), known))
 }
 
 /// List the groups
@@ -134,11 +134,8 @@ pub(in crate::control) async fn list(
         Some(text) => Some(text.parse().map_err(|_| invalid("`after` is not a group's name."))?),
         None => None,
     };
-    let mut found = control.store().groups(by.account(), after.as_ref(), limit.saturating_add(1)).await?;
-    let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = found.len() > most;
-    found.truncate(most);
-    let next = found.last().filter(|_| more).map(|last| last.name.to_string());
+    let found = control.store().groups(by.account(), after.as_ref(), limit.saturating_add(1)).await?;
+    let (found, next) = first(found, limit, |group| group.name.to_string());
     Ok(Json(Groups { groups: found.into_iter().map(Group::from).collect(), next }))
 }
 

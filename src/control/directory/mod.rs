@@ -21,9 +21,9 @@ use serde::Serialize;
 use super::admin::request::{Administrator, Asked, invalid};
 use super::admin::state::Change;
 use super::{Control, Problem, Reply};
-use crate::model::account::PrincipalKey;
+use crate::model::account::{Account, Principal, PrincipalKey};
 use crate::model::id::{GroupName, PrincipalId};
-use crate::store::{By, PersonChange, StoreError};
+use crate::store::{By, NewPrincipal, PasswordLink, Person, PersonChange, StoreError};
 use crate::token::random::fill;
 
 /// The routes, below the admin API's.
@@ -57,6 +57,62 @@ pub(in crate::control) async fn apply(
     let seq = control.store().change_person(key, change, By::Person(&by.actor()), now).await;
     let seq = seq.map_err(|error| missing_is(error, nobody))?;
     Ok(waiting.settle(control, seq).await.is_some())
+}
+
+/// Changes somebody, and answers who they are now, and whether every sidecar knows.
+async fn changed(
+    control: &Control,
+    by: &Administrator,
+    key: &PrincipalKey,
+    change: &PersonChange,
+    wait: bool,
+) -> Reply<(Person, bool)> {
+    let known = apply(control, by, key, change, wait).await?;
+    Ok((control.store().person(key).await?.ok_or_else(nobody)?, known))
+}
+
+/// What is to become of somebody, of what was asked for.
+async fn meant(
+    control: &Control,
+    by: &Administrator,
+    named: Option<String>,
+    enabled: Option<bool>,
+    groups: Option<Vec<String>>,
+) -> Reply<PersonChange> {
+    let groups = match groups {
+        Some(names) => Some(known_groups(control, by, &names).await?),
+        None => None,
+    };
+    let display_name = named.as_deref().map(display_name).transpose()?;
+    Ok(PersonChange { display_name, enabled, groups, ..PersonChange::default() })
+}
+
+/// Adds somebody, and answers who they are.
+async fn added(
+    control: &Control,
+    by: &Administrator,
+    principal: Principal,
+    link: Option<&PasswordLink>,
+) -> Reply<Person> {
+    let key = principal.key.clone();
+    let (new, now) = (NewPrincipal { principal, password_hash: None }, control.clock().now());
+    control.store().add_person(&new, link, By::Person(&by.actor()), now).await?;
+    control.store().person(&key).await?.ok_or_else(nobody)
+}
+
+/// The account of who asks.
+async fn own_account(control: &Control, by: &Administrator) -> Reply<Account> {
+    let account = control.store().account(by.account()).await?;
+    Ok(account.ok_or_else(|| StoreError::Missing(format!("account {}", by.account())))?)
+}
+
+/// The first `limit` of what was found, and where the next page begins if there is one.
+fn first<T>(mut found: Vec<T>, limit: u32, name: impl Fn(&T) -> String) -> (Vec<T>, Option<String>) {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(name);
+    (found, next)
 }
 
 /// 200 when it is true everywhere, else 202.

@@ -10,14 +10,17 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{apply, display_name, fresh_id, is_text, known_groups, limit, name, nobody, text, told};
+use super::{
+    added, changed, display_name, first, fresh_id, is_text, known_groups, limit, meant, name, nobody,
+    own_account, text, told,
+};
 use crate::control::admin::openapi::Refusals;
 use crate::control::admin::request::{Administrator, Asked, Body, invalid};
 use crate::control::security::{Offered, offer};
 use crate::control::{Control, Problem, Reply};
 use crate::model::account::{Principal, PrincipalKey, PrincipalKind};
 use crate::policy::ConsoleAction;
-use crate::store::{By, NewPrincipal, PeopleFilter, Person, PersonChange, StoreError};
+use crate::store::{By, PeopleFilter, Person, PersonChange};
 
 /// A user of the account, or its root identity.
 #[derive(Serialize, ToSchema)]
@@ -148,8 +151,7 @@ pub(in crate::control) async fn find(control: &Control, by: &Administrator, logi
 /// # Errors
 /// 400 for names that fit nothing, 409 `exists`, the store's.
 pub(in crate::control) async fn create(control: &Control, by: &Administrator, new: NewUser) -> Reply<Added> {
-    let account = control.store().account(by.account()).await?;
-    let account = account.ok_or_else(|| StoreError::Missing(format!("account {}", by.account())))?;
+    let account = own_account(control, by).await?;
     let login = format!("{}@{}", name(&new.name)?, account.alias);
     let principal = Principal {
         key: PrincipalKey { account: account.id, kind: PrincipalKind::User, id: fresh_id('2')? },
@@ -161,10 +163,7 @@ pub(in crate::control) async fn create(control: &Control, by: &Administrator, ne
     };
     let invitation = if new.invite.unwrap_or(true) { Some(offer(control)?) } else { None };
     let link = invitation.as_ref().map(|invitation| &invitation.kept);
-    let key = principal.key.clone();
-    let (new, now) = (NewPrincipal { principal, password_hash: None }, control.clock().now());
-    control.store().add_person(&new, link, By::Person(&by.actor()), now).await?;
-    let user = control.store().person(&key).await?.ok_or_else(nobody)?.into();
+    let user = added(control, by, principal, link).await?.into();
     Ok(Added { user, invitation: invitation.map(Link::from) })
 }
 
@@ -265,20 +264,12 @@ pub(in crate::control) async fn change(
     let wait = asked.waits()?;
     let wanted: UserChange = body.read()?;
     let key = find(&control, &by, &login).await?.principal.key;
-    let groups = match &wanted.groups {
-        Some(names) => Some(known_groups(&control, &by, names).await?),
-        None => None,
-    };
     let change = PersonChange {
-        display_name: wanted.display_name.as_deref().map(display_name).transpose()?,
-        enabled: wanted.enabled,
         full_access: wanted.administrator,
-        groups,
-        ..PersonChange::default()
+        ..meant(&control, &by, wanted.display_name, wanted.enabled, wanted.groups).await?
     };
-    let known = apply(&control, &by, &key, &change, wait).await?;
-    let user: User = control.store().person(&key).await?.ok_or_else(nobody)?.into();
-    Ok(told(known, user))
+    let (user, known) = changed(&control, &by, &key, &change, wait).await?;
+    Ok(told(known, User::from(user)))
 }
 
 /// Make a link that sets a password
@@ -314,13 +305,9 @@ pub(in crate::control) async fn reset(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The first `limit` of what was found, and where the next page begins if there is one.
-pub(in crate::control) fn page(mut found: Vec<Person>, limit: u32) -> (Vec<Person>, Option<String>) {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|last| last.principal.login.clone());
-    (found, next)
+/// The first `limit` of the people that were found, and where the next page begins if there is one.
+pub(in crate::control) fn page(found: Vec<Person>, limit: u32) -> (Vec<Person>, Option<String>) {
+    first(found, limit, |person| person.principal.login.clone())
 }
 
 fn group<T: std::str::FromStr>(text: &str) -> Result<T, Problem> {

@@ -10,13 +10,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::people::page;
-use super::{apply, display_name, known_groups, limit, name, nobody, text, told};
+use super::{
+    added, changed, display_name, known_groups, limit, meant, name, nobody, own_account, text, told,
+};
 use crate::control::admin::openapi::Refusals;
 use crate::control::admin::request::{Administrator, Asked, Body, invalid};
 use crate::control::{Control, Reply};
 use crate::model::account::{Principal, PrincipalKey, PrincipalKind};
 use crate::policy::ConsoleAction;
-use crate::store::{By, NewPrincipal, PeopleFilter, Person, PersonChange, StoreError};
+use crate::store::{PeopleFilter, Person};
 
 /// A role of the account.
 #[derive(Serialize, ToSchema)]
@@ -89,8 +91,7 @@ pub(in crate::control) async fn find(control: &Control, by: &Administrator, id: 
 
 /// Adds a role.
 pub(in crate::control) async fn create(control: &Control, by: &Administrator, new: NewRole) -> Reply<Person> {
-    let account = control.store().account(by.account()).await?;
-    let account = account.ok_or_else(|| StoreError::Missing(format!("account {}", by.account())))?;
+    let account = own_account(control, by).await?;
     let id = name(&new.name)?.parse().map_err(|_| invalid("This is not a role's name."))?;
     let principal = Principal {
         key: PrincipalKey { account: account.id, kind: PrincipalKind::Role, id },
@@ -100,10 +101,7 @@ pub(in crate::control) async fn create(control: &Control, by: &Administrator, ne
         full_access: false,
         groups: known_groups(control, by, &new.groups).await?,
     };
-    let key = principal.key.clone();
-    let (new, now) = (NewPrincipal { principal, password_hash: None }, control.clock().now());
-    control.store().add_person(&new, None, By::Person(&by.actor()), now).await?;
-    control.store().person(&key).await?.ok_or_else(nobody)
+    added(control, by, principal, None).await
 }
 
 /// List the roles
@@ -176,17 +174,7 @@ pub(in crate::control) async fn change(
     let wait = asked.waits()?;
     let wanted: RoleChange = body.read()?;
     let key = find(&control, &by, &role).await?.principal.key;
-    let groups = match &wanted.groups {
-        Some(names) => Some(known_groups(&control, &by, names).await?),
-        None => None,
-    };
-    let change = PersonChange {
-        display_name: wanted.display_name.as_deref().map(display_name).transpose()?,
-        enabled: wanted.enabled,
-        groups,
-        ..PersonChange::default()
-    };
-    let known = apply(&control, &by, &key, &change, wait).await?;
-    let role: Role = control.store().person(&key).await?.ok_or_else(nobody)?.into();
-    Ok(told(known, role))
+    let change = meant(&control, &by, wanted.display_name, wanted.enabled, wanted.groups).await?;
+    let (role, known) = changed(&control, &by, &key, &change, wait).await?;
+    Ok(told(known, Role::from(role)))
 }

@@ -18,7 +18,7 @@ use crate::store::{By, Rules as Kept};
 #[serde(deny_unknown_fields)]
 pub(in crate::control) struct Rules {
     /// Administrators log in with a passkey, or with a code beside the password. Who has neither sets up an
-    /// authenticator at the next log-in.
+    /// authenticator at the next log-in. Who logs in at the organization's own provider is asked for nothing more here.
     administrators_need_second_factor: bool,
 }
 
@@ -37,7 +37,7 @@ pub(in crate::control) async fn show(
 
 /// Say what the account demands of its people
 ///
-/// Administrators who do not meet it are logged out, but for who asks.
+/// Sessions of administrators that rest on a password alone end, that of who asks too.
 #[utoipa::path(put, path = "/api/v1/directory/rules", tag = "directory", operation_id = "replaceRules",
     request_body = Rules,
     responses((status = 200, description = "The rules from now on.", body = Rules), Refusals))]

@@ -24,7 +24,7 @@ use crate::control::browser::session::{Cookie, Opening, cookie, enter, set_cooki
 use crate::control::form::Parameters;
 use crate::control::{Control, Problem};
 use crate::model::account::{Account, Principal, PrincipalKind};
-use crate::store::{Arrival, Arrived, AuditEvent, Factor, Newcomer, Vouched};
+use crate::store::{Arrival, Arrived, AuditEvent, Factor, Grounds, Newcomer, Vouched};
 use crate::token::random::{fill, identifier};
 
 /// Takes what the provider answers.
@@ -40,7 +40,8 @@ pub(super) async fn callback(
     let Some(provider) = control.federation.named(&name) else {
         return Fault::NoProvider.page(&control, None);
     };
-    let opening = Opening::new(vec![Factor::Provider], headers, address);
+    let grounds = (vec![Factor::Provider], Grounds::Provider);
+    let opening = Opening::new(&control, grounds, headers, address);
     let taken = take(&control, provider, headers, &parameters, opening).await;
     let mut response = taken.unwrap_or_else(|fault| fault.page(&control, Some(provider)));
     // The address holds a code and a state, used up by now, but nobody's business.
@@ -62,23 +63,24 @@ async fn take(
     let redirect_uri = control.callback_of(provider);
     let claims = exchange::claims(provider, &metadata, &attempt, code, &redirect_uri, now).await?;
     let authenticated_at = authenticated_at(control, provider, &attempt, &claims)?;
-    let said = claims::read(&provider.settings, &claims)?;
-    let subject = id_token::subject(&claims).unwrap_or_default().to_owned();
-    let account = control.store().account_named(&said.account).await?;
-    let account = account.ok_or_else(|| Fault::NotThere(format!("account {}", said.account)))?;
     let vouched = Vouched {
         provider: provider.settings.name.clone(),
         issuer: provider.settings.issuer.clone(),
-        subject,
+        subject: id_token::subject(&claims).unwrap_or_default().to_owned(),
         session: id_token::session(&claims).map(str::to_owned),
     };
-    let principal = match admitted(control, provider, &account, said, &vouched).await {
-        Ok(principal) => principal,
-        Err(fault) => return Err(audited(control, &account, &vouched, fault)),
-    };
+    let found = meant(control, provider, &claims, &vouched).await;
+    // In what role they came in before is over, unless the claims still say it.
+    let stays = found.as_ref().ok().map(|principal| &principal.key);
+    control.store().end_roles(&vouched, stays, control.clock().now()).await?;
+    let principal = found?;
     let mut opening = opening;
+    if principal.key.kind == PrincipalKind::Role {
+        opening.event = Some(came_in_as(control, &principal, &vouched));
+        opening.at_most_seconds = Some(ROLE_SECONDS);
+    }
     (opening.authenticated_at, opening.vouched) = (Some(authenticated_at), Some(vouched));
-    let mut response = enter(control, headers, &principal, opening, &attempt.onward).await?;
+    let mut response = enter(control, &principal, opening, &attempt.onward).await?;
     response.headers_mut().append(SET_COOKIE, set_cookie(control, Cookie::Provider, None)?);
     Ok(response)
 }
@@ -135,6 +137,20 @@ fn authenticated_at(
         .unwrap_or(Timestamp::UNIX_EPOCH);
     let said = said.and_then(|said| Timestamp::from_second(said).ok());
     Ok(said.unwrap_or(oldest).clamp(Timestamp::UNIX_EPOCH, now))
+}
+
+/// Whom the claims mean, if they may come in.
+async fn meant(
+    control: &Control,
+    provider: &Provider,
+    claims: &Claims,
+    vouched: &Vouched,
+) -> Result<Principal, Fault> {
+    let said = claims::read(&provider.settings, claims)?;
+    let account = control.store().account_named(&said.account).await?;
+    let account = account.ok_or_else(|| Fault::NotThere(format!("account {}", said.account)))?;
+    let admitted = admitted(control, provider, &account, said, vouched).await;
+    admitted.map_err(|fault| audited(control, &account, vouched, fault))
 }
 
 /// Who they are here.
@@ -196,6 +212,19 @@ async fn as_role(control: &Control, account: &Account, role: &str) -> Result<Pri
     if found.enabled { Ok(found) } else { Err(Fault::Disabled) }
 }
 
+/// A role is nobody in particular, so that the audit says who has come in as it.
+fn came_in_as(control: &Control, role: &Principal, vouched: &Vouched) -> AuditEvent {
+    AuditEvent {
+        at: control.clock().now(),
+        account: role.key.account.clone(),
+        actor: role.login.clone(),
+        event: "login.succeeded".to_owned(),
+        subject: role.login.clone(),
+        detail: serde_json::json!({ "provider": vouched.provider, "subject": vouched.subject, "role": role.key.id })
+            .to_string(),
+    }
+}
+
 fn newcomer(account: &Account, name: &str) -> Result<Newcomer, Problem> {
     let failed = |why: &dyn std::fmt::Display| Problem::internal("a user's id", why);
     let mut bytes = [0_u8; 8];
@@ -244,3 +273,6 @@ fn audited(control: &Control, account: &Account, vouched: &Vouched, fault: Fault
     });
     fault
 }
+
+/// For so long a claim that names a role is taken at its word; then it is read again.
+const ROLE_SECONDS: i64 = 3600;

@@ -19,6 +19,7 @@ use super::super::registration::document;
 use super::super::{Control, Problem, page, tenant};
 use super::decision::{Agreed, Answer, Facts, Stop, decide};
 use super::request::{self, AuthorizeRequest, PageFault, RedirectFault};
+use crate::model::account::PrincipalKind;
 use crate::model::application::Application;
 use crate::model::id::{GrantKey, Revision};
 use crate::model::scope::{Scope, ScopeSet};
@@ -225,7 +226,8 @@ async fn give_code(
             resource: request.resource.clone(),
             nonce: request.nonce.clone(),
             authenticated_at: person.session.authenticated_at,
-            offline: request.offline,
+            // Who comes in as a role does so on somebody's word, and for an hour.
+            offline: request.offline && person.principal.key.kind != PrincipalKind::Role,
         },
         redirect_uri: request.redirect_uri.clone(),
         challenge: request.challenge.clone(),

@@ -129,7 +129,7 @@ pub(crate) fn decide(facts: Facts<'_>) -> Answer {
         Relation::FirstParty if waiting.required.iter().any(|scope| grant.has_lost(scope)) => {
             return ask_administrator(Some(grant.revision), Stop::NewlyRequired);
         }
-        Relation::FirstParty if !lacks(grant, &request.scopes).is_empty() => {
+        Relation::FirstParty if lacks(grant, application, &request.scopes) => {
             return Answer::InstallSilently(Some(grant.revision));
         }
         Relation::ThirdParty | Relation::Official if request.prompt.admin_consent => {
@@ -179,10 +179,12 @@ pub(crate) fn granted(asked: &ScopeSet, held: &ScopeSet) -> ScopeSet {
     asked.meet(held).union(&openid)
 }
 
-/// What is asked for that nobody has decided about: neither granted, nor taken away by an administrator.
-fn lacks(grant: &Grant, asked: &ScopeSet) -> ScopeSet {
-    let open = |scope: &&Scope| !is_openid(scope) && !grant.scopes.covers(scope) && !grant.has_lost(scope);
-    asked.iter().filter(open).cloned().collect()
+/// Whether something is asked for that nobody has decided about, and that is to be had without giving back what an
+/// administrator has taken away.
+fn lacks(grant: &Grant, application: &Application, asked: &ScopeSet) -> bool {
+    let offered = application.offered();
+    let to_be_had = |scope: &Scope| offered.iter().any(|one| one.covers(scope) && !grant.has_lost(one));
+    asked.iter().any(|scope| !is_openid(scope) && !grant.scopes.covers(scope) && to_be_had(scope))
 }
 
 fn is_openid(scope: &Scope) -> bool {
@@ -357,6 +359,9 @@ mod tests {
         assert_eq!(required().answer(), Answer::Stop(Stop::NewlyRequired), "nor what requires it");
         let administrator = Case { administrator: true, ..required() };
         assert_eq!(administrator.answer(), Answer::AskAdministrator(Some(Revision(7))));
+        let narrow =
+            Case { declined: "/acs/oss:write", asked: "openid /acs/oss:read", ..case(Relation::FirstParty) };
+        assert_eq!(narrow.code(), "openid", "nor through a whole that cannot be had without it");
         let same = Case { asked: "openid /acs/ecs:read", ..case(Relation::FirstParty) };
         assert_eq!(same.code(), "/acs/ecs:read openid");
         let taken = Case { grant: Some(GrantState::Revoked), ..case(Relation::FirstParty) };

@@ -18,6 +18,7 @@ use super::super::resources::NotAResource;
 use super::client::{Client, authenticate};
 use super::live::{Live, standing};
 use super::{Code, OAuthError, unstored};
+use crate::model::account::PrincipalKind;
 use crate::model::application::ApplicationType;
 use crate::model::scope::ScopeSet;
 use crate::store::{Authorization, CodeOutcome, Refresh, RefreshOutcome, StoreError};
@@ -103,6 +104,9 @@ async fn from_refresh(control: &Control, client: &Client, form: &Parameters) -> 
     if let Some(kept) = &kept {
         if kept.authorization.grant.application != client.application.id {
             return Err(bad_grant("the refresh token was given to another client"));
+        }
+        if kept.authorization.principal.kind == PrincipalKind::Role {
+            return Err(bad_grant("a role's authorization is not refreshed; sign in as it again"));
         }
         wanted = narrower(form.one("scope")?, &kept.authorization.scopes)?;
         audience(&kept.authorization, resource)?;

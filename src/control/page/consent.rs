@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use crate::model::application::Application;
 use crate::model::id::AccountId;
+use crate::model::scope::{Scope, ScopeSet};
 
 use super::nav::Here;
 use super::{FormTarget, Label, Page, ScopeLine, Visitor};
@@ -69,16 +70,31 @@ pub struct Choice {
 pub enum Mark {
     /// It is granted.
     Granted,
+    /// It is granted as a part of another scope, and goes with that one.
+    Included,
     /// It would be added.
     New,
 }
 
 impl Mark {
+    /// How `scope` differs from what is granted.
+    #[must_use]
+    pub fn of(granted: &ScopeSet, scope: &Scope) -> Self {
+        if granted.contains(scope) {
+            Self::Granted
+        } else if granted.covers(scope) {
+            Self::Included
+        } else {
+            Self::New
+        }
+    }
+
     /// The words on the page.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
             Self::Granted => "granted now",
+            Self::Included => "now a part of another",
             Self::New => "new",
         }
     }
@@ -87,7 +103,7 @@ impl Mark {
     #[must_use]
     pub fn class(self) -> &'static str {
         match self {
-            Self::Granted => "granted",
+            Self::Granted | Self::Included => "granted",
             Self::New => "new",
         }
     }

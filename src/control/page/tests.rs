@@ -55,3 +55,12 @@ fn every_page_carries_the_headers_that_protect_it() {
     assert!(header("content-security-policy").starts_with("default-src 'none';"));
     assert!(header("content-security-policy").contains("frame-ancestors 'none'"));
 }
+
+#[test]
+fn a_scope_is_marked_as_granted_by_itself_as_a_part_of_another_or_as_new() {
+    let granted = "/acs/ecs /acs/oss:read".parse().unwrap();
+    let mark = |scope: &str| consent::Mark::of(&granted, &scope.parse().unwrap());
+    assert_eq!(mark("/acs/ecs"), consent::Mark::Granted);
+    assert_eq!(mark("/acs/ecs:read"), consent::Mark::Included);
+    assert_eq!(mark("/acs/oss"), consent::Mark::New);
+}

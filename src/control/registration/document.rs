@@ -16,6 +16,7 @@ use url::{Host, Url};
 
 use super::Described;
 use crate::control::browser::Shown;
+use crate::control::browser::throttle::Guess;
 use crate::control::oauth::request::PageFault;
 use crate::control::{Control, Problem};
 use crate::model::application::Application;
@@ -66,7 +67,7 @@ pub(in crate::control) async fn look_up(
 async fn read(control: &Control, client_id: &str, address: Option<IpAddr>) -> Result<Described, String> {
     let registrar = &control.registrar;
     let url = fit(client_id, registrar.settings.allow_private)?;
-    if registrar.reads.begin(client_id, address, control.clock().seconds()).is_err() {
+    if registrar.reads.begin(Guess::Description(client_id), address, control.clock().seconds()).is_err() {
         return Err("it was asked for too often; try again in a few minutes".to_owned());
     }
     let _turn = registrar.reading.try_acquire().map_err(|_| "too many are being read just now".to_owned())?;

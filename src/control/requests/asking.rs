@@ -167,14 +167,15 @@ async fn newly_required(
     key: &GrantKey,
     application: &Application,
 ) -> Result<ScopeSet, Shown> {
-    let foreign = match application.relation_to(&key.account) {
-        Relation::FirstParty => false,
-        Relation::ThirdParty | Relation::Official => true,
-    };
     let installed = control.store().installed(key).await?;
-    Ok(match installed.map(|installed| installed.grant) {
-        Some(grant) if foreign && grant.state == GrantState::Active => grant.waiting(application).required,
-        Some(_) | None => ScopeSet::new(),
+    let Some(grant) =
+        installed.map(|installed| installed.grant).filter(|grant| grant.state == GrantState::Active)
+    else {
+        return Ok(ScopeSet::new());
+    };
+    Ok(match application.relation_to(&key.account) {
+        Relation::FirstParty => grant.waiting_of_own(application).required,
+        Relation::ThirdParty | Relation::Official => grant.waiting(application).required,
     })
 }
 

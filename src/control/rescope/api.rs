@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::{Wanted, find, rescope, waiting};
 use crate::control::admin::openapi::Refusals;
-use crate::control::admin::request::{Asked, Body, invalid};
+use crate::control::admin::request::{Asked, ChangeAsked, ChangeWanted, invalid};
 use crate::control::admin::state::Effect;
 use crate::control::{Control, Reply};
 use crate::grants::acknowledge::Receipt;
@@ -146,13 +146,10 @@ pub(in crate::control) async fn show(
         (status = 202, description = "Stored; not known to be true everywhere yet.", body = Rescoped), Refusals))]
 pub(in crate::control) async fn replace(
     State(control): State<Arc<Control>>,
-    Path(client_id): Path<String>,
-    asked: Asked,
-    body: Body,
+    change: ChangeAsked,
 ) -> Reply<Response> {
-    let by = asked.may(&control, ConsoleAction::Authorize).await?;
-    let wait = asked.waits()?;
-    let WantedScopes { revision, scopes } = body.read()?;
+    let ChangeWanted { by, client_id, wait, body } = change.read(&control, ConsoleAction::Authorize).await?;
+    let WantedScopes { revision, scopes } = body;
     let installed = find(&control, &by, &client_id).await?;
     let scopes: ScopeSet = scopes.into_iter().collect();
     let declined = installed.application.optional.beyond(&scopes);
@@ -174,13 +171,10 @@ pub(in crate::control) async fn replace(
         (status = 202, description = "Stored; not known to be true everywhere yet.", body = Rescoped), Refusals))]
 pub(in crate::control) async fn change(
     State(control): State<Arc<Control>>,
-    Path(client_id): Path<String>,
-    asked: Asked,
-    body: Body,
+    change: ChangeAsked,
 ) -> Reply<Response> {
-    let by = asked.may(&control, ConsoleAction::Authorize).await?;
-    let wait = asked.waits()?;
-    let ChangedScopes { revision, add, remove } = body.read()?;
+    let ChangeWanted { by, client_id, wait, body } = change.read(&control, ConsoleAction::Authorize).await?;
+    let ChangedScopes { revision, add, remove } = body;
     let (add, remove): (ScopeSet, ScopeSet) = (add.into_iter().collect(), remove.into_iter().collect());
     if let Some(scope) = add.iter().find(|scope| remove.contains(scope)) {
         return Err(invalid(format!("The scope {scope} is to be added and taken away.")));

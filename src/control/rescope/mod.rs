@@ -40,11 +40,10 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
     Router::new().route("/console/applications/{client_id}/scope", get(page::choose).post(page::answer))
 }
 
-/// What of an application's scopes waits for an administrator of the account. Of the account's own application
-/// nothing ever does.
+/// What of an application's scopes waits for an administrator of the account.
 pub(in crate::control) fn waiting(installed: &Installed) -> Waiting {
     match installed.application.relation_to(&installed.grant.key.account) {
-        Relation::FirstParty => Waiting::default(),
+        Relation::FirstParty => installed.grant.waiting_of_own(&installed.application),
         Relation::ThirdParty | Relation::Official => installed.grant.waiting(&installed.application),
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn choose(
     let choice = |scope: &Scope| Choice {
         line: line(&control, scope),
         checked: grant.scopes.contains(scope),
-        mark: Some(if grant.scopes.covers(scope) { Mark::Granted } else { Mark::New }),
+        mark: Some(Mark::of(&grant.scopes, scope)),
     };
     let optional = application.optional.without(&application.required);
     Ok(respond(&Choose {

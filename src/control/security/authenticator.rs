@@ -11,10 +11,11 @@ use super::pending::{Sealed, Step, keep, take};
 use super::view::{Codes, SetUp};
 use super::{HOME, Turned, posted, spent, step};
 use crate::control::browser::session::SignedIn;
+use crate::control::browser::throttle::Guess;
 use crate::control::page::stop::Stopped;
 use crate::control::page::{Label, respond};
 use crate::control::{Control, Problem};
-use crate::store::{Actor, By};
+use crate::store::{Actor, By, Within};
 use crate::token::factor::recovery;
 
 /// Shows the key of a new authenticator.
@@ -41,14 +42,16 @@ pub(super) async fn confirm(
     if whom != person.principal.key {
         return Err(spent().into());
     }
-    let login = &person.principal.login;
-    if let Err(seconds) = control.throttle().begin(login, None, control.clock().seconds()) {
+    // Apart from the log-in's: guessing there must not be what keeps somebody from this, nor a success here take it back.
+    let counted = Guess::NewAuthenticator(&person.principal.login);
+    if let Err(seconds) = control.throttle().begin(counted, None, control.clock().seconds()) {
         return Ok(respond(&Stopped::throttled(seconds)));
     }
-    match step::begin(&control, &person.principal, &sealed, one("code").unwrap_or_default()).await? {
+    let (code, within) = (one("code").unwrap_or_default(), Within::Session(&person.session.hash));
+    match step::begin(&control, &person.principal, &sealed, code, within).await? {
         None => ask(&control, &person, sealed, true).await,
         Some(codes) => {
-            control.throttle().succeeded(login, None);
+            control.throttle().succeeded(counted, None);
             Ok(respond(&Codes { visitor: Some(person.visitor()), codes, onward: home(&control) }))
         }
     }
@@ -75,8 +78,8 @@ pub(super) async fn renew_codes(
     let (person, _) = posted(&control, &headers, &body).await?;
     let codes = recovery::fresh().map_err(|why| Problem::internal("recovery codes", &why))?;
     let hashes: Vec<_> = codes.iter().map(|code| recovery::hash(code.expose())).collect();
-    let (by, now) = (Actor::from(&person.principal), control.clock().now());
-    control.store().replace_recovery_codes(&person.principal.key, &hashes, By::Person(&by), now).await?;
+    let now = control.clock().now();
+    control.store().replace_recovery_codes(&person.principal.key, &hashes, &person.session.hash, now).await?;
     Ok(respond(&Codes { visitor: Some(person.visitor()), codes, onward: home(&control) }))
 }
 

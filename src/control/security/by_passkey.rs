@@ -17,7 +17,7 @@ use crate::control::page::respond;
 use crate::control::page::stop::Stopped;
 use crate::control::{Control, Problem};
 use crate::model::account::Principal;
-use crate::store::KeptPasskey;
+use crate::store::{Grounds, KeptPasskey};
 use crate::token::factor::passkey::{Passkeys, Presented};
 
 /// Where a passkey is asked for.
@@ -65,7 +65,8 @@ pub(super) async fn answer(State(control): State<Arc<Control>>, request: Request
     match proven(&control, &state, login.as_deref(), &presented, &kept, &owner).await? {
         true => {
             control.throttle().succeeded_unnamed(way.address);
-            enter(&control, &way, &owner, "passkey").await
+            let grounds = Grounds::Passkey { credential: kept.credential };
+            enter(&control, &way, &owner, ("passkey", grounds)).await
         }
         false => Err(failed(&control, &way, &owner).into()),
     }

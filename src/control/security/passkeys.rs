@@ -66,7 +66,7 @@ async fn take_made(
         )
         .next("Start again from the page of your security.")
     })?;
-    let (now, by) = (control.clock().now(), Actor::from(&person.principal));
+    let now = control.clock().now();
     let passkey = KeptPasskey {
         credential: made.credential,
         principal: whom,
@@ -75,7 +75,7 @@ async fn take_made(
         added_at: now,
         used_at: None,
     };
-    control.store().add_passkey(&passkey, By::Person(&by), now).await?;
+    control.store().add_passkey(&passkey, &person.session.hash, now).await?;
     Ok(())
 }
 

@@ -15,12 +15,13 @@ use super::pending::{Sealed, Step, keep, open, take};
 use super::spent;
 use super::view::{Code, Codes, SetUp};
 use crate::control::browser::login::{Way, destination, enter, event, keep_aside, opened, sent};
+use crate::control::browser::throttle::Guess;
 use crate::control::browser::{LOGIN, Shown, csrf};
 use crate::control::page::stop::Stopped;
 use crate::control::page::{Label, respond};
 use crate::control::{Control, Problem};
 use crate::model::account::{Principal, PrincipalKey};
-use crate::store::{Actor, By, KeptTotp};
+use crate::store::{Grounds, KeptTotp, Within};
 use crate::token::factor::recovery;
 use crate::token::random::{Secret, equal, sha256};
 
@@ -29,13 +30,14 @@ pub(super) const CODE: &str = "/login/code";
 /// Where the first code of an authenticator that is demanded is posted to.
 pub(super) const SET_UP: &str = "/login/authenticator";
 
-/// Goes on after the right password; `proof` stands for it.
+/// Goes on after the right password, which was checked against this hash.
 pub(in crate::control) async fn after_password(
     control: &Control,
     way: Way,
     whom: Principal,
-    proof: [u8; 32],
+    hash: String,
 ) -> Result<Response, Shown> {
+    let proof = sha256(hash.as_bytes());
     let has = control.store().second_factors(&whom.key).await?;
     if has.totp {
         return ask(control, &way, whom.key, proof, false).await;
@@ -43,7 +45,10 @@ pub(in crate::control) async fn after_password(
     let demanded = whom.is_administrator()
         && control.store().rules(&whom.key.account).await?.administrators_need_second_factor;
     match (demanded, has.passkeys) {
-        (false, _) => enter(control, &way, &whom, "password").await,
+        (false, _) => {
+            let grounds = Grounds::Password { hash, authenticator: None };
+            enter(control, &way, &whom, ("password", grounds)).await
+        }
         (true, 0) => {
             let sealed = Sealed::fresh(control, &whom.key)?;
             ask_set_up(control, &way, &whom, proof, sealed, false).await
@@ -58,15 +63,21 @@ pub(super) async fn code(State(control): State<Arc<Control>>, request: Request) 
     let one = |name: &str| form.one(name).ok().flatten();
     let step = take(&control, &way.form_cookie.hash(), one("transaction")).await?;
     let Step::Code { whom: key, proof } = step else { return Err(spent().into()) };
-    let whom = still(&control, &key, &proof).await?;
-    let counted = format!("second step of {}", whom.login);
-    if let Err(seconds) = control.throttle().begin(&counted, way.address, control.clock().seconds()) {
+    let (whom, hash) = still(&control, &key, &proof).await?;
+    let counted = Guess::Code(&whom.login);
+    if let Err(seconds) = control.throttle().begin(counted, way.address, control.clock().seconds()) {
         return Ok(respond(&Stopped::throttled(seconds)));
     }
-    match proven(&control, &whom, one("code").unwrap_or_default()).await? {
-        Some(by) => {
-            control.throttle().succeeded(&counted, way.address);
-            enter(&control, &way, &whom, by).await
+    let code = one("code").unwrap_or_default();
+    if !recovery::is_one(code) && !control.store().try_code(&key, control.clock().now()).await? {
+        keep_aside(&control, event(&control, &whom, "login.failed", "locked", way.address));
+        return Ok(respond(&locked(&control)));
+    }
+    match proven(&control, &whom, code).await? {
+        Some((by, sealed)) => {
+            control.throttle().succeeded(counted, way.address);
+            let grounds = Grounds::Password { hash, authenticator: Some(sealed) };
+            enter(&control, &way, &whom, (by, grounds)).await
         }
         None => {
             keep_aside(&control, event(&control, &whom, "login.failed", "code", way.address));
@@ -81,11 +92,19 @@ pub(super) async fn set_up(State(control): State<Arc<Control>>, request: Request
     let one = |name: &str| form.one(name).ok().flatten();
     let step = take(&control, &way.form_cookie.hash(), one("transaction")).await?;
     let Step::SetUp { whom: key, proof, sealed } = step else { return Err(spent().into()) };
-    let whom = still(&control, &key, &proof).await?;
-    let Some(codes) = begin(&control, &whom, &sealed, one("code").unwrap_or_default()).await? else {
+    let (whom, hash) = still(&control, &key, &proof).await?;
+    let counted = Guess::Code(&whom.login);
+    if let Err(seconds) = control.throttle().begin(counted, way.address, control.clock().seconds()) {
+        return Ok(respond(&Stopped::throttled(seconds)));
+    }
+    let (code, within) = (one("code").unwrap_or_default(), Within::LogIn(&hash));
+    let Some(codes) = begin(&control, &whom, &sealed, code, within).await? else {
+        keep_aside(&control, event(&control, &whom, "login.failed", "code", way.address));
         return ask_set_up(&control, &way, &whom, proof, sealed, true).await;
     };
-    let cookies = opened(&control, &way, &whom, "password and code").await?;
+    control.throttle().succeeded(counted, way.address);
+    let grounds = Grounds::Password { authenticator: Some(sealed.bytes()?), hash };
+    let cookies = opened(&control, &way, &whom, ("password and code", grounds)).await?;
     let mut response = respond(&Codes { visitor: None, codes, onward: way.onward });
     for line in cookies {
         response.headers_mut().append(SET_COOKIE, line);
@@ -99,38 +118,47 @@ pub(super) async fn begin(
     whom: &Principal,
     sealed: &Sealed,
     code: &str,
+    within: Within<'_>,
 ) -> Result<Option<Vec<Secret>>, Problem> {
     let Some(step) = sealed.open(control, whom)?.check(code, control.clock().seconds()) else {
         return Ok(None);
     };
     let codes = recovery::fresh().map_err(|why| Problem::internal("recovery codes", &why))?;
     let hashes: Vec<_> = codes.iter().map(|code| recovery::hash(code.expose())).collect();
-    let (totp, by) = (KeptTotp { sealed: sealed.bytes()?, step }, Actor::from(whom));
-    let now = control.clock().now();
-    control.store().add_totp(&whom.key, &totp, &hashes, By::Person(&by), now).await?;
+    let (totp, now) = (KeptTotp { sealed: sealed.bytes()?, step }, control.clock().now());
+    control.store().add_totp(&whom.key, &totp, &hashes, within, now).await?;
     Ok(Some(codes))
 }
 
-/// How a code proves somebody, if it does. It is taken with that.
-async fn proven(control: &Control, whom: &Principal, code: &str) -> Result<Option<&'static str>, Problem> {
+/// How a code proves somebody, if it does, with the authenticator by which it does. It is taken with that.
+async fn proven(
+    control: &Control,
+    whom: &Principal,
+    code: &str,
+) -> Result<Option<(&'static str, Vec<u8>)>, Problem> {
     let store = control.store();
+    let Some(kept) = store.totp(&whom.key).await? else { return Ok(None) };
     if recovery::is_one(code) {
         let taken = store.take_recovery_code(&whom.key, &recovery::hash(code), control.clock().now()).await?;
-        return Ok(taken.then_some("password and recovery code"));
+        return Ok(taken.then_some(("password and recovery code", kept.sealed)));
     }
-    let Some(kept) = store.totp(&whom.key).await? else { return Ok(None) };
     let step = open(control, whom, &kept.sealed)?.check(code, control.clock().seconds());
     let Some(step) = step else { return Ok(None) };
-    Ok(store.take_step(&whom.key, step).await?.then_some("password and code"))
+    Ok(store.take_step(&whom.key, step).await?.then_some(("password and code", kept.sealed)))
 }
 
-/// Whoever has proven the password before, if that is still theirs.
-async fn still(control: &Control, key: &PrincipalKey, proof: &[u8; 32]) -> Result<Principal, Problem> {
+/// Whoever has proven the password before, if that is still theirs, and its hash.
+async fn still(
+    control: &Control,
+    key: &PrincipalKey,
+    proof: &[u8; 32],
+) -> Result<(Principal, String), Problem> {
     let whom = control.store().principal(key).await?.ok_or_else(spent)?;
     let kept = control.store().credential(&whom.login).await?.ok_or_else(spent)?;
-    let same = sha256(kept.password_hash.as_deref().unwrap_or_default().as_bytes());
+    let hash = kept.password_hash.ok_or_else(spent)?;
+    let same = sha256(hash.as_bytes());
     let stands = kept.principal.key == *key && kept.principal.enabled && equal(&same, proof);
-    if stands { Ok(kept.principal) } else { Err(spent()) }
+    if stands { Ok((kept.principal, hash)) } else { Err(spent()) }
 }
 
 async fn ask(
@@ -177,6 +205,23 @@ async fn ask_set_up(
         demanded: true,
         failed,
     }))
+}
+
+fn locked(control: &Control) -> Stopped {
+    Stopped {
+        title: "No more codes".to_owned(),
+        ..Stopped::refused(
+            StatusCode::FORBIDDEN,
+            "codes_locked",
+            "Too many codes were wrong, one after the other, so that none is looked at any more. Somebody else may know \
+             your password. Nobody is signed in.",
+            format!(
+                "Go back to {} and use a recovery code or a passkey, then change your password; or ask an administrator \
+                 for a link that sets another.",
+                control.issuer().at(LOGIN)
+            ),
+        )
+    }
 }
 
 fn only_by_passkey(control: &Control) -> Stopped {

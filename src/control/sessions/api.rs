@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{listed, no_session, somebody};
+use super::{Listed, listed, listed_own, no_session, somebody};
 use crate::control::admin::openapi::Refusals;
 use crate::control::admin::request::Asked;
 use crate::control::{Control, Problem, Reply};
@@ -79,7 +79,7 @@ pub(in crate::control) struct Ended {
 
 /// List my sessions
 ///
-/// Where whoever asks is signed in.
+/// Where whoever asks is signed in. In a role, which is shared, only the session in which it is asked.
 #[utoipa::path(get, path = "/api/v1/me/sessions", tag = "sessions", operation_id = "listMySessions",
     params(("after" = Option<String>, Query, description = "What an earlier page gave as `next`."),
         ("limit" = Option<u32>, Query, description = "At most so many, 1 to 1000; 100 unless given.")),
@@ -90,7 +90,9 @@ pub(in crate::control) async fn own(
 ) -> Reply<Json<Sessions>> {
     let (principal, current) = asked.anybody(&control).await?;
     asked.only(&["after", "limit"])?;
-    page(&control, &asked, &principal.key.account, Some(&principal.key), current).await
+    let (after, limit) = (asked.parameter("after"), asked.limit()?);
+    let found = listed_own(&control, &principal.key, current.as_ref(), after, limit).await?;
+    Ok(Json(shown(found, current)))
 }
 
 /// End one of my sessions
@@ -102,10 +104,9 @@ pub(in crate::control) async fn end_own(
     Path(id): Path<String>,
     asked: Asked,
 ) -> Reply<StatusCode> {
-    let (principal, _) = asked.anybody(&control).await?;
+    let (principal, current) = asked.anybody(&control).await?;
     asked.only(&[])?;
-    let by = Actor::from(&principal);
-    end_one(&control, &principal.key.account, Some(&principal.key), &id, &by).await?;
+    super::end_own(&control, &principal, current.as_ref(), &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -120,9 +121,7 @@ pub(in crate::control) async fn end_others(
 ) -> Reply<Json<Ended>> {
     let (principal, current) = asked.anybody(&control).await?;
     asked.only(&[])?;
-    let (by, now) = (Actor::from(&principal), control.clock().now());
-    let ended = control.store().end_sessions(&principal.key, current.as_ref(), &by, now).await?;
-    Ok(Json(Ended { ended }))
+    Ok(Json(Ended { ended: super::end_others(&control, &principal, current.as_ref()).await? }))
 }
 
 /// List sessions
@@ -187,8 +186,12 @@ async fn page(
     current: Option<[u8; 32]>,
 ) -> Reply<Json<Sessions>> {
     let found = listed(control, account, of, asked.parameter("after"), asked.limit()?).await?;
+    Ok(Json(shown(found, current)))
+}
+
+fn shown(found: Listed, current: Option<[u8; 32]>) -> Sessions {
     let shown = found.sessions.into_iter().map(|(session, whose)| Session::of(session, whose, current));
-    Ok(Json(Sessions { sessions: shown.collect(), next: found.next }))
+    Sessions { sessions: shown.collect(), next: found.next }
 }
 
 /// Ends a session by its name, if it is the account's and, where given, this principal's.

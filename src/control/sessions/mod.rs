@@ -17,9 +17,9 @@ use super::page::nav::{MY_SESSIONS, SESSIONS};
 use super::{Control, Problem, Reply};
 use crate::control::admin::request::invalid;
 use crate::control::directory::is_text;
-use crate::model::account::{Principal, PrincipalKey};
+use crate::model::account::{Principal, PrincipalKey, PrincipalKind};
 use crate::model::id::AccountId;
-use crate::store::{BrowserSession, SessionFilter, SessionPlace};
+use crate::store::{Actor, BrowserSession, SessionFilter, SessionId, SessionPlace};
 
 pub(in crate::control) fn routes() -> Router<Arc<Control>> {
     Router::new()
@@ -56,6 +56,44 @@ async fn listed(
         .filter(|_| full)
         .map(|(last, _)| format!("{}.{}", last.opened_at.as_microsecond(), last.id()));
     Ok(Listed { sessions, next })
+}
+
+/// A page of somebody's own live sessions. A role is shared: who has come in as one sees the session that they are in,
+/// and none of the others'.
+async fn listed_own(
+    control: &Control,
+    key: &PrincipalKey,
+    current: Option<&[u8; 32]>,
+    after: Option<&str>,
+    limit: u32,
+) -> Reply<Listed> {
+    let mut found = listed(control, &key.account, Some(key), after, limit).await?;
+    if key.kind == PrincipalKind::Role {
+        let session = match current {
+            Some(hash) => control.store().session(hash, control.clock().now()).await?,
+            None => None,
+        };
+        found = Listed { sessions: session.into_iter().collect(), next: None };
+    }
+    Ok(found)
+}
+
+/// Ends one of somebody's own sessions: in a role, the one that they are in.
+async fn end_own(control: &Control, whom: &Principal, current: Option<&[u8; 32]>, id: &str) -> Reply<()> {
+    let is_current = current.is_some_and(|hash| SessionId::of(hash).to_string() == id);
+    if whom.key.kind == PrincipalKind::Role && !is_current {
+        return Err(no_session());
+    }
+    api::end_one(control, &whom.key.account, Some(&whom.key), id, &Actor::from(whom)).await
+}
+
+/// Ends somebody's own sessions but the one that they are in, and says how many: in a role there are none.
+async fn end_others(control: &Control, whom: &Principal, current: Option<&[u8; 32]>) -> Reply<u64> {
+    if whom.key.kind == PrincipalKind::Role {
+        return Ok(0);
+    }
+    let now = control.clock().now();
+    Ok(control.store().end_sessions(&whom.key, current, &Actor::from(whom), now).await?)
 }
 
 fn place(text: &str) -> Option<SessionPlace> {

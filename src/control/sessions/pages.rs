@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use url::form_urlencoded;
 
 use super::view::{List, Own, Row};
-use super::{api, listed, somebody};
+use super::{api, listed, listed_own, somebody};
 use crate::control::browser::session::{SignedIn, signed_in};
 use crate::control::browser::{LOGIN, csrf};
 use crate::control::console::{Turned, Visit};
@@ -18,7 +18,6 @@ use crate::control::page::nav::{MY_SESSIONS, SESSIONS};
 use crate::control::page::{Label, respond};
 use crate::control::{Control, Problem};
 use crate::policy::ConsoleAction;
-use crate::store::Actor;
 
 /// `GET /me/sessions`
 pub(super) async fn own(
@@ -30,8 +29,8 @@ pub(super) async fn own(
     let query = Parameters::parse(query.unwrap_or_default().as_bytes());
     let after = query.one("after").ok().flatten();
     let key = &person.principal.key;
-    let found = listed(&control, &key.account, Some(key), after, AT_ONCE).await?;
     let current = &person.session.hash;
+    let found = listed_own(&control, key, Some(current), after, AT_ONCE).await?;
     let rows: Vec<Row> = found.sessions.iter().map(|(one, whose)| Row::of(one, whose, current)).collect();
     Ok(respond(&Own {
         csrf: person.csrf(),
@@ -49,9 +48,8 @@ pub(super) async fn end_own(
     body: Bytes,
 ) -> Result<Response, Turned> {
     let (person, form) = posted(&control, &headers, &body).await?;
-    let (key, by) = (&person.principal.key, Actor::from(&person.principal));
     let id = form.one("session").ok().flatten().unwrap_or_default();
-    api::end_one(&control, &key.account, Some(key), id, &by).await?;
+    super::end_own(&control, &person.principal, Some(&person.session.hash), id).await?;
     Ok(to(&control, MY_SESSIONS, &[]))
 }
 
@@ -62,9 +60,7 @@ pub(super) async fn end_others(
     body: Bytes,
 ) -> Result<Response, Turned> {
     let (person, _) = posted(&control, &headers, &body).await?;
-    let (key, by) = (&person.principal.key, Actor::from(&person.principal));
-    let now = control.clock().now();
-    control.store().end_sessions(key, Some(&person.session.hash), &by, now).await?;
+    super::end_others(&control, &person.principal, Some(&person.session.hash)).await?;
     Ok(to(&control, MY_SESSIONS, &[]))
 }
 

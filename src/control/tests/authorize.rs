@@ -17,24 +17,24 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const REDIRECT: &str = "https://hub.example/cb";
 
 /// A person at a browser, logged in.
-struct Browser<'w> {
-    world: &'w World,
-    cookie: String,
-    csrf: String,
+pub(super) struct Browser<'w> {
+    pub(super) world: &'w World,
+    pub(super) cookie: String,
+    pub(super) csrf: String,
 }
 
 impl<'w> Browser<'w> {
-    async fn of(world: &'w World, login: &str) -> Self {
+    pub(super) async fn of(world: &'w World, login: &str) -> Self {
         let (cookie, csrf) = world.session(login).await;
         Self { world, cookie, csrf }
     }
 
-    async fn open(&self, path: &str) -> Answer {
+    pub(super) async fn open(&self, path: &str) -> Answer {
         let request = Request::get(path).header("cookie", &self.cookie).body(Body::empty()).unwrap();
         self.world.send(request).await
     }
 
-    async fn ask(&self, application: &str, more: &[(&str, &str)]) -> Answer {
+    pub(super) async fn ask(&self, application: &str, more: &[(&str, &str)]) -> Answer {
         let query = Serializer::new(String::new())
             .extend_pairs([("client_id", application), ("redirect_uri", REDIRECT), ("response_type", "code")])
             .extend_pairs([
@@ -47,13 +47,13 @@ impl<'w> Browser<'w> {
         self.open(&format!("/oauth2/v1/auth?{query}")).await
     }
 
-    async fn decide(&self, page: &Answer, fields: &[(&str, &str)]) -> Answer {
+    pub(super) async fn decide(&self, page: &Answer, fields: &[(&str, &str)]) -> Answer {
         let transaction = hidden(page, "transaction");
         let own = [("csrf", self.csrf.as_str()), ("transaction", &transaction)];
         self.post("/oauth2/v1/consent", &[&own, fields].concat()).await
     }
 
-    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(super) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         form(self.world, path, fields, Some(&self.cookie)).await
     }
 }
@@ -67,7 +67,7 @@ async fn form(world: &World, path: &str, fields: &[(&str, &str)], cookie: Option
     world.send(request.body(Body::from(body)).unwrap()).await
 }
 
-fn hidden(page: &Answer, name: &str) -> String {
+pub(super) fn hidden(page: &Answer, name: &str) -> String {
     let (_, rest) =
         page.text.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{page:?}"));
     rest.split('"').next().unwrap().to_owned()
@@ -115,7 +115,7 @@ impl World {
     }
 }
 
-fn key(application: &str) -> GrantKey {
+pub(super) fn key(application: &str) -> GrantKey {
     GrantKey { account: account(ACME), application: application.parse().unwrap() }
 }
 

@@ -2,7 +2,9 @@
 
 mod admin;
 mod audit;
+mod audit_chain;
 mod authorize;
+mod consent;
 mod console;
 mod directory;
 mod requests;

@@ -236,6 +236,50 @@ async fn guessing_codes_is_throttled_and_a_password_does_not_start_it_anew() {
 }
 
 #[tokio::test]
+async fn after_too_many_wrong_codes_none_is_looked_at_however_slowly_they_come_and_a_recovery_code_is() {
+    let world = world().await;
+    let mut alice = Browser::new(&world);
+    let (generator, codes) = with_authenticator(&mut alice, "alice@acme").await;
+    let try_code = async |code: &str, status: u16| {
+        let mut again = Browser::new(&world);
+        again.log_in("alice@acme", PASSWORD).await.expect(200);
+        let answer = again.post("/login/code", &[("code", code)]).await.expect(status);
+        assert_eq!(again.is_in(), status == 303);
+        answer
+    };
+    for _ in 0..4 {
+        for _ in 0..5 {
+            try_code("000000", 403).await;
+        }
+        world.control.clock().advance(300);
+    }
+    let right = generator.code(&world);
+    let page = try_code(&right, 403).await.text;
+    assert!(page.contains("No more codes"), "{page}");
+    world.control.clock().advance(30);
+    try_code(&codes[0], 303).await;
+    try_code(&generator.code(&world), 303).await;
+}
+
+#[tokio::test]
+async fn who_guesses_at_a_log_in_keeps_nobody_from_a_new_authenticator_and_guesses_there_are_counted() {
+    let world = world().await;
+    let mut alice = Browser::new(&world);
+    alice.log_in("alice@acme", PASSWORD).await.expect(303);
+    for _ in 0..6 {
+        Browser::new(&world).log_in("alice@acme", "wrong").await;
+    }
+    Browser::new(&world).log_in("alice@acme", PASSWORD).await.expect(429);
+    alice.open("/me/security").await.expect(200);
+    alice.post("/me/security/authenticator", &[]).await.expect(200);
+    for _ in 0..5 {
+        alice.post("/me/security/authenticator/confirm", &[("code", "000000")]).await.expect(403);
+    }
+    let code = Generator::of(&alice, "alice@acme").code(&world);
+    alice.post("/me/security/authenticator/confirm", &[("code", &code)]).await.expect(429);
+}
+
+#[tokio::test]
 async fn another_password_between_the_two_steps_ends_the_log_in() {
     let world = world().await;
     let mut alice = Browser::new(&world);
@@ -427,10 +471,36 @@ async fn an_administrator_without_a_second_factor_sets_one_up_when_it_is_demande
     admin.log_in("admin@acme", PASSWORD).await.expect(200);
     assert!(!admin.is_in() && admin.page.contains("demands"), "{}", admin.page);
     admin.post("/login/authenticator", &[("code", "000000")]).await.expect(403);
+    // A passkey was added meanwhile: who only knows the password gets no further.
+    let passkey = crate::store::KeptPasskey {
+        credential: vec![1; 16],
+        principal: world.principal("admin@acme").await.key,
+        name: "Key".to_owned(),
+        public: "{}".to_owned(),
+        added_at: world.control.clock().now(),
+        used_at: None,
+    };
+    let (store, now) = (world.control.store(), world.control.clock().now());
+    let ends = now + jiff::SignedDuration::from_hours(1);
+    let session = crate::store::BrowserSession::new([9; 32], passkey.principal.clone(), now, ends);
+    store.open_session(&session).await.unwrap();
+    store.add_passkey(&passkey, &[9; 32], now).await.unwrap();
+    let code = Generator::of(&admin, "admin@acme").code(&world);
+    admin.post("/login/authenticator", &[("code", &code)]).await.expect(409);
+    assert!(!admin.is_in());
+    store.remove_passkey(&passkey.principal, &[1; 16], By::Operator, now).await.unwrap();
+    admin.log_in("admin@acme", PASSWORD).await.expect(200);
+    for _ in 0..3 {
+        admin.post("/login/authenticator", &[("code", "000000")]).await.expect(403);
+    }
+    admin.post("/login/authenticator", &[("code", "000000")]).await.expect(429);
+    world.control.clock().advance(300);
+    admin.log_in("admin@acme", PASSWORD).await.expect(200);
     let code = Generator::of(&admin, "admin@acme").code(&world);
     admin.post("/login/authenticator", &[("code", &code)]).await.expect(200);
     assert!(admin.is_in() && codes(&admin.page).len() == 10, "{}", admin.page);
-    admin.open("/console/people").await.expect(200);
+    let people = admin.open("/console/people").await.expect(200).text;
+    assert!(people.contains("own provider is not asked for a second factor here"), "{people}");
     let mut again = Browser::new(&world);
     again.log_in("admin@acme", PASSWORD).await.expect(200);
     assert!(again.page.contains("code of your authenticator"), "{}", again.page);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::narrow::told;
 use crate::control::admin::openapi::Refusals;
-use crate::control::admin::request::{Administrator, Asked, Body, invalid};
+use crate::control::admin::request::{Administrator, ChangeAsked, ChangeWanted, invalid};
 use crate::control::admin::state::{Change, Effect};
 use crate::control::{Control, Reply};
 use crate::grants::acknowledge::Receipt;
@@ -85,13 +85,10 @@ pub(in crate::control) fn check(end: Timestamp, now: Timestamp) -> Result<(), St
         (status = 202, description = "Stored; not known to be true everywhere yet.", body = Effect), Refusals))]
 pub(in crate::control) async fn set(
     State(control): State<Arc<Control>>,
-    Path(client_id): Path<String>,
-    asked: Asked,
-    body: Body,
+    change: ChangeAsked,
 ) -> Reply<Response> {
-    let by = asked.may(&control, ConsoleAction::Authorize).await?;
-    let wait = asked.waits()?;
-    let Expiry { expires_at, revision } = body.read()?;
+    let ChangeWanted { by, client_id, wait, body } = change.read(&control, ConsoleAction::Authorize).await?;
+    let Expiry { expires_at, revision } = body;
     let (grant, receipt) =
         set_end(&control, &by, &client_id, expires_at, revision.map(Revision), wait).await?;
     Ok(Effect::answer(grant.revision, receipt))

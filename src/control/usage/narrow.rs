@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::control::admin::openapi::Refusals;
-use crate::control::admin::request::{Administrator, Asked, Body, invalid, not_installed};
+use crate::control::admin::request::{Administrator, ChangeAsked, ChangeWanted, invalid, not_installed};
 use crate::control::admin::state::{Change, Effect};
 use crate::control::{Control, Problem, Reply};
 use crate::grants::acknowledge::Receipt;
@@ -71,13 +71,10 @@ pub(super) fn told(refused: InstallRefused, client_id: &str) -> Problem {
         (status = 202, description = "Stored; not known to be true everywhere yet.", body = Effect), Refusals))]
 pub(in crate::control) async fn narrow(
     State(control): State<Arc<Control>>,
-    Path(client_id): Path<String>,
-    asked: Asked,
-    body: Body,
+    change: ChangeAsked,
 ) -> Reply<Response> {
-    let by = asked.may(&control, ConsoleAction::Authorize).await?;
-    let wait = asked.waits()?;
-    let Narrow { without, revision } = body.read()?;
+    let ChangeWanted { by, client_id, wait, body } = change.read(&control, ConsoleAction::Authorize).await?;
+    let Narrow { without, revision } = body;
     let without = without.into_iter().collect();
     let (grant, receipt) = narrowed(&control, &by, &client_id, &without, Revision(revision), wait).await?;
     Ok(Effect::answer(grant.revision, receipt))

@@ -1,10 +1,11 @@
-//! Retention: which records go for their age, and their going.
+//! Retention: which records go for their age, and their going. What is to go is found by columns that anybody may have
+//! changed who can write the tables; nothing goes before its records have been followed, hash by hash.
 
 use std::collections::BTreeMap;
 
-use super::sql::{run, whole};
-use super::{Cut, Run};
-use crate::model::audit::{AuditKind, Hash};
+use super::sql::{audited, cut_out, whole};
+use super::{Audited, Cut, Run};
+use crate::model::audit::{AuditKind, AuditRecord, CallsKept, Hash};
 use crate::model::id::AccountId;
 use crate::store::StoreError;
 use crate::store::backend::{Query, Row, sql};
@@ -35,10 +36,7 @@ pub(super) async fn surplus(tables: &Tables) -> Result<Vec<Run>, StoreError> {
             None => runs.push(link),
         }
     }
-    for run in &mut runs {
-        join(tables, run).await?;
-    }
-    Ok(joined(runs))
+    Ok(runs)
 }
 
 /// Removes them; see [`super::Audit::cut`].
@@ -57,19 +55,9 @@ pub(super) async fn carry_out(tables: &Tables, cuts: &[Cut]) -> Result<(), Store
 async fn one(writing: &mut Writing, cut: &Cut) -> Result<(), StoreError> {
     let Run { node, first, last, before, after } = &cut.run;
     let within = |query: Query| query.bind(node.as_str()).bind(whole(*first)).bind(whole(*last));
-    let stays =
-        sql("SELECT 1 FROM audit WHERE node = $1 AND number BETWEEN $2 AND $3 AND kind = 'event' LIMIT 1");
-    let newest = sql("SELECT max(number) AS number FROM audit WHERE node = $1").bind(node.as_str());
-    let newest = writing.row(newest).await?.map_or(Ok(None), |row| row.get::<Option<i64>>("number"))?;
-    if writing.row(within(stays)).await?.is_some() || newest.is_none_or(|newest| newest <= whole(*last)) {
-        return Err(StoreError::Conflict(format!("of {node}, {first} to {last} is not to be cut")));
-    }
-    let links = sql("SELECT account, calls_from, calls_to FROM audit
-                     WHERE node = $1 AND number BETWEEN $2 AND $3 AND kind = 'calls'");
-    for row in writing.rows(within(links)).await? {
+    for (from, to) in removable(writing, &cut.run).await? {
         let forget = sql("DELETE FROM decisions WHERE place BETWEEN $1 AND $2");
-        let forget = forget.bind(row.get::<i64>("calls_from")?).bind(row.get::<i64>("calls_to")?);
-        writing.run(forget).await?;
+        writing.run(forget.bind(whole(from)).bind(whole(to))).await?;
     }
     writing.run(within(sql("DELETE FROM audit WHERE node = $1 AND number BETWEEN $2 AND $3"))).await?;
     writing.run(within(sql("DELETE FROM audit_cuts WHERE node = $1 AND first >= $2 AND last <= $3"))).await?;
@@ -133,7 +121,6 @@ fn with(query: Query, account: Option<&AccountId>) -> Query {
 
 fn link(row: &Row) -> Result<Run, StoreError> {
     let number = row.number("number")?;
-    debug_assert_ne!(row.get::<&str>("kind")?, AuditKind::Event.as_str());
     Ok(Run {
         node: row.get("node")?,
         first: number,
@@ -143,30 +130,157 @@ fn link(row: &Row) -> Result<Run, StoreError> {
     })
 }
 
-/// Takes in the cuts that end right before a run, or begin right after it.
-async fn join(tables: &Tables, joined: &mut Run) -> Result<(), StoreError> {
-    let before = sql("SELECT * FROM audit_cuts WHERE node = $1 AND last = $2").bind(joined.node.as_str());
-    if let Some(row) = tables.row(before.bind(whole(joined.first.saturating_sub(1)))).await? {
-        let earlier = run(&row)?;
-        (joined.first, joined.before) = (earlier.first, earlier.before);
-    }
-    let after = sql("SELECT * FROM audit_cuts WHERE node = $1 AND first = $2").bind(joined.node.as_str());
-    if let Some(row) = tables.row(after.bind(whole(joined.last.saturating_add(1)))).await? {
-        let later = run(&row)?;
-        (joined.last, joined.after) = (later.last, later.after);
-    }
-    Ok(())
-}
-
-/// Two runs with a cut between them have both taken it in: they are one.
-fn joined(runs: Vec<Run>) -> Vec<Run> {
-    let mut all: Vec<Run> = Vec::new();
-    for run in runs {
-        match all.last_mut().filter(|last| last.node == run.node && last.last.saturating_add(1) >= run.first)
-        {
-            Some(last) => (last.last, last.after) = (run.last, run.after),
-            None => all.push(run),
+/// Follows a run from the record before it to the one after it, and answers between which places the decision records
+/// stand that go with it. `Conflict` where it is not what it is said to be, or may not go: somebody has changed it, and
+/// to let it go would be to say that this was for its age.
+pub(super) async fn removable(asks: &mut impl Asks, run: &Run) -> Result<Vec<(u64, u64)>, StoreError> {
+    let mut walk = Walk::begin(asks, run).await?;
+    let mut decisions = Vec::new();
+    while walk.next <= run.last {
+        let page =
+            sql("SELECT * FROM audit WHERE node = $1 AND number BETWEEN $2 AND $3 ORDER BY number LIMIT 500");
+        let page = page.bind(run.node.as_str()).bind(whole(walk.next)).bind(whole(run.last));
+        let page = asks.rows(page).await?;
+        for row in &page {
+            walk.pass_cuts()?;
+            decisions.extend(walk.step(row)?);
+        }
+        walk.pass_cuts()?;
+        if page.is_empty() && walk.next <= run.last {
+            return Err(walk.wrong(walk.next, "is not there, and no cut says why"));
         }
     }
-    all
+    walk.end(asks).await?;
+    Ok(decisions)
+}
+
+/// How far a run has been followed.
+struct Walk<'r> {
+    run: &'r Run,
+    /// Within the run, by where they begin.
+    cuts: BTreeMap<u64, Run>,
+    /// Which number comes next.
+    next: u64,
+    /// The hash of the one before that.
+    hash: Hash,
+    /// The place of the last record: who comes later stands behind it.
+    place: Option<u64>,
+}
+
+impl<'r> Walk<'r> {
+    async fn begin(asks: &mut impl Asks, run: &'r Run) -> Result<Self, StoreError> {
+        let cuts = sql("SELECT * FROM audit_cuts WHERE node = $1 AND first >= $2 AND last <= $3");
+        let cuts = cuts.bind(run.node.as_str()).bind(whole(run.first)).bind(whole(run.last));
+        let cuts = asks.rows(cuts).await?;
+        let cuts: Result<_, StoreError> =
+            cuts.iter().map(|row| cut_out(row).map(|cut| (cut.run.first, cut.run))).collect();
+        let mut walk = Self { run, cuts: cuts?, next: run.first, hash: run.before, place: None };
+        if run.first == 0 || run.last < run.first {
+            return Err(walk.wrong(run.first, "is no record of a chain"));
+        }
+        let earlier = run.first - 1;
+        if let Some(row) = asks.row(at(&run.node, earlier)).await? {
+            let before = audited(&row)?;
+            walk.place = Some(before.place);
+            if before.record.computed() != run.before {
+                return Err(walk.wrong(earlier, "is not the one that the next one was written after"));
+            }
+        } else if earlier > 0 {
+            let beside =
+                sql("SELECT * FROM audit_cuts WHERE node = $1 AND last = $2").bind(run.node.as_str());
+            let beside = asks.row(beside.bind(whole(earlier))).await?;
+            if beside.is_none_or(|row| !cut_out(&row).is_ok_and(|cut| cut.run.after == run.before)) {
+                return Err(walk.wrong(earlier, "is not there, and no cut says why"));
+            }
+        } else if run.before != Hash::default() {
+            return Err(walk.wrong(run.first, "names a record before it, and is the first"));
+        }
+        Ok(walk)
+    }
+
+    /// Goes over what was cut before; whoever joins a cut has looked at what was signed for it.
+    fn pass_cuts(&mut self) -> Result<(), StoreError> {
+        while let Some(cut) = self.cuts.remove(&self.next) {
+            if cut.before != self.hash {
+                return Err(self.wrong(cut.first, "was cut, and not after the record that stands before it"));
+            }
+            (self.next, self.hash) = (cut.last.saturating_add(1), cut.after);
+        }
+        Ok(())
+    }
+
+    /// Takes the next record; answers the places of the decision records under it.
+    fn step(&mut self, row: &Row) -> Result<Option<(u64, u64)>, StoreError> {
+        let Audited { place, record } = audited(row)?;
+        if record.number != self.next {
+            return Err(self.wrong(self.next, "is not there, and no cut says why"));
+        }
+        self.is_chained(&record)?;
+        if self.place.is_some_and(|before| place <= before) {
+            return Err(self.wrong(record.number, "does not stand where it was written"));
+        }
+        if record.kind != AuditKind::of(&record.event) {
+            return Err(self.wrong(record.number, "is kept as something else than it is"));
+        }
+        let vouched = match record.kind {
+            AuditKind::Event => return Err(self.wrong(record.number, "is an event, and those stay")),
+            AuditKind::Refusal => None,
+            AuditKind::Calls => Some(self.vouched(row, &record)?),
+        };
+        (self.next, self.hash, self.place) = (record.number.saturating_add(1), record.hash, Some(place));
+        Ok(vouched)
+    }
+
+    /// Between which places the decision records stand, as the record says itself: the columns are only to find it by.
+    fn vouched(&self, row: &Row, record: &AuditRecord) -> Result<(u64, u64), StoreError> {
+        let said: Option<CallsKept> = serde_json::from_str(record.detail.get()).ok();
+        let columns = (row.number("calls_from")?, row.number("calls_to")?);
+        said.map(|said| (said.from, said.to)).filter(|said| *said == columns).ok_or_else(|| {
+            self.wrong(record.number, "is found by other decision records than it vouches for")
+        })
+    }
+
+    /// The record after the run is the one that was written after it.
+    async fn end(self, asks: &mut impl Asks) -> Result<(), StoreError> {
+        let later = self.next;
+        if later != self.run.last.saturating_add(1) || self.hash != self.run.after {
+            return Err(self.wrong(self.run.last, "does not have the hash that is to be said of it"));
+        }
+        if let Some(row) = asks.row(at(&self.run.node, later)).await? {
+            let Audited { place, record } = audited(&row)?;
+            self.is_chained(&record)?;
+            if self.place.is_some_and(|before| place <= before) {
+                return Err(self.wrong(later, "does not stand where it was written"));
+            }
+            return Ok(());
+        }
+        let beside =
+            sql("SELECT * FROM audit_cuts WHERE node = $1 AND first = $2").bind(self.run.node.as_str());
+        let beside = asks.row(beside.bind(whole(later))).await?;
+        if beside.is_none_or(|row| !cut_out(&row).is_ok_and(|cut| cut.run.before == self.hash)) {
+            return Err(self.wrong(later, "is not there: the newest record stays, and no cut says why"));
+        }
+        Ok(())
+    }
+
+    fn is_chained(&self, record: &AuditRecord) -> Result<(), StoreError> {
+        if record.computed() != record.hash {
+            return Err(self.wrong(record.number, "was changed: it does not have its hash"));
+        }
+        if record.prev != self.hash {
+            return Err(self.wrong(record.number, "was not written after the record that stands before it"));
+        }
+        Ok(())
+    }
+
+    fn wrong(&self, number: u64, why: &str) -> StoreError {
+        let Run { node, first, last, .. } = self.run;
+        StoreError::Conflict(format!(
+            "of {node}, {first} to {last} are not to be cut: record {number} {why}; run `consentry audit verify`"
+        ))
+    }
+}
+
+fn at(node: &str, number: u64) -> Query {
+    sql("SELECT * FROM audit WHERE node = $1 AND number = $2").bind(node).bind(whole(number))
 }

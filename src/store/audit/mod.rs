@@ -227,17 +227,26 @@ pub trait Audit {
     async fn audit_nodes(&self) -> Result<Vec<String>, StoreError>;
     /// The records of a chain after a number, in order, at most `limit`.
     async fn chain(&self, node: &str, after: u64, limit: u32) -> Result<Vec<Audited>, StoreError>;
-    /// Keeps a checkpoint. Of those of one hour the newest two stay.
+    /// Keeps a checkpoint. Of those of one hour the newest two stay: what is signed last names every chain that the
+    /// ones before it name.
     async fn keep_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), StoreError>;
     /// Every checkpoint, by node and number.
     async fn checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError>;
+    /// The newest checkpoints of a node, the newest first, at most `limit`.
+    async fn last_checkpoints(&self, node: &str, limit: u32) -> Result<Vec<Checkpoint>, StoreError>;
     /// Every cut, by node and number.
     async fn cuts(&self) -> Result<Vec<Cut>, StoreError>;
-    /// Which runs are to go for their age, joined with the cuts beside them. No event is ever among them, and a chain's
-    /// newest record neither. Told again until they are cut.
+    /// The cuts that end right before a run, or begin right after it: as they stand there, not as they were signed.
+    async fn cuts_beside(&self, run: &Run) -> Result<Vec<Cut>, StoreError>;
+    /// Which runs of records are to go for their age, as the columns have it, in order. A chain's newest record is never
+    /// among them. Told again until they are cut. Nothing of it is to be signed before [`Audit::may_go`] has said so.
     async fn surplus(&self) -> Result<Vec<Run>, StoreError>;
-    /// Removes runs with the decision records that they vouch for, and keeps the cuts in their place. `Conflict` when
-    /// one holds an event.
+    /// Whether a run is what it is said to be, and may go: each number of it is a record that hashes to what it says,
+    /// names the one before it, is no event, and is found by what it says; or it lies in a cut. So do the ones on
+    /// either side. `Conflict` names what is not so.
+    async fn may_go(&self, run: &Run) -> Result<(), StoreError>;
+    /// Removes runs with the decision records that they vouch for, and keeps the cuts in their place. Whether they may
+    /// go is looked at again in the same transaction; `Conflict` when one may not, and none is removed.
     async fn cut(&self, cuts: &[Cut]) -> Result<(), StoreError>;
     /// The decision records from one place to another, both included, in order, at most `limit`.
     async fn decisions_between(

@@ -93,24 +93,34 @@ impl Audit for Tables {
 
     async fn checkpoints(&self) -> Result<Vec<Checkpoint>, StoreError> {
         let rows = self.rows(sql("SELECT * FROM audit_checkpoints ORDER BY node, number")).await?;
-        let checkpoint = |row: &Row| {
-            Ok(Checkpoint {
-                node: row.get("node")?,
-                number: row.number("number")?,
-                at: row.time("at")?,
-                token: row.get("token")?,
-            })
-        };
         rows.iter().map(checkpoint).collect()
+    }
+
+    async fn last_checkpoints(&self, node: &str, limit: u32) -> Result<Vec<Checkpoint>, StoreError> {
+        let query = sql("SELECT * FROM audit_checkpoints WHERE node = $1 ORDER BY number DESC LIMIT $2");
+        self.rows(query.bind(node).bind(limit)).await?.iter().map(checkpoint).collect()
     }
 
     async fn cuts(&self) -> Result<Vec<Cut>, StoreError> {
         let rows = self.rows(sql("SELECT * FROM audit_cuts ORDER BY node, first")).await?;
-        rows.iter().map(|row| Ok(Cut { run: run(row)?, token: row.get("token")? })).collect()
+        rows.iter().map(cut_out).collect()
+    }
+
+    async fn cuts_beside(&self, run: &Run) -> Result<Vec<Cut>, StoreError> {
+        let query =
+            sql("SELECT * FROM audit_cuts WHERE node = $1 AND (last = $2 OR first = $3) ORDER BY first");
+        let query = query.bind(&run.node).bind(whole(run.first.saturating_sub(1)));
+        let rows = self.rows(query.bind(whole(run.last.saturating_add(1)))).await?;
+        rows.iter().map(cut_out).collect()
     }
 
     async fn surplus(&self) -> Result<Vec<Run>, StoreError> {
         cut::surplus(self).await
+    }
+
+    async fn may_go(&self, run: &Run) -> Result<(), StoreError> {
+        let mut reading = self.reading().await?;
+        cut::removable(&mut reading, run).await.map(drop)
     }
 
     async fn cut(&self, cuts: &[Cut]) -> Result<(), StoreError> {
@@ -185,7 +195,20 @@ pub(super) fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-pub(super) fn run(row: &Row) -> Result<Run, StoreError> {
+fn checkpoint(row: &Row) -> Result<Checkpoint, StoreError> {
+    Ok(Checkpoint {
+        node: row.get("node")?,
+        number: row.number("number")?,
+        at: row.time("at")?,
+        token: row.get("token")?,
+    })
+}
+
+pub(super) fn cut_out(row: &Row) -> Result<Cut, StoreError> {
+    Ok(Cut { run: run(row)?, token: row.get("token")? })
+}
+
+fn run(row: &Row) -> Result<Run, StoreError> {
     Ok(Run {
         node: row.get("node")?,
         first: row.number("first")?,
@@ -217,7 +240,7 @@ async fn unchained(asks: &mut impl Asks) -> Result<Unchained, StoreError> {
     Ok(Unchained { records, digest: hashing.end(), decisions_to })
 }
 
-fn audited(row: &Row) -> Result<Audited, StoreError> {
+pub(super) fn audited(row: &Row) -> Result<Audited, StoreError> {
     let number = row.get::<Option<i64>>("number")?;
     let word: &str = row.get("kind")?;
     let kind = AuditKind::ALL.into_iter().find(|kind| kind.as_str() == word);

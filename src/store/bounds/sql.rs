@@ -29,8 +29,10 @@ impl Bounds for Tables {
             let mut grant = live(&mut writing, key).await?;
             must_administer(&mut writing, key, by).await?;
             must_be(&grant, seen)?;
-            let over = grant.has_ended(now);
-            grant.expires_at = end_of(Lasting::Until(end), None, now)?;
+            // The clock was read before the turn came; what has ended meanwhile must not be taken up again.
+            let turn = writing.turn(now);
+            let over = grant.has_ended(turn);
+            grant.expires_at = end_of(Lasting::Until(end), None, turn)?;
             grant.revision = grant.revision.next();
             if over {
                 grant.since = grant.revision;

@@ -89,7 +89,13 @@ pub(super) async fn nobody_but_an_administrator_gives_back_what_an_administrator
     let (back, _) = world.store.install(&back, at(15)).await.unwrap();
     assert_eq!(back.scopes, scopes("openid profile /acs/ecs:read"));
     let more = own("/acs/ecs:read", back.revision);
-    world.store.install(&more, at(16)).await.expect("what is granted is nothing given back");
+    let (kept, _) = world.store.install(&more, at(16)).await.expect("what is granted is nothing given back");
+    // Nor what was deleted.
+    world.store.set_state(&kept.key, GrantState::Revoked, &admin(), at(17)).await.unwrap();
+    let again = |by| Install { by, seen: None, ..own("", kept.revision) };
+    let refused = world.store.install(&again(alice()), at(18)).await.unwrap_err();
+    assert!(matches!(refused, InstallRefused::NotAnAdministrator(_)), "{refused}");
+    world.store.install(&again(admin()), at(19)).await.unwrap();
 }
 
 pub(super) async fn what_was_declined_stays_so_while_it_is_not_offered(world: &World) {

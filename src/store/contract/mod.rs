@@ -6,7 +6,7 @@
 mod directory;
 mod grants;
 mod listing;
-mod people;
+pub(in crate::store) mod people;
 mod postgres;
 mod records;
 mod requests;
@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::factors::contract as factors;
 use super::federation::contract as federation;
 use super::registration::contract as registration;
 use super::{
@@ -79,7 +80,9 @@ every_backend! {
         who_is_no_member_is_disabled_and_comes_back_as_a_member,
         whom_an_administrator_has_disabled_stays_out,
         who_becomes_an_administrator_by_a_claim_signs_in_anew,
+        a_role_is_taken_back_from_who_came_in_as_it_and_from_nobody_else,
         a_link_is_made_once_by_an_administrator_and_taken_away_with_its_sessions,
+        a_link_of_an_administrator_is_for_an_administrator_to_make_and_to_take_away,
         sessions_are_listed_by_pages_and_ended_by_whose_they_are,
         a_provider_takes_back_its_own_sessions_only,
     }
@@ -91,13 +94,19 @@ every_backend! {
         the_last_user_who_administers_is_taken_by_the_root_identity_only,
         a_link_sets_a_password_once_and_ends_sessions,
         a_password_is_changed_from_the_one_that_stands,
+        a_link_lasts_while_who_made_it_may_make_one,
+        an_account_is_founded_with_its_root_identity,
+        a_group_is_there_without_members_and_made_by_the_first,
+        a_token_is_listed_by_its_mark_and_ends_when_it_is_revoked,
+    }
+    factors {
         a_passkey_is_one_persons_and_is_used_only_while_it_is_there,
         a_step_and_a_recovery_code_are_taken_by_one_of_many,
         who_lost_their_factors_is_reset_and_logged_out,
         a_second_factor_is_demanded_of_administrators_from_then_on,
-        an_account_is_founded_with_its_root_identity,
-        a_group_is_there_without_members_and_made_by_the_first,
-        a_token_is_listed_by_its_mark_and_ends_when_it_is_revoked,
+        who_comes_in_does_so_by_what_still_stands,
+        a_factor_that_is_demanded_meanwhile_is_asked_for,
+        codes_are_looked_at_until_too_many_were_wrong,
     }
     grants {
         an_administrator_installs_with_the_required_scopes,
@@ -156,6 +165,7 @@ every_backend! {
         the_log_has_no_gap_whoever_writes_it,
         a_refused_change_takes_none_along_that_is_committed_with_it,
         a_copy_holds_all_and_is_of_another_epoch,
+        an_application_is_replaced_by_who_has_read_it,
     }
     registration {
         one_that_registers_itself_is_found_and_no_more_than_there_is_room_for,
@@ -171,13 +181,13 @@ every_backend! {
         a_deletion_ends_a_pre_approval_and_one_made_after_it_counts,
         only_who_may_authorize_approves_beforehand_and_only_what_is_offered,
         a_change_of_scope_adds_and_takes_what_is_named_and_nothing_else,
-        an_application_is_replaced_by_who_has_read_it,
         requests_for_one_application_are_one_with_everybodys_reason,
         a_request_expires_and_the_next_one_is_another_round,
         a_denial_is_told_and_counts_for_the_round_that_was_read,
         an_installation_by_any_way_or_a_block_settles_a_request,
         who_cannot_ask_leaves_no_trace,
         one_person_asks_for_ten_applications_a_day_and_no_more,
+        who_asks_in_vain_does_not_do_so_for_ever,
     }
     sidecars {
         an_invitation_enrols_its_name_once,

@@ -1,17 +1,14 @@
-//! The directory as it is managed, and what people prove themselves by.
+//! The directory as it is managed.
 
 use super::*;
 use crate::model::id::GroupName;
-use crate::store::{
-    ApiToken, Assignment, BrowserSession, By, KeptPasskey, KeptTotp, PasswordLink, PeopleFilter,
-    PersonChange, Rules,
-};
+use crate::store::{ApiToken, Assignment, BrowserSession, By, PasswordLink, PeopleFilter, PersonChange};
 
 fn root() -> Actor {
     Actor { principal: whom(ACME, PrincipalKind::Account, ACME), login: "root@acme".to_owned() }
 }
 
-fn alice() -> Actor {
+pub(in crate::store) fn alice() -> Actor {
     actor(ACME, "u-alice", "alice@acme")
 }
 
@@ -19,7 +16,7 @@ fn group(name: &str) -> GroupName {
     name.parse().unwrap()
 }
 
-async fn sessions(world: &World, id: &str, bytes: &[u8]) {
+pub(in crate::store) async fn sessions(world: &World, id: &str, bytes: &[u8]) {
     for byte in bytes {
         let hash = [*byte; 32];
         let session = BrowserSession::new(hash, user(id), at(0), at(1000));
@@ -27,16 +24,16 @@ async fn sessions(world: &World, id: &str, bytes: &[u8]) {
     }
 }
 
-async fn is_open(world: &World, byte: u8) -> bool {
+pub(in crate::store) async fn is_open(world: &World, byte: u8) -> bool {
     world.store.session(&[byte; 32], at(50)).await.unwrap().is_some()
 }
 
-async fn events(world: &World) -> Vec<String> {
+pub(in crate::store) async fn events(world: &World) -> Vec<String> {
     let audit = world.store.audit(&account(ACME), 100).await.unwrap();
     audit.into_iter().map(|event| format!("{} {} by {}", event.event, event.subject, event.actor)).collect()
 }
 
-fn conflict<T>(answer: Result<T, StoreError>) -> bool {
+pub(in crate::store) fn conflict<T>(answer: Result<T, StoreError>) -> bool {
     matches!(answer, Err(StoreError::Conflict(_)))
 }
 
@@ -203,96 +200,29 @@ pub(super) async fn a_password_is_changed_from_the_one_that_stands(world: &World
     assert!(is_open(world, 1).await && !is_open(world, 2).await);
 }
 
-fn passkey(id: &str, byte: u8) -> KeptPasskey {
-    KeptPasskey {
-        credential: vec![byte; 16],
-        principal: user(id),
-        name: "Laptop".to_owned(),
-        public: "{}".to_owned(),
-        added_at: at(5),
-        used_at: None,
-    }
-}
-
-pub(super) async fn a_passkey_is_one_persons_and_is_used_only_while_it_is_there(world: &World) {
-    let (store, me, admin) = (&world.store, alice(), admin());
-    store.add_passkey(&passkey("u-alice", 1), By::Person(&me), at(5)).await.unwrap();
-    assert_eq!(store.passkeys(&user("u-alice")).await.unwrap(), [passkey("u-alice", 1)]);
-    let taken = store.add_passkey(&passkey("u-admin", 1), By::Person(&admin), at(6)).await;
-    assert!(matches!(taken, Err(StoreError::Exists(_))));
-    assert!(conflict(store.add_passkey(&passkey("u-admin", 2), By::Person(&me), at(6)).await));
-    assert!(store.used_passkey(&[1; 16], "{}", "{\"counter\":1}", at(7)).await.unwrap());
-    assert!(!store.used_passkey(&[1; 16], "{}", "{\"counter\":1}", at(8)).await.unwrap(), "used twice");
-    assert_eq!(store.passkey(&[1; 16]).await.unwrap().unwrap().used_at, Some(at(7)));
-    let other = store.remove_passkey(&user("u-admin"), &[1; 16], By::Person(&admin), at(9)).await;
-    assert!(is_missing(other), "another's passkey was removed");
-    store.remove_passkey(&user("u-alice"), &[1; 16], By::Person(&me), at(9)).await.unwrap();
-    assert!(!store.used_passkey(&[1; 16], "{\"counter\":1}", "{}", at(10)).await.unwrap());
-    for byte in 10..20 {
-        store.add_passkey(&passkey("u-alice", byte), By::Person(&me), at(11)).await.unwrap();
-    }
-    assert!(conflict(store.add_passkey(&passkey("u-alice", 20), By::Person(&me), at(11)).await));
-}
-
-pub(super) async fn a_step_and_a_recovery_code_are_taken_by_one_of_many(world: &World) {
-    let (store, me) = (&world.store, alice());
-    let totp = KeptTotp { sealed: vec![1, 2], step: 10 };
-    assert!(!store.take_step(&user("u-alice"), 11).await.unwrap());
-    store.add_totp(&user("u-alice"), &totp, &[[1; 32], [2; 32]], By::Person(&me), at(5)).await.unwrap();
-    let twice = store.add_totp(&user("u-alice"), &totp, &[], By::Person(&me), at(6)).await;
-    assert!(matches!(twice, Err(StoreError::Exists(_))));
-    let taken =
-        at_once(4, store, |store, _| async move { store.take_step(&user("u-alice"), 12).await.unwrap() })
-            .await;
-    assert_eq!(taken.into_iter().filter(|taken| *taken).count(), 1);
-    for old in [10, 11, 12] {
-        assert!(!store.take_step(&user("u-alice"), old).await.unwrap(), "{old}");
-    }
-    assert!(store.take_step(&user("u-alice"), 13).await.unwrap());
-    assert!(!store.take_recovery_code(&user("u-admin"), &[1; 32], at(7)).await.unwrap());
-    let taken = at_once(4, store, |store, _| async move {
-        store.take_recovery_code(&user("u-alice"), &[1; 32], at(7)).await.unwrap()
-    })
-    .await;
-    assert_eq!(taken.into_iter().filter(|taken| *taken).count(), 1);
-    assert_eq!(store.second_factors(&user("u-alice")).await.unwrap().recovery_codes, 1);
-    store.remove_totp(&user("u-alice"), By::Person(&me), at(8)).await.unwrap();
-    assert_eq!(store.second_factors(&user("u-alice")).await.unwrap(), crate::store::SecondFactors::default());
-    assert!(is_missing(
-        store.replace_recovery_codes(&user("u-alice"), &[[3; 32]], By::Person(&me), at(9)).await
-    ));
-}
-
-pub(super) async fn who_lost_their_factors_is_reset_and_logged_out(world: &World) {
-    let (store, me) = (&world.store, alice());
-    sessions(world, "u-alice", &[1]).await;
-    store.add_passkey(&passkey("u-alice", 1), By::Person(&me), at(5)).await.unwrap();
-    let totp = KeptTotp { sealed: vec![1], step: 1 };
-    store.add_totp(&user("u-alice"), &totp, &[[1; 32]], By::Person(&me), at(5)).await.unwrap();
-    let has = store.person(&user("u-alice")).await.unwrap().unwrap();
-    assert_eq!((has.passkeys, has.totp, has.has_password), (1, true, true));
-    store.reset_factors(&user("u-alice"), By::Person(&admin()), at(6)).await.unwrap();
-    assert_eq!(store.second_factors(&user("u-alice")).await.unwrap(), crate::store::SecondFactors::default());
-    assert!(!is_open(world, 1).await);
-    assert_eq!(events(world).await[0], "directory.factors.reset alice@acme by admin@acme");
-}
-
-pub(super) async fn a_second_factor_is_demanded_of_administrators_from_then_on(world: &World) {
-    let store = &world.store;
-    let demand = Rules { administrators_need_second_factor: true };
-    assert_eq!(store.rules(&account(ACME)).await.unwrap(), Rules::default());
-    let rise = PersonChange { full_access: Some(true), ..PersonChange::default() };
-    store.change_person(&user("u-bob"), &rise, By::Operator, at(4)).await.unwrap();
-    sessions(world, "u-admin", &[1]).await;
-    sessions(world, "u-bob", &[2]).await;
-    sessions(world, "u-alice", &[3]).await;
-    store.set_rules(&account(ACME), demand, By::Person(&admin()), at(5)).await.unwrap();
-    assert_eq!(store.rules(&account(ACME)).await.unwrap(), demand);
-    assert_eq!(store.rules(&account(GLOBEX)).await.unwrap(), Rules::default());
-    let open = [is_open(world, 1).await, is_open(world, 2).await, is_open(world, 3).await];
-    assert_eq!(open, [true, false, true]);
-    store.change_person(&user("u-alice"), &rise, By::Person(&admin()), at(6)).await.unwrap();
-    assert!(!is_open(world, 3).await, "a new administrator logs in again");
+/// Whether somebody comes in on these grounds, with a session in the place of the one with the hash `[1; 32]`.
+pub(super) async fn a_link_lasts_while_who_made_it_may_make_one(world: &World) {
+    let (store, alice) = (&world.store, user("u-alice"));
+    let link = |byte| PasswordLink { hash: [byte; 32], expires_at: at(900) };
+    let offer = async |byte, by: By<'_>| store.offer_password(&alice, &link(byte), by, at(2)).await.unwrap();
+    let stands = async |byte| store.password_link(&[byte; 32], at(3)).await.unwrap().is_some();
+    let used = async |byte| store.use_password_link(&[byte; 32], "$new", at(4)).await.unwrap().is_some();
+    let (by, bob) = (admin(), actor(ACME, "u-bob", "bob@acme"));
+    // Made by an administrator who is none any more, or is one again.
+    offer(1, By::Person(&by)).await;
+    assert!(stands(1).await);
+    store.set_full_access(&user("u-admin"), false, at(3)).await.unwrap();
+    assert!(!stands(1).await && !used(1).await);
+    store.set_full_access(&user("u-admin"), true, at(3)).await.unwrap();
+    assert!(stands(1).await && used(1).await);
+    // By somebody who is disabled; by one who never administered; by an operator.
+    offer(2, By::Person(&bob)).await;
+    store.enable_principal(&user("u-bob"), false, at(3)).await.unwrap();
+    assert!(!stands(2).await && !used(2).await);
+    store.enable_principal(&user("u-bob"), true, at(3)).await.unwrap();
+    assert!(stands(2).await);
+    offer(3, By::Operator).await;
+    assert!(!stands(2).await && used(3).await && !used(3).await);
 }
 
 pub(super) async fn an_account_is_founded_with_its_root_identity(world: &World) {

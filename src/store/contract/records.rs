@@ -171,6 +171,43 @@ pub(super) async fn a_refused_change_takes_none_along_that_is_committed_with_it(
     assert_eq!(world.again().await.accounts().await.unwrap().len(), 3 + 16);
 }
 
+pub(super) async fn an_application_is_replaced_by_who_has_read_it(world: &World) {
+    let eve = actor(GLOBEX, "u-eve", "eve@globex");
+    let read = application("report-hub", GLOBEX, false);
+    let mine = Application { description: "mine".to_owned(), ..read.clone() };
+    world.store.replace_application(&read, &mine, &eve, at(5)).await.unwrap();
+    let theirs = Application { contact: "theirs".to_owned(), ..read.clone() };
+    let late = world.store.replace_application(&read, &theirs, &eve, at(6)).await;
+    assert!(matches!(late, Err(StoreError::Conflict(_))));
+    assert_eq!(world.store.application(&read.id).await.unwrap().unwrap(), mine);
+    // Everybody can read later what it was.
+    let wider = Application {
+        optional: scopes("/acs/alidns"),
+        redirect_uris: vec!["https://x.example/cb".to_owned()],
+        ..mine
+    };
+    world.store.change_application(&wider, &eve, at(7)).await.unwrap();
+    let secret = crate::store::Secret { id: "s1".to_owned(), hash: [1; 32], created_at: at(8) };
+    world.store.add_secret(&read.id, &secret, &eve).await.unwrap();
+    world.store.delete_secret(&read.id, "s1", &eve, at(9)).await.unwrap();
+    let events = world.store.audit(&account(GLOBEX), 4).await.unwrap();
+    let told: Vec<serde_json::Value> =
+        events.iter().map(|event| serde_json::from_str(&event.detail).unwrap()).collect();
+    assert_eq!((&told[0]["secret"], &told[1]["secret"]), (&"s1".into(), &"s1".into()));
+    let name = &read.name;
+    assert_eq!(
+        told[2],
+        serde_json::json!({ "name": name, "changed": {
+            "optional_scopes": [read.optional.to_string(), "/acs/alidns"],
+            "redirect_uris": [read.redirect_uris, ["https://x.example/cb"]],
+        } })
+    );
+    assert_eq!(
+        told[3],
+        serde_json::json!({ "name": name, "changed": { "description": [read.description, "mine"] } })
+    );
+}
+
 /// To each kind of store: from SQLite to PostgreSQL, and from either to SQLite.
 pub(super) async fn a_copy_holds_all_and_is_of_another_epoch(world: &World) {
     let grant = world.install("report-hub", None).await;

@@ -168,9 +168,18 @@ pub(super) async fn a_deletion_ends_a_pre_approval_and_one_made_after_it_counts(
     world.store.set_state(&key("report-hub"), GrantState::Revoked, &admin(), at(11)).await.unwrap();
     assert!(world.store.terms(&key("report-hub")).await.unwrap().rule.is_none());
     assert!(world.first_access("report-hub", 12).await.is_none(), "who deletes it means it");
+    let withdrawn = async || {
+        let events = world.store.audit(&account(ACME), 100).await.unwrap();
+        let withdrawn = events.iter().filter(|event| event.event == "application.preapproval.withdraw");
+        withdrawn.map(|event| event.actor.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(withdrawn().await, ["admin@acme"], "and it is told");
     world.say("report-hub", &approved("openid profile")).await;
     let again = world.first_access("report-hub", 13).await.unwrap();
     assert!(again.since > grant.revision, "what was issued before stays dead");
+    world.store.set_rule(&key("report-hub"), None, &admin(), at(14)).await.unwrap();
+    world.store.set_state(&key("report-hub"), GrantState::Revoked, &admin(), at(15)).await.unwrap();
+    assert_eq!(withdrawn().await.len(), 2, "where there is none, none is withdrawn");
 }
 
 pub(super) async fn only_who_may_authorize_approves_beforehand_and_only_what_is_offered(world: &World) {
@@ -234,17 +243,6 @@ pub(super) async fn a_change_of_scope_adds_and_takes_what_is_named_and_nothing_e
     let waiting =
         wider.waiting(&world.store.application(&key("report-hub").application).await.unwrap().unwrap());
     assert!(waiting.is_empty(), "{waiting:?}");
-}
-
-pub(super) async fn an_application_is_replaced_by_who_has_read_it(world: &World) {
-    let eve = actor(GLOBEX, "u-eve", "eve@globex");
-    let read = application("report-hub", GLOBEX, false);
-    let mine = Application { description: "mine".to_owned(), ..read.clone() };
-    world.store.replace_application(&read, &mine, &eve, at(5)).await.unwrap();
-    let theirs = Application { contact: "theirs".to_owned(), ..read.clone() };
-    let late = world.store.replace_application(&read, &theirs, &eve, at(6)).await;
-    assert!(matches!(late, Err(StoreError::Conflict(_))));
-    assert_eq!(world.store.application(&read.id).await.unwrap().unwrap(), mine);
 }
 
 pub(super) async fn requests_for_one_application_are_one_with_everybodys_reason(world: &World) {
@@ -364,6 +362,32 @@ pub(super) async fn who_cannot_ask_leaves_no_trace(world: &World) {
     assert_eq!(world.ask("report-hub", &bob(), 15).await, AskOutcome::Refused, "suspended");
     let all = RequestFilter { limit: 10, ..RequestFilter::default() };
     assert!(world.store.approval_requests(&account(ACME), &all, at(20)).await.unwrap().is_empty());
+}
+
+pub(super) async fn who_asks_in_vain_does_not_do_so_for_ever(world: &World) {
+    let manner = Manner { unknown: Unknown::Refuse, ..Manner::default() };
+    world.store.set_tenant_policy(&account(ACME), &manner, &[], 0, &admin(), at(9)).await.unwrap();
+    for second in 100..110 {
+        assert_eq!(world.ask("report-hub", &alice(), second).await, AskOutcome::Refused, "{second}");
+    }
+    let records = async || {
+        let events = world.store.audit(&account(ACME), 100).await.unwrap();
+        events.into_iter().filter(|event| event.event == "refused.request").count()
+    };
+    let too_often = AskOutcome::TooOften { again_at: at(100 + DAY) };
+    for _ in 0..5 {
+        assert_eq!(world.ask("report-hub", &alice(), 200).await, too_often);
+    }
+    assert_eq!(records().await, 10, "there is an end to the records");
+    assert_eq!(world.ask("report-hub", &bob(), 200).await, AskOutcome::Refused, "another person");
+    assert_eq!(world.ask("report-hub", &alice(), 101 + DAY).await, AskOutcome::Refused, "another day");
+    world
+        .store
+        .set_tenant_policy(&account(ACME), &Manner::default(), &[], 1, &admin(), at(300))
+        .await
+        .unwrap();
+    assert!(matches!(world.ask("report-hub", &bob(), 301).await, AskOutcome::Taken(_)));
+    assert_eq!(records().await, 12);
 }
 
 pub(super) async fn one_person_asks_for_ten_applications_a_day_and_no_more(world: &World) {

@@ -217,6 +217,32 @@ async fn only_the_newest_decisions_are_kept() {
 }
 
 #[tokio::test]
+async fn a_grant_that_ends_while_a_change_of_its_end_stands_in_line_begins_anew() {
+    let world = World::sqlite().await;
+    let grant = world.install("report-hub", None).await;
+    let set = |end: i64, now: Timestamp| {
+        let (store, key) = (Arc::clone(&world.store), grant.key.clone());
+        tokio::spawn(async move { store.set_end(&key, Some(at(end)), None, &admin(), now).await })
+    };
+    set(100, at(20)).await.unwrap().unwrap();
+    let just_before = at(100) - jiff::SignedDuration::from_millis(10);
+    let (prolonged, _) = set(200, at(99)).await.unwrap().unwrap();
+    assert_eq!(prolonged.since, Revision(1), "in time, it goes on");
+    set(100, at(99)).await.unwrap().unwrap();
+    let path = world.place.strip_prefix("sqlite:").unwrap();
+    let mut other = raw(Path::new(path), "BEGIN IMMEDIATE").await;
+    let mut waiting = [set(200, just_before), set(100, just_before)];
+    for one in &mut waiting {
+        tokio::time::timeout(Duration::from_millis(50), one).await.unwrap_err();
+    }
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+    let [anew, past] = waiting;
+    let (anew, _) = anew.await.unwrap().unwrap();
+    assert_eq!(anew.since, anew.revision, "what was issued before stays dead");
+    assert!(past.await.unwrap().is_err(), "the end has come by now");
+}
+
+#[tokio::test]
 async fn the_schema_itself_refuses_to_turn_a_grant_back() {
     let world = World::sqlite().await;
     world.install("report-hub", None).await;

@@ -4,6 +4,9 @@
 //! a recovery code was taken just now, which only one of any number of concurrent attempts hears. Each change of what
 //! somebody has is one transaction with its audit row.
 
+#[cfg(test)]
+pub(in crate::store) mod contract;
+mod grounds;
 mod sql;
 
 use async_trait::async_trait;
@@ -11,6 +14,8 @@ use jiff::Timestamp;
 
 use super::{By, StoreError};
 use crate::model::account::PrincipalKey;
+pub use grounds::{Entry, Grounds, Within};
+pub(in crate::store) use grounds::{end_unproven_of_administrators, stand};
 
 /// A passkey, as kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +63,14 @@ pub trait Factors {
     async fn passkeys(&self, key: &PrincipalKey) -> Result<Vec<KeptPasskey>, StoreError>;
     /// The passkey with this credential id.
     async fn passkey(&self, credential: &[u8]) -> Result<Option<KeptPasskey>, StoreError>;
-    /// Adds a passkey: `Exists` when its id is anybody's, `Conflict` when its owner has too many.
-    async fn add_passkey(&self, passkey: &KeptPasskey, by: By<'_>, now: Timestamp) -> Result<(), StoreError>;
+    /// Adds a passkey, in the session of its owner with this hash: `Exists` when its id is anybody's, `Conflict` when the
+    /// owner has too many, or the session has ended.
+    async fn add_passkey(
+        &self,
+        passkey: &KeptPasskey,
+        session: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
     /// Notes that a passkey was used, if it is there and still says `before`. Answers whether.
     async fn used_passkey(
         &self,
@@ -78,16 +89,21 @@ pub trait Factors {
     ) -> Result<(), StoreError>;
     /// The authenticator's secret, if there is one.
     async fn totp(&self, key: &PrincipalKey) -> Result<Option<KeptTotp>, StoreError>;
-    /// Begins to ask for codes: `Exists` when that is so already. `recovery` are hashes.
+    /// Begins to ask for codes: `Exists` when that is so already, `Conflict` when what it is done `within` does not stand
+    /// any more. `recovery` are hashes.
     async fn add_totp(
         &self,
         key: &PrincipalKey,
         totp: &KeptTotp,
         recovery: &[[u8; 32]],
-        by: By<'_>,
+        within: Within<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Takes a step's code, once: nothing of it or of an earlier step is taken again. Answers whether.
+    /// Counts a code that is about to be looked at. Answers whether it is: after so many wrong ones in a row none is, until
+    /// a recovery code is taken, or the password or the factors are set anew.
+    async fn try_code(&self, key: &PrincipalKey, now: Timestamp) -> Result<bool, StoreError>;
+    /// Takes a step's code, once: nothing of it or of an earlier step is taken again. Answers whether. Codes that were
+    /// wrong before it are forgotten.
     async fn take_step(&self, key: &PrincipalKey, step: i64) -> Result<bool, StoreError>;
     /// Asks for codes no more, and forgets the recovery codes.
     async fn remove_totp(&self, key: &PrincipalKey, by: By<'_>, now: Timestamp) -> Result<(), StoreError>;
@@ -98,12 +114,13 @@ pub trait Factors {
         hash: &[u8; 32],
         now: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// Replaces the recovery codes of somebody who is asked for codes.
+    /// Replaces one's own recovery codes, in the session with this hash: `Missing` for who is not asked for codes,
+    /// `Conflict` when the session has ended.
     async fn replace_recovery_codes(
         &self,
         key: &PrincipalKey,
         hashes: &[[u8; 32]],
-        by: By<'_>,
+        session: &[u8; 32],
         now: Timestamp,
     ) -> Result<(), StoreError>;
     /// Takes all of it away from somebody who lost it, and ends their sessions.

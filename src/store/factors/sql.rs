@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Factors, KeptPasskey, KeptTotp, SecondFactors};
+use super::grounds::{end_unproven_of, may_set_up};
+use super::{Factors, KeptPasskey, KeptTotp, SecondFactors, Within};
 use crate::model::account::PrincipalKey;
 use crate::store::backend::{Row, sql};
 use crate::store::people::{allow_credentials, audit, change, end_sessions, live};
@@ -39,8 +40,13 @@ impl Factors for Tables {
         self.row(query).await?.as_ref().map(passkey).transpose()
     }
 
-    async fn add_passkey(&self, new: &KeptPasskey, by: By<'_>, now: Timestamp) -> Result<(), StoreError> {
-        change!(self, |writing| add_passkey(&mut writing, new, by, now))
+    async fn add_passkey(
+        &self,
+        new: &KeptPasskey,
+        session: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        change!(self, |writing| add_passkey(&mut writing, new, session, now))
     }
 
     async fn used_passkey(
@@ -79,15 +85,29 @@ impl Factors for Tables {
         key: &PrincipalKey,
         totp: &KeptTotp,
         recovery: &[[u8; 32]],
-        by: By<'_>,
+        within: Within<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        change!(self, |writing| add_totp(&mut writing, key, totp, recovery, by, now))
+        change!(self, |writing| add_totp(&mut writing, key, totp, recovery, within, now))
+    }
+
+    async fn try_code(&self, key: &PrincipalKey, now: Timestamp) -> Result<bool, StoreError> {
+        change!(self, |writing| async {
+            let query = sql("UPDATE totps SET wrong = wrong + 1
+                             WHERE account = $1 AND kind = $2 AND id = $3 AND wrong < $4 RETURNING wrong");
+            let Some(row) = writing.row(of(key, query).bind(MOST_WRONG)).await? else { return Ok(false) };
+            if row.get::<i64>("wrong")? == MOST_WRONG {
+                let whom = live(&mut writing, key).await?;
+                let (own, what) = (Actor::from(&whom), ("directory.totp.last_try", whom.login.as_str()));
+                audit(&mut writing, &key.account, By::Person(&own), what, json!({}), now).await?;
+            }
+            Ok(true)
+        })
     }
 
     async fn take_step(&self, key: &PrincipalKey, step: i64) -> Result<bool, StoreError> {
         change!(self, |writing| async {
-            let query = sql("UPDATE totps SET step = $4
+            let query = sql("UPDATE totps SET step = $4, wrong = 0
                              WHERE account = $1 AND kind = $2 AND id = $3 AND step < $4");
             Ok(writing.run(of(key, query).bind(step)).await? == 1)
         })
@@ -120,6 +140,8 @@ impl Factors for Tables {
             if writing.run(of(key, query).bind(&hash[..])).await? == 0 {
                 return Ok(false);
             }
+            let forget = sql("UPDATE totps SET wrong = 0 WHERE account = $1 AND kind = $2 AND id = $3");
+            writing.run(of(key, forget)).await?;
             let what = ("directory.recovery.used", whom.login.as_str());
             let own = Actor::from(&whom);
             audit(&mut writing, &key.account, By::Person(&own), what, json!({}), now).await?;
@@ -131,19 +153,20 @@ impl Factors for Tables {
         &self,
         key: &PrincipalKey,
         hashes: &[[u8; 32]],
-        by: By<'_>,
+        session: &[u8; 32],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         change!(self, |writing| async {
             let whom = live(&mut writing, key).await?;
-            allow_credentials(&mut writing, by, &whom).await?;
+            may_set_up(&mut writing, &whom, Within::Session(session)).await?;
             let on = sql("SELECT 1 AS there FROM totps WHERE account = $1 AND kind = $2 AND id = $3");
             if writing.row(of(key, on)).await?.is_none() {
                 return Err(StoreError::Missing(format!("authenticator of {}", whom.login)));
             }
             put_codes(&mut writing, key, hashes).await?;
-            let what = ("directory.recovery.replace", whom.login.as_str());
-            audit(&mut writing, &key.account, by, what, json!({ "codes": hashes.len() }), now).await
+            let (own, what) = (Actor::from(&whom), ("directory.recovery.replace", whom.login.as_str()));
+            audit(&mut writing, &key.account, By::Person(&own), what, json!({ "codes": hashes.len() }), now)
+                .await
         })
     }
 
@@ -166,11 +189,11 @@ impl Factors for Tables {
 async fn add_passkey(
     writing: &mut Writing,
     new: &KeptPasskey,
-    by: By<'_>,
+    session: &[u8; 32],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let whom = live(writing, &new.principal).await?;
-    allow_credentials(writing, by, &whom).await?;
+    may_set_up(writing, &whom, Within::Session(session)).await?;
     let count = sql("SELECT count(*) AS many FROM passkeys WHERE account = $1 AND kind = $2 AND id = $3");
     let many = writing.row(of(&new.principal, count)).await?.map_or(Ok(0), |row| row.number("many"))?;
     if many >= MOST_PASSKEYS {
@@ -185,8 +208,8 @@ async fn add_passkey(
     if writing.run(query.bind(now.as_microsecond())).await? == 0 {
         return Err(StoreError::Exists("this passkey".to_owned()));
     }
-    let what = ("directory.passkey.add", whom.login.as_str());
-    audit(writing, &whom.key.account, by, what, json!({ "name": new.name }), now).await
+    let (own, what) = (Actor::from(&whom), ("directory.passkey.add", whom.login.as_str()));
+    audit(writing, &whom.key.account, By::Person(&own), what, json!({ "name": new.name }), now).await
 }
 
 async fn remove_passkey(
@@ -212,11 +235,11 @@ async fn add_totp(
     key: &PrincipalKey,
     totp: &KeptTotp,
     recovery: &[[u8; 32]],
-    by: By<'_>,
+    within: Within<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let whom = live(writing, key).await?;
-    allow_credentials(writing, by, &whom).await?;
+    may_set_up(writing, &whom, within).await?;
     let query =
         sql("INSERT INTO totps (account, kind, id, sealed, step, added_at) VALUES ($1, $2, $3, $4, $5, $6)
                      ON CONFLICT DO NOTHING");
@@ -225,7 +248,12 @@ async fn add_totp(
         return Err(StoreError::Exists(format!("an authenticator of {}", whom.login)));
     }
     put_codes(writing, key, recovery).await?;
-    audit(writing, &key.account, by, ("directory.totp.add", &whom.login), json!({}), now).await
+    if let Within::Session(hash) = within {
+        end_unproven_of(writing, key, hash).await?;
+    }
+    let own = Actor::from(&whom);
+    let what = ("directory.totp.add", whom.login.as_str());
+    audit(writing, &key.account, By::Person(&own), what, json!({}), now).await
 }
 
 async fn put_codes(writing: &mut Writing, key: &PrincipalKey, hashes: &[[u8; 32]]) -> Result<(), StoreError> {
@@ -255,6 +283,8 @@ fn passkey(row: &Row) -> Result<KeptPasskey, StoreError> {
 }
 
 const MOST_PASSKEYS: u64 = 10;
+/// Of a million codes three are right at a time.
+const MOST_WRONG: i64 = 20;
 
 const ALL: [(&str, &str); 3] = [
     ("passkeys", "DELETE FROM passkeys WHERE account = $1 AND kind = $2 AND id = $3"),

@@ -2,7 +2,7 @@
 
 use crate::model::account::{Principal, PrincipalKey, PrincipalKind};
 use crate::model::id::GroupName;
-use crate::store::contract::{ACME, GLOBEX, World, account, admin, at, is_missing, user, whom};
+use crate::store::contract::{ACME, GLOBEX, World, account, actor, admin, at, is_missing, user, whom};
 use crate::store::{
     Arrival, Arrived, BrowserSession, By, NewIdentity, Newcomer, PersonChange, SessionFilter, SessionPlace,
     StoreError, Subject, TakenBack, Vouched,
@@ -195,6 +195,34 @@ pub(in crate::store) async fn a_link_is_made_once_by_an_administrator_and_taken_
     assert!(matches!(world.store.arrive(&gone, at(5)).await.unwrap(), Arrived::Unknown));
 }
 
+pub(in crate::store) async fn a_link_of_an_administrator_is_for_an_administrator_to_make_and_to_take_away(
+    world: &World,
+) {
+    let store = &world.store;
+    let new = |id: &str, login: &str| NewIdentity {
+        id: id.to_owned(),
+        account: account(ACME),
+        issuer: "https://id.test".to_owned(),
+        subject: id.to_owned(),
+        provider: "acme-id".to_owned(),
+        login: login.to_owned(),
+    };
+    // Policy may let somebody manage people who is no administrator.
+    let alice = actor(ACME, "u-alice", "alice@acme");
+    let stranger = actor(GLOBEX, "u-eve", "eve@globex");
+    let conflict = |answer: Result<_, StoreError>| matches!(answer, Err(StoreError::Conflict(_)));
+    assert!(conflict(store.link_identity(&new("l-1", "admin@acme"), &alice, at(1)).await.map(drop)));
+    assert!(conflict(store.link_identity(&new("l-1", "bob@acme"), &stranger, at(1)).await.map(drop)));
+    assert!(store.identities(&account(ACME), "", 10).await.unwrap().is_empty());
+    store.link_identity(&new("l-1", "admin@acme"), &admin(), at(1)).await.unwrap();
+    store.link_identity(&new("l-2", "bob@acme"), &alice, at(1)).await.unwrap();
+    assert!(conflict(store.unlink_identity(&account(ACME), "l-1", &alice, at(2)).await));
+    store.unlink_identity(&account(ACME), "l-2", &alice, at(2)).await.unwrap();
+    store.enable_principal(&user("u-admin"), false, at(3)).await.unwrap();
+    assert!(conflict(store.unlink_identity(&account(ACME), "l-1", &admin(), at(4)).await), "any more");
+    assert_eq!(store.identities(&account(ACME), "", 10).await.unwrap().len(), 1);
+}
+
 fn session(byte: u8, of: &PrincipalKey, vouched: Option<Vouched>) -> BrowserSession {
     let opened_at = at(i64::from(byte));
     BrowserSession { vouched, ..BrowserSession::new([byte; 32], of.clone(), opened_at, at(1000)) }
@@ -233,6 +261,37 @@ pub(in crate::store) async fn sessions_are_listed_by_pages_and_ended_by_whose_th
     assert!(store.session(&[5; 32], at(12)).await.unwrap().is_some());
     let events = store.audit(&account(ACME), 10).await.unwrap();
     assert_eq!(events.iter().filter(|event| event.event == "session.ended").count(), 3);
+}
+
+pub(in crate::store) async fn a_role_is_taken_back_from_who_came_in_as_it_and_from_nobody_else(
+    world: &World,
+) {
+    let store = &world.store;
+    let vouched = |provider: &str, subject: &str| Vouched {
+        provider: provider.to_owned(),
+        issuer: "https://id.test".to_owned(),
+        subject: subject.to_owned(),
+        session: None,
+    };
+    let role = whom(ACME, PrincipalKind::Role, "r-deploy");
+    for (byte, of, vouched) in [
+        (1, &role, vouched("acme-id", "s-1")),
+        (2, &role, vouched("acme-id", "s-2")),
+        (3, &role, vouched("other-id", "s-1")),
+        (4, &user("u-alice"), vouched("acme-id", "s-1")),
+    ] {
+        store.open_session(&session(byte, of, Some(vouched))).await.unwrap();
+    }
+    let of = vouched("acme-id", "s-1");
+    assert_eq!(store.end_roles(&of, Some(&role), at(10)).await.unwrap(), 0, "it is still theirs");
+    assert_eq!(store.end_roles(&of, None, at(10)).await.unwrap(), 1);
+    assert_eq!(store.end_roles(&of, None, at(10)).await.unwrap(), 0);
+    let there = async |byte: u8| store.session(&[byte; 32], at(11)).await.unwrap().is_some();
+    assert_eq!([there(1).await, there(2).await, there(3).await, there(4).await], [false, true, true, true]);
+    let other = whom(ACME, PrincipalKind::Role, "r-other");
+    assert_eq!(store.end_roles(&vouched("acme-id", "s-2"), Some(&other), at(12)).await.unwrap(), 1);
+    let events = store.audit(&account(ACME), 10).await.unwrap();
+    assert_eq!(events.iter().filter(|event| event.event == "session.ended").count(), 2);
 }
 
 pub(in crate::store) async fn a_provider_takes_back_its_own_sessions_only(world: &World) {

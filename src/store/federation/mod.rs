@@ -133,7 +133,7 @@ pub trait Federation {
         limit: u32,
     ) -> Result<Vec<Identity>, StoreError>;
     /// Links a subject to a user of the account; writes the audit. `Missing` when there is no such user, `Exists`
-    /// when either is linked already.
+    /// when either is linked already, `Conflict` when `by` may not touch what the user logs in with.
     async fn link_identity(
         &self,
         new: &NewIdentity,
@@ -141,7 +141,7 @@ pub trait Federation {
         now: Timestamp,
     ) -> Result<Identity, StoreError>;
     /// Takes a link of the account away with the sessions that came in by it; writes the audit. `Missing` when there
-    /// is none. The user stays.
+    /// is none, `Conflict` when `by` may not touch what the user logs in with. The user stays.
     async fn unlink_identity(
         &self,
         account: &AccountId,

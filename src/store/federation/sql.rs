@@ -8,10 +8,11 @@ use super::{Arrival, Arrived, Federation, Identity, NewIdentity, Newcomer};
 use crate::model::account::{Account, Principal, PrincipalKey, PrincipalKind};
 use crate::model::id::{AccountId, GroupName};
 use crate::store::backend::{Row, sql};
+use crate::store::people::allow_credentials;
 use crate::store::sql::Tables;
 use crate::store::sql::directory::{insert, join, of, principal};
 use crate::store::sql::link::{Asks, Writing};
-use crate::store::{Actor, AuditEvent, NewPrincipal, StoreError, Subject};
+use crate::store::{Actor, AuditEvent, By, NewPrincipal, StoreError, Subject};
 
 #[async_trait]
 impl Federation for Tables {
@@ -58,6 +59,7 @@ impl Federation for Tables {
                 .bind(new.account.as_str());
             let none = || StoreError::Missing(format!("user {} in this account", new.login));
             let user = writing.row(query).await?.ok_or_else(none)?.principal()?;
+            allow_credentials(&mut writing, By::Person(by), &user).await?;
             let link = Identity {
                 id: new.id.clone(),
                 issuer: new.issuer.clone(),
@@ -92,9 +94,10 @@ impl Federation for Tables {
             let (key, issuer, subject) =
                 (row.principal_key()?, row.get::<String>("issuer")?, row.get::<String>("subject")?);
             let provider: String = row.get("provider")?;
+            let user = principal(&mut writing, &key).await?.ok_or_else(none)?;
+            allow_credentials(&mut writing, By::Person(by), &user).await?;
             end_sessions(&mut writing, &key, Some((&issuer, &subject))).await?;
             writing.run(sql("DELETE FROM identities WHERE id = $1").bind(id)).await?;
-            let user = principal(&mut writing, &key).await?.ok_or_else(none)?;
             let detail = json!({ "provider": provider, "subject": subject });
             audit(&mut writing, &user, &by.login, ("identity.unlinked", &detail), now).await
         }

@@ -12,7 +12,7 @@ mod write;
 
 pub(in crate::store) use rules::allow_credentials;
 pub(in crate::store) use sql::change;
-pub(in crate::store) use write::{audit, end_sessions, live};
+pub(in crate::store) use write::{audit, end_sessions, live, rules};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -186,9 +186,9 @@ pub trait People {
         by: By<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Whose a live link is, if they are enabled.
+    /// Whose a live link is, if they are enabled, and who made it still may.
     async fn password_link(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<Principal>, StoreError>;
-    /// Uses a link, once: sets the password and ends all sessions.
+    /// Uses a link, once: sets the password and ends all sessions. Nothing when who made it may not any more.
     async fn use_password_link(
         &self,
         hash: &[u8; 32],
@@ -224,7 +224,7 @@ pub trait People {
     ) -> Result<Seq, StoreError>;
     /// What an account demands.
     async fn rules(&self, account: &AccountId) -> Result<Rules, StoreError>;
-    /// Changes it. Administrators who do not meet it any more are logged out, but for who changes it.
+    /// Changes it. Sessions of administrators that do not meet it end, that of who changes it too.
     async fn set_rules(
         &self,
         account: &AccountId,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::model::account::{Account, Principal, PrincipalKey};
 use crate::model::id::{AccountId, GroupName, Seq};
-use crate::store::backend::{Row, built, sql};
+use crate::store::backend::{Row, built};
 use crate::store::sql::Tables;
 use crate::store::sql::directory::of;
 use crate::store::{ApiToken, NewPrincipal, StoreError};
@@ -102,9 +102,12 @@ impl People for Tables {
     }
 
     async fn password_link(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<Principal>, StoreError> {
-        let query = sql("SELECT p.* FROM password_links l
+        let query = built(format!(
+            "SELECT p.* FROM password_links l
              JOIN people p ON p.account = l.account AND p.kind = l.kind AND p.id = l.id
-             WHERE l.hash = $1 AND l.expires_at > $2 AND p.enabled");
+             WHERE l.hash = $1 AND l.expires_at > $2 AND p.enabled AND {}",
+            write::made_well("l")
+        ));
         let row = self.row(query.bind(&hash[..]).bind(now.as_microsecond())).await?;
         row.map(|row| row.principal()).transpose()
     }

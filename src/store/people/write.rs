@@ -7,7 +7,8 @@ use super::rules::{allow, allow_credentials, standing};
 use super::{By, PasswordLink, PersonChange, Rules, logs_in};
 use crate::model::account::{Account, Principal, PrincipalKey};
 use crate::model::id::{AccountId, GroupName, Seq};
-use crate::store::backend::sql;
+use crate::store::backend::{built, sql};
+use crate::store::factors::end_unproven_of_administrators;
 use crate::store::sql::directory::{add_account, insert, join, missing, of, principal};
 use crate::store::sql::link::{Asks, Writing};
 use crate::store::{AuditEvent, NewPrincipal, StoreError, Subject};
@@ -23,7 +24,7 @@ pub(super) async fn found(
     add_account(writing, account).await?;
     insert(writing, root).await?;
     if let Some(link) = link {
-        keep_link(writing, &root.principal.key, link).await?;
+        keep_link(writing, &root.principal.key, link, By::Operator).await?;
     }
     let detail = json!({ "root": root.principal.login });
     audit(writing, &account.id, By::Operator, ("directory.account.add", &account.alias), detail, now).await
@@ -43,7 +44,7 @@ pub(super) async fn add(
     allow(writing, by, &unarmed, &rises).await?;
     insert(writing, new).await?;
     if let Some(link) = link.filter(|_| logs_in(key.kind)) {
-        keep_link(writing, key, link).await?;
+        keep_link(writing, key, link, by).await?;
     }
     let detail = json!({ "kind": key.kind, "groups": groups, "administrator": full_access });
     audit(writing, &key.account, by, ("directory.person.add", login), detail, now).await
@@ -131,7 +132,7 @@ pub(super) async fn offer(
         return Err(StoreError::Conflict(format!("{} is a role, and no role logs in", whom.login)));
     }
     allow_credentials(writing, by, &whom).await?;
-    keep_link(writing, key, link).await?;
+    keep_link(writing, key, link, by).await?;
     let detail = json!({ "expires_at": link.expires_at });
     audit(writing, &key.account, by, ("directory.password.link", &whom.login), detail, now).await
 }
@@ -143,8 +144,10 @@ pub(super) async fn use_link(
     password_hash: &str,
     now: Timestamp,
 ) -> Result<Option<Principal>, StoreError> {
-    let taken =
-        sql("DELETE FROM password_links WHERE hash = $1 AND expires_at > $2 RETURNING account, kind, id");
+    let taken = built(format!(
+        "DELETE FROM password_links WHERE hash = $1 AND expires_at > $2 AND {} RETURNING account, kind, id",
+        made_well("password_links")
+    ));
     let Some(row) = writing.row(taken.bind(&hash[..]).bind(now.as_microsecond())).await? else {
         return Ok(None);
     };
@@ -221,7 +224,7 @@ pub(super) async fn delete_group(
 }
 
 /// What an account demands.
-pub(super) async fn rules(asks: &mut impl Asks, account: &AccountId) -> Result<Rules, StoreError> {
+pub(in crate::store) async fn rules(asks: &mut impl Asks, account: &AccountId) -> Result<Rules, StoreError> {
     let query = sql("SELECT administrators_second FROM directory_rules WHERE account = $1");
     let row = asks.row(query.bind(account.as_str())).await?;
     let second = row.map(|row| row.get("administrators_second")).transpose()?;
@@ -242,11 +245,7 @@ pub(super) async fn set_rules(
                      ON CONFLICT (account) DO UPDATE SET administrators_second = excluded.administrators_second");
     writing.run(query.bind(account.as_str()).bind(second)).await?;
     if second {
-        let own = match by {
-            By::Operator => "",
-            By::Person(actor) => actor.principal.id.as_str(),
-        };
-        writing.run(sql(END_UNPROVEN).bind(account.as_str()).bind(own)).await?;
+        end_unproven_of_administrators(writing, account).await?;
     }
     let detail = json!({ "administrators_need_second_factor": second });
     audit(writing, account, by, ("directory.rules", account.as_str()), detail, now).await
@@ -346,14 +345,43 @@ fn told(before: &Principal, after: &Principal) -> Value {
     Value::Object(told)
 }
 
-async fn keep_link(writing: &mut Writing, key: &PrincipalKey, link: &PasswordLink) -> Result<(), StoreError> {
-    let query =
-        sql("INSERT INTO password_links (account, kind, id, hash, expires_at) VALUES ($1, $2, $3, $4, $5)
+async fn keep_link(
+    writing: &mut Writing,
+    key: &PrincipalKey,
+    link: &PasswordLink,
+    by: By<'_>,
+) -> Result<(), StoreError> {
+    let maker = match by {
+        By::Operator => None,
+        By::Person(actor) => {
+            let found = principal(writing, &actor.principal).await?;
+            Some(found.ok_or_else(|| missing(&actor.principal))?)
+        }
+    };
+    let query = sql("INSERT INTO password_links
+                         (account, kind, id, hash, expires_at, by_kind, by_id, by_administrator)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                      ON CONFLICT (account, kind, id)
-                     DO UPDATE SET hash = excluded.hash, expires_at = excluded.expires_at");
-    let query = of(key, query).bind(&link.hash[..]).bind(link.expires_at.as_microsecond());
+                     DO UPDATE SET hash = excluded.hash, expires_at = excluded.expires_at, by_kind = excluded.by_kind,
+                         by_id = excluded.by_id, by_administrator = excluded.by_administrator");
+    let query = of(key, query)
+        .bind(&link.hash[..])
+        .bind(link.expires_at.as_microsecond())
+        .bind(maker.as_ref().map_or("operator", |maker| maker.key.kind.as_str()))
+        .bind(maker.as_ref().map(|maker| maker.key.id.as_str()))
+        .bind(maker.as_ref().is_some_and(Principal::is_administrator));
     writing.run(query).await?;
     Ok(())
+}
+
+/// Whether who has made a link could make it now, as a piece of SQL about the links called `name`: they are enabled, and
+/// administer the account if they did then. What is an operator's own stands.
+pub(super) fn made_well(name: &str) -> String {
+    format!(
+        "({name}.by_kind = 'operator' OR EXISTS (SELECT 1 FROM principals m
+             WHERE m.account = {name}.account AND m.kind = {name}.by_kind AND m.id = {name}.by_id AND m.enabled
+                 AND (NOT {name}.by_administrator OR m.kind = 'account' OR m.full_access)))"
+    )
 }
 
 async fn put_password(
@@ -366,6 +394,9 @@ async fn put_password(
     writing.run(of(key, query).bind(hash)).await?;
     let link = sql("DELETE FROM password_links WHERE account = $1 AND kind = $2 AND id = $3");
     writing.run(of(key, link)).await?;
+    // Whoever guessed at codes knew the password of before.
+    let guesses = sql("UPDATE totps SET wrong = 0 WHERE account = $1 AND kind = $2 AND id = $3");
+    writing.run(of(key, guesses)).await?;
     end_sessions(writing, key, keep).await
 }
 
@@ -374,11 +405,3 @@ const END_SESSIONS: [&str; 2] = [
      WHERE account = $1 AND principal_kind = $2 AND principal_id = $3)",
     "DELETE FROM sessions WHERE account = $1 AND principal_kind = $2 AND principal_id = $3 AND hash <> $4",
 ];
-
-/// Of administrators who have no second factor, but for one.
-const END_UNPROVEN: &str = "DELETE FROM sessions WHERE account = $1 AND principal_id <> $2 AND EXISTS (
-        SELECT 1 FROM principals p
-        WHERE p.account = sessions.account AND p.kind = sessions.principal_kind AND p.id = sessions.principal_id
-            AND (p.kind = 'account' OR p.full_access))
-    AND NOT EXISTS (SELECT 1 FROM totps t WHERE t.account = sessions.account
-        AND t.kind = sessions.principal_kind AND t.id = sessions.principal_id)";

@@ -59,6 +59,7 @@ const SCHEMA: &[&str] = &[
     include_str!("../../../schemas/store/postgres/0014_directory.sql"),
     include_str!("../../../schemas/store/postgres/0015_console.sql"),
     include_str!("../../../schemas/store/postgres/0016_usage.sql"),
+    include_str!("../../../schemas/store/postgres/0017_mends.sql"),
     include_str!("../../../schemas/store/postgres/0018_registration.sql"),
 ];
 

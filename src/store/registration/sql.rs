@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::{OwnRegistration, Registrations};
 use crate::model::account::{PrincipalKey, PrincipalKind};
@@ -71,7 +72,8 @@ impl Registrations for Tables {
                     writing.run(sql(statement).bind(id.as_str())).await?;
                 }
                 let by = itself(&application)?;
-                applications::audit(&mut writing, &application, &by, "application.forget", now).await?;
+                applications::audit(&mut writing, &application, &by, ("application.forget", json!({})), now)
+                    .await?;
                 forgotten += 1;
             }
             Ok(forgotten)

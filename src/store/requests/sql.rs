@@ -162,9 +162,10 @@ async fn question(
         return Ok(if first_party { Question::None } else { Question::All });
     };
     Ok(match grant.state {
-        GrantState::Active if first_party => Question::None,
         GrantState::Active if grant.expires_at.is_none_or(|end| now < end) => {
-            if grant.waiting(application).required.is_empty() { Question::None } else { Question::More }
+            let waiting =
+                if first_party { grant.waiting_of_own(application) } else { grant.waiting(application) };
+            if waiting.required.is_empty() { Question::None } else { Question::More }
         }
         GrantState::Suspended => Question::Suspended,
         GrantState::Active | GrantState::Revoked => Question::All,
@@ -192,6 +193,10 @@ async fn ask(
         return Ok(AskOutcome::Refused);
     }
     if terms.blocked() || (matches!(question, Question::All) && terms.manner.unknown == Unknown::Refuse) {
+        // Asking for nothing is asking too: each is a record, and there must be an end to them.
+        if let Some(again_at) = too_many(writing, who, now).await? {
+            return Ok(AskOutcome::TooOften { again_at });
+        }
         audit(writing, key, who, "refused.request", &json!({ "reason": reason }), now).await?;
         return Ok(AskOutcome::Refused);
     }
@@ -212,7 +217,7 @@ async fn ask(
             }
         }
     }
-    if let Some(again_at) = too_many(writing, &who.principal, now).await? {
+    if let Some(again_at) = too_many(writing, who, now).await? {
         return Ok(AskOutcome::TooOften { again_at });
     }
     let life = SignedDuration::from_hours(24 * i64::from(terms.manner.request_days));
@@ -232,19 +237,20 @@ async fn ask(
     Ok(AskOutcome::Taken(request))
 }
 
-/// When somebody can ask again who has asked for too many applications of late.
+/// When somebody can ask again who has asked too much of late: for too many applications, or in vain.
 async fn too_many(
     writing: &mut Writing,
-    who: &PrincipalKey,
+    who: &Actor,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     let since = now.saturating_sub(ASKING_WINDOW).unwrap_or(Timestamp::MIN);
-    let query = sql("SELECT count(*) AS asked, coalesce(min(asked_at), 0) AS earliest FROM approval_askers
-                     WHERE account = $1 AND principal_kind = $2 AND principal_id = $3 AND asked_at > $4")
-    .bind(who.account.as_str())
-    .bind(who.kind.as_str())
-    .bind(who.id.as_str())
-    .bind(since.as_microsecond());
+    let key = &who.principal;
+    let query = sql(ASKED)
+        .bind(key.account.as_str())
+        .bind(key.kind.as_str())
+        .bind(key.id.as_str())
+        .bind(since.as_microsecond())
+        .bind(&who.login);
     let Some(row) = writing.row(query).await? else { return Ok(None) };
     if row.number("asked")? < MOST_ASKED {
         return Ok(None);
@@ -386,6 +392,14 @@ const OWN: &str = "SELECT p.principal_kind, p.principal_id, p.login, p.reason, p
     FROM approval_askers p
     JOIN approval_requests r ON r.account = p.account AND r.application = p.application AND r.round = p.round
     WHERE p.account = $1 AND p.application = $2 AND p.principal_kind = $3 AND p.principal_id = $4";
+
+/// What somebody has asked for since `$4`. What was refused is in the audit only, where nobody's refusals are many.
+const ASKED: &str = "SELECT count(*) AS asked, coalesce(min(at), 0) AS earliest FROM (
+        SELECT asked_at AS at FROM approval_askers
+        WHERE account = $1 AND principal_kind = $2 AND principal_id = $3 AND asked_at > $4
+        UNION ALL SELECT at FROM audit
+        WHERE kind = 'refusal' AND account = $1 AND event = 'refused.request' AND actor = $5 AND at > $4
+    ) asked";
 
 const LIST: &str = "SELECT r.*, a.* FROM approval_requests r JOIN applications a ON a.id = r.application
     WHERE r.account = $1

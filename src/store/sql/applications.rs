@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::Tables;
 use super::link::{Asks, Writing};
@@ -69,7 +69,8 @@ impl Applications for Tables {
                 )));
             }
             insert_secret(&mut writing, id, secret).await?;
-            audit(&mut writing, &application, by, "application.secret.add", secret.created_at).await?;
+            let told = ("application.secret.add", json!({ "secret": secret.id }));
+            audit(&mut writing, &application, by, told, secret.created_at).await?;
             Ok(())
         }
         .await;
@@ -91,7 +92,8 @@ impl Applications for Tables {
             if writing.run(query).await? == 0 {
                 return Err(StoreError::Missing(format!("secret {secret} of the application {id}")));
             }
-            audit(&mut writing, &application, by, "application.secret.delete", now).await?;
+            let told = ("application.secret.delete", json!({ "secret": secret }));
+            audit(&mut writing, &application, by, told, now).await?;
             Ok(())
         }
         .await;
@@ -128,7 +130,8 @@ pub(in crate::store) async fn add(
     for secret in secrets {
         insert_secret(writing, &application.id, secret).await?;
     }
-    audit(writing, application, by, "application.register", application.created_at).await
+    let told = ("application.register", json!({ "has": members(application), "secrets": ids(secrets) }));
+    audit(writing, application, by, told, application.created_at).await
 }
 
 /// Replaces what can be changed, if the application still is what was `seen`.
@@ -152,7 +155,8 @@ pub(in crate::store) async fn change(
         return Err(exists(application));
     }
     writing.run(described(application, sql(UPDATE))?).await?;
-    audit(writing, &before, by, "application.change", now).await?;
+    let told = ("application.change", json!({ "changed": changed(&before, application) }));
+    audit(writing, &before, by, told, now).await?;
     writing.log(&Subject::Application(application.id.clone()), now).await
 }
 
@@ -211,18 +215,55 @@ pub(in crate::store) async fn audit(
     writing: &mut Writing,
     application: &Application,
     by: &Actor,
-    event: &str,
+    (event, mut detail): (&str, Value),
     at: Timestamp,
 ) -> Result<(), StoreError> {
+    if let Some(members) = detail.as_object_mut() {
+        members.insert("name".to_owned(), application.name.clone().into());
+    }
     let event = AuditEvent {
         at,
         account: application.publisher.clone(),
         actor: by.login.clone(),
         event: event.to_owned(),
         subject: application.id.to_string(),
-        detail: json!({ "name": application.name }).to_string(),
+        detail: detail.to_string(),
     };
     writing.audit(&event).await
+}
+
+/// What can be changed of an application, by name.
+fn members(application: &Application) -> Map<String, Value> {
+    let said = json!({
+        "name": application.name,
+        "display_name": application.display_name,
+        "description": application.description,
+        "publisher_name": application.publisher_name,
+        "contact": application.contact,
+        "official": application.official,
+        "type": application.kind.as_str(),
+        "redirect_uris": application.redirect_uris,
+        "required_scopes": application.required.to_string(),
+        "optional_scopes": application.optional.to_string(),
+        "access_token_seconds": application.access_token_seconds,
+        "refresh_token_seconds": application.refresh_token_seconds,
+        "enabled": application.enabled,
+    });
+    match said {
+        Value::Object(members) => members,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+    }
+}
+
+/// What has changed, old and new.
+fn changed(before: &Application, after: &Application) -> Map<String, Value> {
+    let (old, new) = (members(before), members(after));
+    let pairs = old.into_iter().zip(new).filter(|((_, old), (_, new))| old != new);
+    pairs.map(|((name, old), (_, new))| (name, json!([old, new]))).collect()
+}
+
+fn ids(secrets: &[Secret]) -> Vec<&str> {
+    secrets.iter().map(|secret| secret.id.as_str()).collect()
 }
 
 fn exists(application: &Application) -> StoreError {

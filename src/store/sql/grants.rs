@@ -70,7 +70,7 @@ impl Grants for Tables {
                         .run(about(key, sql("DELETE FROM consents WHERE account = $1 AND application = $2")))
                         .await?;
                     tokens::end_all_of(&mut writing, key, now).await?;
-                    tenant::lift_pre_approval(&mut writing, key).await?;
+                    tenant::lift_pre_approval(&mut writing, key, by, now).await?;
                     "grant.revoke"
                 }
             };

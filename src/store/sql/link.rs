@@ -7,10 +7,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
@@ -113,8 +113,13 @@ impl Line {
     /// Begins a change, when its turn has come.
     pub(in crate::store) async fn writing(self: &Arc<Self>) -> Result<Writing, StoreError> {
         // In a task of its own, so that a caller who goes away cannot take the batch of others along.
+        let asked = Instant::now();
         let begun = tokio::spawn(Arc::clone(self).begin()).await;
-        begun.unwrap_or_else(|_| Err(cut_short()))
+        let begun = begun.unwrap_or_else(|_| Err(cut_short()));
+        begun.map(|mut writing| {
+            writing.waited = asked.elapsed();
+            writing
+        })
     }
 
     async fn begin(self: Arc<Self>) -> Result<Writing, StoreError> {
@@ -135,7 +140,8 @@ impl Line {
             return Err(error);
         }
         let tip = batch.tip.clone();
-        Ok(Writing { line: self, under_way: Some(UnderWay { turn, batch, logged: None, tip, fault: None }) })
+        let under_way = UnderWay { turn, batch, logged: None, tip, fault: None };
+        Ok(Writing { line: self, under_way: Some(under_way), waited: Duration::ZERO })
     }
 
     /// Ends a change, and answers when what it rests on is durable.
@@ -203,6 +209,8 @@ pub(in crate::store) struct Writing {
     line: Arc<Line>,
     /// Taken when it ends.
     under_way: Option<UnderWay>,
+    /// For how long it stood in line.
+    waited: Duration,
 }
 
 struct UnderWay {
@@ -220,6 +228,12 @@ impl Writing {
         let under_way = self.under_way.as_mut().ok_or_else(cut_short)?;
         let touched = under_way.batch.session.run(query).await;
         touched.inspect_err(|error| under_way.fault = Some(error.clone()))
+    }
+
+    /// What time it is at this change's turn, when it was `now` as it stepped into the line.
+    pub(in crate::store) fn turn(&self, now: Timestamp) -> Timestamp {
+        let waited = SignedDuration::try_from(self.waited).unwrap_or(SignedDuration::MAX);
+        now.saturating_add(waited).unwrap_or(Timestamp::MAX)
     }
 
     /// Adds to the change log. Its places follow each other in the order of the commits: this is the only change

@@ -4,45 +4,43 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::Tables;
-use super::directory::of;
+use super::directory::{missing, of, principal};
 use super::link::{Asks, Writing};
 use crate::model::account::{Principal, PrincipalKey};
 use crate::model::id::AccountId;
 use crate::store::backend::{Query, Row, built, sql};
+use crate::store::factors::stand;
 use crate::store::{
-    Actor, AuditEvent, BrowserSession, PendingConsent, SessionFilter, SessionId, Sessions, StoreError,
+    Actor, AuditEvent, BrowserSession, Entry, PendingConsent, SessionFilter, SessionId, Sessions, StoreError,
     TakenBack, Vouched,
 };
 
 #[async_trait]
 impl Sessions for Tables {
+    async fn enter(&self, entry: &Entry) -> Result<(), StoreError> {
+        let mut writing = self.writing().await?;
+        let done = async {
+            stand(&mut writing, &entry.session, &entry.grounds).await?;
+            if let Some(event) = &entry.event {
+                writing.audit(event).await?;
+            }
+            if let Some(before) = &entry.instead_of {
+                delete(&mut writing, &before[..]).await?;
+            }
+            insert(&mut writing, &entry.session).await
+        }
+        .await;
+        writing.end(done).await
+    }
+
     async fn open_session(&self, session: &BrowserSession) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
         let done = async {
-            writing
-                .run(
-                    of(
-                        &session.principal,
-                        sql("INSERT INTO sessions
-                             (account, principal_kind, principal_id, hash, authenticated_at, expires_at,
-                              opened_at, factors, address, user_agent,
-                              provider, issuer, subject, provider_session)
-                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"),
-                    )
-                    .bind(&session.hash[..])
-                    .bind(session.authenticated_at.as_microsecond())
-                    .bind(session.expires_at.as_microsecond())
-                    .bind(session.opened_at.as_microsecond())
-                    .bind(words(session))
-                    .bind(&session.address)
-                    .bind(&session.user_agent)
-                    .bind(session.vouched.as_ref().map(|vouched| vouched.provider.as_str()))
-                    .bind(session.vouched.as_ref().map(|vouched| vouched.issuer.as_str()))
-                    .bind(session.vouched.as_ref().map(|vouched| vouched.subject.as_str()))
-                    .bind(session.vouched.as_ref().and_then(|vouched| vouched.session.as_deref())),
-                )
-                .await?;
-            Ok(())
+            let whom = principal(&mut writing, &session.principal).await?;
+            if whom.is_none_or(|whom| !whom.enabled) {
+                return Err(missing(&session.principal));
+            }
+            insert(&mut writing, session).await
         }
         .await;
         writing.end(done).await
@@ -172,6 +170,37 @@ impl Sessions for Tables {
         writing.end(done).await
     }
 
+    async fn end_roles(
+        &self,
+        of: &Vouched,
+        but: Option<&PrincipalKey>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let query = || {
+            ending(
+                "s.issuer = $1 AND s.subject = $2 AND s.provider = $3 AND s.principal_kind = 'role'
+                 AND (s.account <> $4 OR s.principal_id <> $5)",
+            )
+            .bind(&of.issuer)
+            .bind(&of.subject)
+            .bind(&of.provider)
+            .bind(but.map_or("", |key| key.account.as_str()))
+            .bind(but.map_or("", |key| key.id.as_str()))
+        };
+        // Nearly always there is none, and nobody has to wait.
+        if self.row(query()).await?.is_none() {
+            return Ok(0);
+        }
+        let mut writing = self.writing().await?;
+        let done = async {
+            let ended: Result<Vec<_>, _> =
+                writing.rows(query()).await?.into_iter().map(Ended::read).collect();
+            end(&mut writing, &ended?, &of.provider, now).await
+        }
+        .await;
+        writing.end(done).await
+    }
+
     async fn keep_pending(&self, pending: &PendingConsent) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
         let done = async {
@@ -243,6 +272,28 @@ impl Row {
         };
         Ok((session, principal))
     }
+}
+
+async fn insert(writing: &mut Writing, session: &BrowserSession) -> Result<(), StoreError> {
+    let query = of(
+        &session.principal,
+        sql("INSERT INTO sessions
+             (account, principal_kind, principal_id, hash, authenticated_at, expires_at, opened_at, factors, address,
+              user_agent, provider, issuer, subject, provider_session)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"),
+    )
+    .bind(&session.hash[..])
+    .bind(session.authenticated_at.as_microsecond())
+    .bind(session.expires_at.as_microsecond())
+    .bind(session.opened_at.as_microsecond())
+    .bind(words(session))
+    .bind(&session.address)
+    .bind(&session.user_agent)
+    .bind(session.vouched.as_ref().map(|vouched| vouched.provider.as_str()))
+    .bind(session.vouched.as_ref().map(|vouched| vouched.issuer.as_str()))
+    .bind(session.vouched.as_ref().map(|vouched| vouched.subject.as_str()))
+    .bind(session.vouched.as_ref().and_then(|vouched| vouched.session.as_deref()));
+    writing.run(query).await.map(drop)
 }
 
 fn words(session: &BrowserSession) -> String {

@@ -27,18 +27,19 @@ pub(in crate::store) async fn authorized(
     let application = usable(writing, key).await?;
     let present = find(writing, key).await?;
     let replaced = present.as_ref().filter(|grant| grant.state != GrantState::Revoked);
-    let over = replaced.is_some_and(|grant| grant.has_ended(now));
+    // It may have waited in the line: an end that has passed meanwhile counts.
+    let turn = writing.turn(now);
+    let over = replaced.is_some_and(|grant| grant.has_ended(turn));
     let scopes = install.scopes.union(&application.required);
     let gives_back = replaced.is_some_and(|grant| scopes.iter().any(|scope| grant.has_lost(scope)));
+    let deleted = present.is_some() && replaced.is_none();
+    let administers = administers(writing, &install.by.principal, &key.account).await?;
     let may = match application.relation_to(&key.account) {
-        // What an administrator has ended or taken away is not given back by somebody else.
-        Relation::FirstParty if !over && !gives_back => {
-            belongs(writing, &install.by.principal, &key.account).await?
+        // What an administrator has deleted, ended or taken away is not given back by somebody else.
+        Relation::FirstParty if !deleted && !over && !gives_back => {
+            administers || belongs(writing, &install.by.principal, &key.account).await?
         }
-        Relation::FirstParty => administers(writing, &install.by.principal, &key.account).await?,
-        Relation::ThirdParty | Relation::Official => {
-            administers(writing, &install.by.principal, &key.account).await?
-        }
+        Relation::FirstParty | Relation::ThirdParty | Relation::Official => administers,
     };
     if !may {
         return Err(InstallRefused::NotAnAdministrator(install.by.login.clone()));
@@ -57,8 +58,10 @@ pub(in crate::store) async fn authorized(
         let ended = format!("the grant {key} has come to its end; say for how long it is authorized again");
         return Err(InstallRefused::Store(StoreError::Conflict(ended)));
     }
+    // What an administrator leaves out is taken away, whether or not it is offered at the moment.
+    let left = replaced.filter(|_| administers).map(|grant| grant.scopes.beyond(&scopes)).unwrap_or_default();
     let before = replaced.map(|grant| &grant.declined);
-    let declined = declined(&scopes, &install.declined, before);
+    let declined = declined(&scopes, &install.declined.union(&left), before);
     let revision = present.as_ref().map_or(Revision(0), |grant| grant.revision).next();
     // One that has come to its own end begins anew: what was issued before stays dead.
     let continued = replaced.filter(|_| !over);
@@ -73,7 +76,7 @@ pub(in crate::store) async fn authorized(
         authorized_by: install.by.principal.clone(),
         authorized_by_login: install.by.login.clone(),
         assignment: replaced.map_or(application.initial_assignment(), |grant| grant.assignment),
-        expires_at: end_of(install.lasting, continued, now)?,
+        expires_at: end_of(install.lasting, continued, turn)?,
     })
 }
 
@@ -111,7 +114,9 @@ pub(super) async fn rescoped(
     if let Some(scope) = needed.find(|scope| !wish.scopes.covers(scope)) {
         return Err(InstallRefused::Required(scope.to_string()));
     }
-    let declined = declined(&wish.scopes, &wish.declined, Some(&grant.declined));
+    // What is left out is taken away, whether or not it is offered at the moment.
+    let left = grant.scopes.beyond(&wish.scopes);
+    let declined = declined(&wish.scopes, &wish.declined.union(&left), Some(&grant.declined));
     let complete = application.required.beyond(&wish.scopes).is_empty();
     if wish.scopes == grant.scopes && declined == grant.declined {
         return Ok(Rescoped { grant, changed: false, complete });

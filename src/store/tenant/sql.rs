@@ -160,16 +160,20 @@ pub(in crate::store) async fn is_blocked(
 pub(in crate::store) async fn lift_pre_approval(
     writing: &mut Writing,
     key: &GrantKey,
+    by: &Actor,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let query = about(
         key,
         sql("DELETE FROM application_rules WHERE account = $1 AND application = $2 AND rule = 'preapproved'"),
     );
-    if writing.run(query).await? > 0 {
-        let (_, manner) = manner(writing, &key.account).await?;
-        keep_manner(writing, &key.account, &manner).await?;
+    if writing.run(query).await? == 0 {
+        return Ok(());
     }
-    Ok(())
+    let (_, manner) = manner(writing, &key.account).await?;
+    keep_manner(writing, &key.account, &manner).await?;
+    let (event, detail) = ("application.preapproval.withdraw", json!({ "because": "grant.revoke" }));
+    audit(writing, &key.account, by, event, &key.to_string(), &detail, now).await
 }
 
 /// What counts for one application.
