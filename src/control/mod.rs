@@ -310,7 +310,7 @@ impl Control {
     /// It cannot be derived.
     pub fn session_secret(&self) -> Result<SessionSecret, SealError> {
         let secret = self.sealer.derive("upstream sessions")?;
-        Ok(SessionSecret::new(STANDARD.encode(&*secret)))
+        Ok(SessionSecret::new(STANDARD.encode(*secret)))
     }
 
     /// Makes opaque subjects.

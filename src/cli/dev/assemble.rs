@@ -20,7 +20,7 @@ use crate::demo::seed::Seeded;
 use crate::demo::story::Walkthrough;
 use crate::demo::{seed, upstream};
 use crate::grants::follow::news::ChangeLog;
-use crate::grants::origin::{SessionSecret, StoreOrigin};
+use crate::grants::origin::StoreOrigin;
 use crate::grants::shared::{Publisher, Reach};
 use crate::grants::source::Source;
 use crate::model::id::SidecarId;
@@ -95,12 +95,10 @@ impl World {
         let control = sockets.control.serve(TowerToHyperService::new(with_peer(role.router(), &[])));
         let upstream = sockets.upstream.serve(TowerToHyperService::new(upstream::router(upstream_settings)));
         let (stop, mut followers, mut sidecars) = (CancellationToken::new(), Vec::new(), Vec::new());
-        let sessions = role.session_secret().map_err(|error| Failure::Unreachable(error.to_string()))?;
         let mut tasks = JoinSet::new();
         for bound in sockets.sidecars {
             let number = sidecars.len() + 1;
-            let sidecar =
-                start_sidecar(&common, &ready, bound, number, (publisher.clone(), sessions.clone())).await?;
+            let sidecar = start_sidecar(&common, &ready, bound, number, (publisher.clone(), &role)).await?;
             tasks.spawn(sidecar.keep_published());
             followers.push(follow(&sidecar, &common, &stop).await?);
             sidecars.push(sidecar);
@@ -229,7 +227,7 @@ async fn start_sidecar(
     ready: &Ready,
     bound: BoundWorkers,
     number: usize,
-    (publisher, sessions): (Option<Arc<Publisher>>, SessionSecret),
+    (publisher, control): (Option<Arc<Publisher>>, &Control),
 ) -> Result<Running, Failure> {
     let parsed = |url: &str| Url::parse(url).map_err(|error| Failure::Invalid(error.to_string()));
     let mut settings = settings::Sidecar::parse(Path::new("deploy/sidecar.toml"), ROUTES)?;
@@ -252,7 +250,7 @@ async fn start_sidecar(
             Arc::clone(&common.store),
             common.clock.clone(),
             publisher,
-            Some(sessions),
+            Some(control.session_secret().map_err(|error| Failure::Unreachable(error.to_string()))?),
         ),
         shared: common.shared.clone(),
         policies: Arc::clone(&common.policies),
