@@ -40,6 +40,7 @@ mod grpc;
 mod keys;
 mod limits;
 mod narrowing;
+mod mcp;
 mod oauth;
 mod restart;
 mod roles;

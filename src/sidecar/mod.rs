@@ -12,6 +12,7 @@ mod explicit;
 mod forward;
 mod identify;
 pub mod link;
+mod mcp;
 mod metadata;
 mod record;
 mod refuse;
@@ -30,6 +31,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use arc_swap::ArcSwapOption;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Body as _;
 
@@ -47,11 +49,13 @@ use crate::net::watch::Exchange;
 use crate::observe::metrics::Metrics;
 use crate::observe::records::Records;
 use crate::policy::{self, Surroundings};
-use adapter::{Asked, Head, NotUnderstood, Parameters, Reading};
+use crate::token::session::SessionKey;
+use adapter::{Asked, Head, NotUnderstood, Parameters, Permitted, Reading};
 use assume::{AtHand, Errand, Identities, Identity};
 use explicit::Answering;
 use forward::Upstreams;
 use identify::Tokens;
+use mcp::Tended;
 use record::{Desk, Id, Ledger, Phase};
 use refuse::{Place, Refusal};
 use route::{Assume, Route, Routes};
@@ -67,6 +71,8 @@ pub(super) struct Sidecar {
     tokens: Tokens,
     grants: Arc<Grants>,
     identities: Identities,
+    /// Binds sessions of upstreams to their callers, once the control plane has said how.
+    sessions: ArcSwapOption<SessionKey>,
     records: Records,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -105,7 +111,7 @@ impl Worker {
             let mut seen = Seen::default();
             let passed = 'life: {
                 // A block of its own: what leads to the decision takes no room in the future that waits for the answer.
-                let upstream = {
+                let (upstream, tended) = {
                     let (understood, reading) = match self.begin(&mut request, &mut ledger, &mut seen) {
                         Ok(Begun::Understood(understood, reading)) => (understood, reading),
                         // Boxed, as what is not on every call's way.
@@ -115,7 +121,7 @@ impl Worker {
                                 Err(refusal) => break 'life Err(refusal),
                             }
                         }
-                        Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered)),
+                        Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered, OK)),
                         Err(refusal) => break 'life Err(refusal),
                     };
                     let asked = match reading {
@@ -142,13 +148,13 @@ impl Worker {
                     let calls = (&call, &*also);
                     let based = Based { seat, footing, fetched: None };
                     match self.decide(&understood, calls, based, &mut request, &exchange, &mut ledger) {
-                        Ok(Decided::Go(upstream)) => upstream,
+                        Ok(Decided::Go(upstream, tended)) => (upstream, tended),
                         // Boxed, as what is not on every call's way.
                         Ok(Decided::Later(later)) => {
                             let on = (&understood, calls, &**seat, footing);
                             match Box::pin(self.wait(later, on, &mut request, &exchange, &mut ledger)).await {
-                                Ok(Waited::Go(upstream)) => upstream,
-                                Ok(Waited::Answered(answer)) => break 'life Ok((answer, Outcome::Answered)),
+                                Ok(Waited::Go(upstream, tended)) => (upstream, tended),
+                                Ok(Waited::Answered(answer)) => break 'life Ok((answer, Outcome::Answered, OK)),
                                 Err(refusal) => break 'life Err(refusal),
                             }
                         }
@@ -158,8 +164,18 @@ impl Worker {
                 let Some(footing) = &seen.footing else { break 'life Err(Refusal::Internal) };
                 let sent = upstream.send(&mut request, &exchange, Some(&footing.cut)).await;
                 ledger.lap(Phase::Forward);
-                sent.map(|response| (response, Outcome::Forwarded)).map_err(Refusal::Upstream)
+                match (sent, tended) {
+                    (Ok(response), None) => Ok((response, Outcome::Forwarded, OK)),
+                    // Boxed, as what is not on every call's way.
+                    (Ok(response), Some(tended)) => {
+                        Ok(Box::pin(Self::attend(response, tended, &mut ledger)).await)
+                    }
+                    (Err(error), _) => Err(Refusal::Upstream(error)),
+                }
             };
+            if passed.is_err() && seen.route.is_some_and(|route| route.adapter.reads_before_refusing() > 0) {
+                Box::pin(read_through(&seen, &mut request)).await;
+            }
             self.conclude(passed, &mut ledger, &seen, request.as_deref())
         }
     }
@@ -176,9 +192,7 @@ impl Worker {
         // Policy and upstream see the same bytes.
         let candidate = canonical::read(request).map_err(Refusal::Malformed)?;
         seen.is_well_formed = true;
-        if let Some(answer) =
-            metadata::answer(request.method(), candidate.path(), &sidecar.public_url, &sidecar.issuer)
-        {
+        if let Some(answer) = metadata::answer(request.method(), candidate.path(), sidecar) {
             return Ok(Begun::Answered(answer));
         }
         let route = sidecar.routes.find(candidate.path(), candidate.host()).ok_or(Refusal::NoRoute)?;
@@ -263,13 +277,24 @@ impl Worker {
                 sidecar.identities.assume(&permit, known, standing, route, spelled, now)?
             }
         };
+        let tended = route.adapter.tend(&mut Permitted {
+            request,
+            call,
+            caller: &known.caller,
+            standing,
+            around: &around,
+            sessions: &sidecar.sessions,
+            place: &route.upstream,
+            limit: sidecar.limits.body_to_decide,
+        });
+        let tended = tended.map_err(Refusal::NotUnderstood)?;
         let signed = forward::shape(request, canonical, identity, ledger);
         let upstream = self.upstreams.way(permit, &sidecar.grants, standing, route)?;
         if let (Some(by), Assume::Sts(sts)) = (signed, &route.assume) {
             sts.sign(request, call, upstream, &by, now)?;
         }
         ledger.lap(Phase::Assume);
-        Ok(Decided::Go(upstream))
+        Ok(Decided::Go(upstream, tended))
     }
 
     /// What a call comes to for which something had to be fetched. It is decided anew once that is back: much may have
@@ -294,21 +319,35 @@ impl Worker {
         ledger.waited();
         let based = Based { seat, footing, fetched };
         match self.decide(understood, calls, based, request, exchange, ledger)? {
-            Decided::Go(upstream) => Ok(Waited::Go(upstream)),
+            Decided::Go(upstream, tended) => Ok(Waited::Go(upstream, tended)),
             Decided::Later(_) => Err(Refusal::Internal),
+        }
+    }
+
+    /// The answer as its protocol wants it.
+    async fn attend(
+        response: Response<Answer>,
+        tended: Box<Tended>,
+        ledger: &mut Ledger<'_>,
+    ) -> (Response<Answer>, Outcome, &'static str) {
+        let attended = tended.answer(response).await;
+        ledger.lap(Phase::Forward);
+        match attended.refused {
+            None => (attended.response, Outcome::Forwarded, OK),
+            Some(code) => (attended.response, Outcome::Failed, code),
         }
     }
 
     /// The answer, and the last words of the record.
     fn conclude(
         &self,
-        passed: Result<(Response<Answer>, Outcome), Refusal>,
+        passed: Result<(Response<Answer>, Outcome, &'static str), Refusal>,
         ledger: &mut Ledger<'_>,
         seen: &Seen<'_>,
         request: Option<&Request<Inbound>>,
     ) -> Response<Answer> {
         let (mut response, outcome, code) = match passed {
-            Ok((response, outcome)) => (response, outcome, "ok"),
+            Ok(passed) => passed,
             Err(refusal) => refusal.answer(&seen.place(&self.sidecar, request), ledger.id()),
         };
         ledger.end(outcome, code, response.status());
@@ -348,6 +387,22 @@ impl Worker {
     }
 }
 
+/// Reads what is left of a short body, so that its sender is there to read the refusal, and the refusal can name what it
+/// answers. A longer one breaks off.
+async fn read_through(seen: &Seen<'_>, request: &mut Option<Box<Request<Inbound>>>) {
+    let (Some(route), Some(request)) = (seen.route, request) else { return };
+    if request.body().whole().is_some() || request.body().is_end_stream() {
+        return;
+    }
+    let body = std::mem::replace(request.body_mut(), Inbound::empty());
+    if let Ok(bytes) = body.read(route.adapter.reads_before_refusing()).await {
+        *request.body_mut() = Inbound::from(bytes);
+    }
+}
+
+/// The code of what was answered as it should be.
+const OK: &str = "ok";
+
 /// A request that was begun.
 enum Begun<'w> {
     /// It is a call.
@@ -369,7 +424,7 @@ struct Based<'a> {
 /// A call that may pass.
 enum Decided<'w> {
     /// Shaped, and on its way.
-    Go(&'w Upstream),
+    Go(&'w Upstream, Option<Box<Tended>>),
     /// Once something has been waited for.
     Later(Later<'w>),
 }
@@ -385,7 +440,7 @@ enum Later<'w> {
 /// What has become of it.
 enum Waited<'w> {
     /// Shaped, and on its way.
-    Go(&'w Upstream),
+    Go(&'w Upstream, Option<Box<Tended>>),
     /// Answered.
     Answered(Response<Answer>),
 }
