@@ -249,6 +249,7 @@ mod tests {
             all.begin(Guess::Code("alice@acme"), None, 0).unwrap();
         }
         assert!(all.begin(Guess::Code("Alice@acme"), None, 0).is_err());
+        all.begin(Guess::OwnPassword("alice@acme"), None, 0).unwrap();
         all.succeeded(Guess::NewAuthenticator("alice@acme"), None);
         assert!(all.begin(Guess::Code("alice@acme"), None, 0).is_err(), "a success elsewhere is none here");
         all.begin(Guess::NewAuthenticator("alice@acme"), None, 0).unwrap();

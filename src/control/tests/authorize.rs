@@ -232,6 +232,38 @@ async fn a_first_party_application_asks_nothing() {
 }
 
 #[tokio::test]
+async fn an_own_application_has_a_page_to_be_authorized_at_once_somebody_has_deleted_it_and_only_then() {
+    let world = World::new().await;
+    let alice = Browser::of(&world, "alice@globex").await;
+    let admin = Browser::of(&world, "admin@globex").await;
+    let page = "/oauth2/v1/install?client_id=report-hub";
+    assert!(admin.open(page).await.expect(200).text.contains("Nothing to authorize"));
+    alice.ask("report-hub", &[]).await.expect(303);
+    assert!(admin.open(page).await.expect(200).text.contains("Nothing to authorize"));
+    let key = GrantKey { account: account(GLOBEX), application: "report-hub".parse().unwrap() };
+    let (by, now) = (world.actor("admin@globex").await, world.control.clock().now());
+    world.control.store().set_state(&key, GrantState::Revoked, &by, now).await.unwrap();
+    alice.open(page).await.expect(403);
+    let asked = admin.open(page).await.expect(200);
+    admin.decide(&asked, &[("decision", "authorize")]).await.expect(200);
+    let grant = world.control.store().installed(&key).await.unwrap().unwrap().grant;
+    assert_eq!(grant.state, GrantState::Active);
+}
+
+#[tokio::test]
+async fn who_acts_as_a_role_is_let_in_and_is_given_nothing_to_refresh() {
+    let world = World::new().await;
+    world.with_secret("report-hub").await;
+    world.install("report-hub", "").await;
+    for (login, refreshes) in [("alice@acme", true), ("deploy@acme", false)] {
+        let back = Browser::of(&world, login).await.ask("report-hub", &[]).await.expect(303);
+        let tokens = world.redeem("report-hub", &back).await.expect(200).json();
+        assert!(tokens["access_token"].is_string(), "{login}: {tokens}");
+        assert_eq!(tokens["refresh_token"].is_string(), refreshes, "{login}");
+    }
+}
+
+#[tokio::test]
 async fn tokens_die_with_the_grant_and_come_back_only_with_a_resumed_one() {
     let world = World::new().await;
     world.with_secret("report-hub").await;

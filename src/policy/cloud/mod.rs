@@ -2,8 +2,9 @@
 //!
 //! Comes in: a [`Permit`] (so that nobody asks for a grant that does not stand), the cloud, which of its services are
 //! meant, and who will hold the credentials. Goes out: a policy of one `Allow` within the cloud's limit of size, that
-//! allows no action of the catalogue beyond the grant; or a refusal, never a wider policy. Resources are not narrowed:
-//! a role belongs to one account, and which of its resources a call may touch is decided call by call.
+//! allows no action of the catalogue beyond the grant; or a refusal, never a wider policy. Of resources it says
+//! only whose they may be, where the cloud's language can (AWS): a bucket's name does not tell its owner. Which of them a
+//! call may touch is decided call by call.
 //!
 //! `sts` itself is never in one: who may assume a further role with a role's credentials has left the session policy
 //! behind.
@@ -104,7 +105,8 @@ impl SessionPolicy {
 }
 
 impl Permit<'_> {
-    /// The session policy of the permit's session for the services that `meant` says yes to.
+    /// The session policy of the permit's session for the services that `meant` says yes to. `account` is the number
+    /// at the cloud of the only account whose resources may be touched, where the cloud's language can say that.
     ///
     /// # Errors
     /// It cannot be said, or not briefly enough.
@@ -112,6 +114,7 @@ impl Permit<'_> {
         &self,
         cloud: Cloud,
         holder: Holder,
+        account: Option<&str>,
         meant: impl Fn(&str) -> bool,
     ) -> Result<SessionPolicy, NotExpressible> {
         let session = self.session();
@@ -120,7 +123,7 @@ impl Permit<'_> {
                 && has(session, action)
                 && !(holder.is_out_of_reach() && may_be_forbidden(session, action))
         };
-        Wanted { cloud, holder, catalogue: session.grant.policies.catalogue() }.policy(inside)
+        Wanted { cloud, holder, account, catalogue: session.grant.policies.catalogue() }.policy(inside)
     }
 }
 
@@ -160,6 +163,7 @@ fn may_be_forbidden(session: &Session, action: &Action) -> bool {
 struct Wanted<'a> {
     cloud: Cloud,
     holder: Holder,
+    account: Option<&'a str>,
     catalogue: &'a Catalogue,
 }
 
@@ -202,7 +206,12 @@ impl Wanted<'_> {
 
     fn text(&self, patterns: &Patterns) -> Result<String, NotExpressible> {
         let action = patterns.iter().collect();
-        let statement = [Statement { effect: "Allow", action, resource: "*" }];
+        let condition = match self.cloud {
+            // What has no resource has no such key, and is the role's own account's.
+            Cloud::Aws => self.account.map(|account| Condition { is: Owner { account } }),
+            Cloud::Alibaba => None,
+        };
+        let statement = [Statement { effect: "Allow", action, resource: "*", condition }];
         let document = Document { version: self.cloud.version(), statement };
         serde_json::to_string(&document).map_err(|_| NotExpressible::Mistaken)
     }
@@ -283,4 +292,18 @@ struct Statement<'a> {
     effect: &'static str,
     action: Vec<&'a str>,
     resource: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<Condition<'a>>,
+}
+
+#[derive(Serialize)]
+struct Condition<'a> {
+    #[serde(rename = "StringEqualsIfExists")]
+    is: Owner<'a>,
+}
+
+#[derive(Serialize)]
+struct Owner<'a> {
+    #[serde(rename = "aws:ResourceAccount")]
+    account: &'a str,
 }

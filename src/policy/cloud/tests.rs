@@ -76,7 +76,7 @@ fn made(
     catalogue: &Catalogue,
     granted: &ScopeSet,
 ) -> Result<SessionPolicy, NotExpressible> {
-    Wanted { cloud, holder, catalogue }.policy(|action| catalogue.allows(granted, action))
+    Wanted { cloud, holder, account: None, catalogue }.policy(|action| catalogue.allows(granted, action))
 }
 
 /// A catalogue of services, each with operations in a `:read` and a `:write` part.
@@ -191,7 +191,9 @@ fn permitted(
     let session = session(&shipped(), made, &member, &token);
     let call = call("oss:GetObject", "reports/2026.csv");
     let permit = decide(&session, &call, &around()).unwrap();
-    permit.session_policy(Cloud::Alibaba, holder, |service| matches!(service, "oss" | "ecs" | "alidns"))
+    permit.session_policy(Cloud::Alibaba, holder, Some("1001"), |service| {
+        matches!(service, "oss" | "ecs" | "alidns")
+    })
 }
 
 #[test]
@@ -250,9 +252,18 @@ fn a_permission_that_would_allow_more_than_was_granted_is_left_out() {
     let both = made(Cloud::Aws, Holder::Sidecar, &objects, &scopes("/acs/s3")).unwrap();
     assert!(both.left_out().is_empty());
     // Who may read and may write may copy, though nobody granted a copy as such.
-    let wanted = Wanted { cloud: Cloud::Aws, holder: Holder::Sidecar, catalogue: &objects };
+    let wanted = Wanted {
+        cloud: Cloud::Aws,
+        holder: Holder::Sidecar,
+        account: Some("123456789012"),
+        catalogue: &objects,
+    };
     let apart = wanted.policy(|action| action.as_str() != "s3:CopyObject").unwrap();
     assert!(apart.left_out().is_empty() && judge(apart.as_str(), "s3:GetObject"));
+    // A bucket's name does not tell whose it is.
+    let owner = r#""Condition":{"StringEqualsIfExists":{"aws:ResourceAccount":"123456789012"}}"#;
+    assert!(apart.as_str().contains(owner), "{}", apart.as_str());
+    assert!(!write.as_str().contains("Condition"), "said only of an account that is known");
 }
 
 #[test]

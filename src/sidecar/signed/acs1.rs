@@ -40,6 +40,12 @@ impl Rpc {
         let one = |name: &str| all.iter().find(|(known, _)| known == name).map(|(_, value)| &**value);
         let Some(signature) = one(acs1::SIGNATURE) else { return Ok(None) };
         let must = |name: &'static str| one(name).ok_or(NotProven::Incomplete(name));
+        // The string that is signed has no path in it.
+        if !head.parameters.0.is_empty() {
+            return Err(NotProven::Incomplete(
+                "such a signature does not cover the path, which says here what is meant; sign with ACS3-HMAC-SHA256",
+            ));
+        }
         let nonce = must("SignatureNonce")?;
         if must("SignatureMethod")? != acs1::METHOD || must("SignatureVersion")? != "1.0" || nonce.is_empty()
         {

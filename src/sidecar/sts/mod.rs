@@ -165,17 +165,19 @@ impl Sts {
             Cloud::Alibaba => Language::Alibaba,
             Cloud::Aws => Language::Aws,
         };
-        let policy =
-            match permit.session_policy(language, Holder::Sidecar, |service| *service == *purpose.service) {
-                Ok(policy) => policy.as_str().to_owned(),
-                // An operation that needs no permission of the cloud: the role gets none.
-                Err(NotExpressible::Nothing) => names::nothing(self.cloud).to_owned(),
-                Err(why @ (NotExpressible::TooLong { .. } | NotExpressible::Mistaken)) => {
-                    return Err(NoCredentials::Policy(why));
-                }
-            };
+        let role = self.role_of(&purpose.principal.account)?;
+        let owner = self.settings.account_of(&role);
+        let meant = |service: &str| *service == *purpose.service;
+        let policy = match permit.session_policy(language, Holder::Sidecar, owner, meant) {
+            Ok(policy) => policy.as_str().to_owned(),
+            // An operation that needs no permission of the cloud: the role gets none.
+            Err(NotExpressible::Nothing) => names::nothing(self.cloud).to_owned(),
+            Err(why @ (NotExpressible::TooLong { .. } | NotExpressible::Mistaken)) => {
+                return Err(NoCredentials::Policy(why));
+            }
+        };
         let question = Question {
-            role: self.role_of(&purpose.principal.account)?,
+            role,
             session_name: names::session(standing.login(), purpose.grant.application.as_str()),
             source_identity: names::source(standing.login(), &purpose.principal),
             policy,
