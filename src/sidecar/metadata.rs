@@ -23,13 +23,13 @@ struct Metadata<'a> {
 
 /// The metadata's answer, when `path` asks for it: the well-known path, alone or before a resource's own path
 /// (RFC 9728 §3.1).
-pub(super) fn answer(method: &Method, path: &str, sidecar: &Sidecar) -> Option<Response<Answer>> {
+pub(super) fn answer(method: &Method, path: &str, host: &str, sidecar: &Sidecar) -> Option<Response<Answer>> {
     let resource = path.strip_prefix(WELL_KNOWN).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
     if method != Method::GET && method != Method::HEAD {
         return None;
     }
     let base = sidecar.public_url.trim_end_matches('/');
-    let route = sidecar.routes.find(resource);
+    let route = sidecar.routes.find(resource, host);
     let metadata = Metadata {
         resource: format!("{base}{}", resource.trim_end_matches('/')),
         authorization_servers: [&sidecar.issuer],

@@ -36,7 +36,7 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::Body as _;
 
 use crate::config::sidecar::Limits;
-use crate::grants::Grants;
+use crate::grants::{Grants, Standing};
 use crate::model::call::{Call, Resource};
 use crate::model::decision::Outcome;
 use crate::model::time::Clock;
@@ -112,27 +112,17 @@ impl Worker {
             let passed = 'life: {
                 // A block of its own: what leads to the decision takes no room in the future that waits for the answer.
                 let (upstream, tended) = {
-                    let (understood, reading) = match self.begin(&mut request, &mut ledger, &mut seen) {
-                        Ok(Begun::Understood(understood, reading)) => (understood, reading),
+                    let (understood, asked) = match self.begin(&mut request, &mut ledger, &mut seen) {
+                        Ok(Begun::Understood(understood, asked)) => (understood, asked),
                         // Boxed, as what is not on every call's way.
-                        Ok(Begun::Signed(begun)) => {
-                            match Box::pin(self.shown(*begun, &mut request, &mut ledger, &mut seen)).await {
-                                Ok((understood, asked)) => (understood, Reading::Asked(asked)),
+                        Ok(Begun::Later(begun)) => {
+                            match Box::pin(self.read_on(*begun, &mut request, &mut ledger, &mut seen)).await {
+                                Ok((understood, asked)) => (understood, asked),
                                 Err(refusal) => break 'life Err(refusal),
                             }
                         }
                         Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered, OK)),
                         Err(refusal) => break 'life Err(refusal),
-                    };
-                    let asked = match reading {
-                        Reading::Asked(asked) => asked,
-                        // Boxed, as what is not on every call's way.
-                        Reading::NeedsBody => {
-                            match Box::pin(self.read_body(&understood, &mut request, &mut ledger)).await {
-                                Ok(asked) => asked,
-                                Err(refusal) => break 'life Err(refusal),
-                            }
-                        }
                     };
                     let Some(seat) = &seen.seat else { break 'life Err(Refusal::Internal) };
                     let (call, also) = asked.by(&seat.known.caller.principal.account);
@@ -154,7 +144,9 @@ impl Worker {
                             let on = (&understood, calls, &**seat, footing);
                             match Box::pin(self.wait(later, on, &mut request, &exchange, &mut ledger)).await {
                                 Ok(Waited::Go(upstream, tended)) => (upstream, tended),
-                                Ok(Waited::Answered(answer)) => break 'life Ok((answer, Outcome::Answered, OK)),
+                                Ok(Waited::Answered(answer)) => {
+                                    break 'life Ok((answer, Outcome::Answered, OK));
+                                }
                                 Err(refusal) => break 'life Err(refusal),
                             }
                         }
@@ -167,9 +159,7 @@ impl Worker {
                 match (sent, tended) {
                     (Ok(response), None) => Ok((response, Outcome::Forwarded, OK)),
                     // Boxed, as what is not on every call's way.
-                    (Ok(response), Some(tended)) => {
-                        Ok(Box::pin(Self::attend(response, tended, &mut ledger)).await)
-                    }
+                    (Ok(response), Some(tended)) => Ok(Box::pin(attend(response, tended, &mut ledger)).await),
                     (Err(error), _) => Err(Refusal::Upstream(error)),
                 }
             };
@@ -192,7 +182,8 @@ impl Worker {
         // Policy and upstream see the same bytes.
         let candidate = canonical::read(request).map_err(Refusal::Malformed)?;
         seen.is_well_formed = true;
-        if let Some(answer) = metadata::answer(request.method(), candidate.path(), sidecar) {
+        if let Some(answer) = metadata::answer(request.method(), candidate.path(), candidate.host(), sidecar)
+        {
             return Ok(Begun::Answered(answer));
         }
         let route = sidecar.routes.find(candidate.path(), candidate.host()).ok_or(Refusal::NoRoute)?;
@@ -208,13 +199,18 @@ impl Worker {
         let (seat, at_hand) = match sidecar.tokens.identify(&self.recent, request.headers(), acs, now) {
             Ok(known) => known,
             Err(Refusal::NoCredential) if route.adapter.signatures().is_some() => {
-                return Ok(Begun::Signed(Box::new((Understood { route, canonical }, reading))));
+                let understood = Understood { route, canonical };
+                return Ok(Begun::Later(Box::new(Unread::Signed(understood, reading))));
             }
             Err(refusal) => return Err(refusal),
         };
         ledger.identified(&seat.known.recorded, at_hand);
         seen.seat = Some(seat);
-        Ok(Begun::Understood(Understood { route, canonical }, reading))
+        let understood = Understood { route, canonical };
+        Ok(match reading {
+            Reading::Asked(asked) => Begun::Understood(understood, asked),
+            Reading::NeedsBody => Begun::Later(Box::new(Unread::Body(understood))),
+        })
     }
 
     /// Whether the call may pass, and what the upstream will see of it. The permit is used up: one permit, one request.
@@ -238,16 +234,7 @@ impl Worker {
             path: canonical.path(),
         };
         sidecar.tokens.still(known, around.time.as_second())?;
-        for name in also {
-            let resource = Resource { name: name.clone(), ..call.resource.clone() };
-            let other = Call { resource, ..call.clone() };
-            let permit = policy::decide(standing.session(), &other, &around).map_err(|denial| {
-                ledger.denied(&denial);
-                Refusal::Denied(denial)
-            })?;
-            // The request is forwarded by one, when all are there.
-            drop(permit);
-        }
+        may_also(also, call, standing, &around, ledger)?;
         let permit = policy::decide(standing.session(), call, &around).map_err(|denial| {
             ledger.denied(&denial);
             Refusal::Denied(denial)
@@ -324,20 +311,6 @@ impl Worker {
         }
     }
 
-    /// The answer as its protocol wants it.
-    async fn attend(
-        response: Response<Answer>,
-        tended: Box<Tended>,
-        ledger: &mut Ledger<'_>,
-    ) -> (Response<Answer>, Outcome, &'static str) {
-        let attended = tended.answer(response).await;
-        ledger.lap(Phase::Forward);
-        match attended.refused {
-            None => (attended.response, Outcome::Forwarded, OK),
-            Some(code) => (attended.response, Outcome::Failed, code),
-        }
-    }
-
     /// The answer, and the last words of the record.
     fn conclude(
         &self,
@@ -353,6 +326,25 @@ impl Worker {
         ledger.end(outcome, code, response.status());
         ledger.mark(response.headers_mut());
         response
+    }
+
+    /// Who asks for what, where more than the head must be read.
+    async fn read_on<'w>(
+        &'w self,
+        unread: Unread<'w>,
+        request: &mut Option<Box<Request<Inbound>>>,
+        ledger: &mut Ledger<'_>,
+        seen: &mut Seen<'w>,
+    ) -> Result<(Understood<'w>, Asked), Refusal> {
+        match unread {
+            Unread::Signed(understood, reading) => {
+                self.shown((understood, reading), request, ledger, seen).await
+            }
+            Unread::Body(understood) => {
+                let asked = self.read_body(&understood, request, ledger).await?;
+                Ok((understood, asked))
+            }
+        }
     }
 
     /// What is asked for, where only the body says it. It is read only for a caller who is known: nobody else can make
@@ -387,6 +379,41 @@ impl Worker {
     }
 }
 
+/// The answer as its protocol wants it.
+async fn attend(
+    response: Response<Answer>,
+    tended: Box<Tended>,
+    ledger: &mut Ledger<'_>,
+) -> (Response<Answer>, Outcome, &'static str) {
+    let attended = tended.answer(response).await;
+    ledger.lap(Phase::Forward);
+    match attended.refused {
+        None => (attended.response, Outcome::Forwarded, OK),
+        Some(code) => (attended.response, Outcome::Failed, code),
+    }
+}
+
+/// Whether the call may act upon the further resources that it names, too.
+fn may_also(
+    also: &[String],
+    call: &Call,
+    standing: &Standing,
+    around: &Surroundings<'_>,
+    ledger: &mut Ledger<'_>,
+) -> Result<(), Refusal> {
+    for name in also {
+        let resource = Resource { name: name.clone(), ..call.resource.clone() };
+        let other = Call { resource, ..call.clone() };
+        let permit = policy::decide(standing.session(), &other, around).map_err(|denial| {
+            ledger.denied(&denial);
+            Refusal::Denied(denial)
+        })?;
+        // The request is forwarded by one, when all are there.
+        drop(permit);
+    }
+    Ok(())
+}
+
 /// Reads what is left of a short body, so that its sender is there to read the refusal, and the refusal can name what it
 /// answers. A longer one breaks off.
 async fn read_through(seen: &Seen<'_>, request: &mut Option<Box<Request<Inbound>>>) {
@@ -406,11 +433,19 @@ const OK: &str = "ok";
 /// A request that was begun.
 enum Begun<'w> {
     /// It is a call.
-    Understood(Understood<'w>, Reading),
-    /// It is a call, and whose it is must be found in a signature.
-    Signed(Box<(Understood<'w>, Reading)>),
+    Understood(Understood<'w>, Asked),
+    /// It is a call, and more must be read.
+    Later(Box<Unread<'w>>),
     /// The sidecar itself knows the answer.
     Answered(Response<Answer>),
+}
+
+/// A call of which something stands where it must be waited for.
+enum Unread<'w> {
+    /// What is asked for: in the body.
+    Body(Understood<'w>),
+    /// Whose it is: in a signature, or beside what is asked for.
+    Signed(Understood<'w>, Reading),
 }
 
 /// What a decision is made on.

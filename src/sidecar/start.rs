@@ -153,7 +153,6 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let tokens =
         Tokens::new(Arc::clone(&origin), settings.issuer.clone(), public_url.clone(), settings.limits.tokens);
     let means = means(&settings, &public_url, (&policies, &origin), &clock)?;
-    let sts = means.sts.iter().map(|(_, sts)| Arc::clone(sts)).collect();
     let sidecar = Arc::new(Sidecar {
         issuer: settings.issuer.clone(),
         public_url,
@@ -167,7 +166,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         clock: clock.clone(),
         limits: settings.limits.clone(),
         nonces: Nonces::new(settings.limits.nonces),
-        sts,
+        sts: means.sts.iter().map(|(_, sts)| Arc::clone(sts)).collect(),
     });
     let following = watch::Sender::default();
     let status = Arc::new(Status {

@@ -35,7 +35,7 @@ async fn a_session_is_its_callers_at_every_sidecar_and_nobody_elses() {
         }
     }
     // Neither does the upstream's own id, nor one that was tampered with.
-    for changed in ["demo", &own[1..], &format!("{own}A")] {
+    for changed in ["demo", own.get(1..).unwrap(), &format!("{own}A")] {
         let refused = message(&first, &tokens.access, &list).header("mcp-session-id", changed);
         error(&refused.send().await, 404, -32001);
     }

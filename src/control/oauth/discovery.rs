@@ -11,7 +11,6 @@ use serde::Serialize;
 
 use super::super::Control;
 use super::super::exchange;
-use super::super::issuer::Issuer;
 use super::super::narrowing;
 use super::super::registration;
 use super::request;

@@ -37,7 +37,7 @@ impl Mcp {
         let server = self.server.as_ref().map(|server| server.fill(head.parameters));
         let owner = self.account.as_ref().map(|template| account(&template.fill(head.parameters)));
         let (action, resource) = named(Naming::new(&self.product, server));
-        Ok(Asked { action, resource, account: owner.transpose()? })
+        Ok(Asked { action, resource, also: Vec::new(), region: None, account: owner.transpose()? })
     }
 }
 

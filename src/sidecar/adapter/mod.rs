@@ -30,8 +30,8 @@ use crate::model::call::{Action, Call, Resource};
 use crate::model::caller::Caller;
 use crate::model::id::AccountId;
 use crate::net::body::Inbound;
-use crate::token::random::Secret;
 use crate::policy::Surroundings;
+use crate::token::random::Secret;
 use crate::token::session::SessionKey;
 
 /// A protocol.

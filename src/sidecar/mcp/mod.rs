@@ -70,7 +70,7 @@ impl Naming {
             Target::Resource(_) => "resources/read",
         };
         let (action, name) = self.method(method, Some(target));
-        Call { action, resource: Resource { account: account.clone(), name } }
+        Call { action, resource: Resource { account: account.clone(), region: None, name } }
     }
 
     fn action(&self, operation: &str) -> Action {
