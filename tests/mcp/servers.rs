@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::{authorized, message, request, session};
 use crate::support::fleet::{Fleet, Lone};
+use crate::support::redis::free_ports;
 use crate::support::script::Script;
 use crate::support::{Person, Tokens, eventually};
 
@@ -114,7 +115,7 @@ impl Behind {
         let mut server = Script::start(server, &json!({}));
         let url = server.hear()["url"].as_str().unwrap().to_owned();
         let policies = policies();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_ports::<1>()[0];
         let settings = format!(
             "resources = [\"http://127.0.0.1:{port}\"]\npolicies = \"{}\"\n[registration]\ndynamic = true",
             policies.path().display()

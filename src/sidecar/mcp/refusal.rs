@@ -16,7 +16,9 @@ use crate::sidecar::refuse::Told;
 
 /// The refusal in the protocol's own shape. Where no message was sent, it answers none.
 pub(in crate::sidecar) fn tell(told: &Told<'_>, request: Option<&Request<Inbound>>) -> Shaped {
-    let message = request.and_then(|request| request.body().whole()).map(|body| Message::parse(body));
+    // An empty body is one that broke off, or none was sent.
+    let body = request.and_then(|request| request.body().whole()).filter(|body| !body.is_empty());
+    let message = body.map(|body| Message::parse(body));
     let unfit = message.as_ref().and_then(|message| message.as_ref().err().copied());
     let id = message.and_then(Result::ok).and_then(|message| message.id);
     let status = if id.is_some() { status(told) } else { anonymous(told) };
