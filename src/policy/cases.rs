@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::load::Policies;
 use super::load::problem::{Problem, Problems};
+use super::load::schema::Vocabulary;
 
 /// One expectation.
 #[derive(Debug, Clone, Deserialize)]
@@ -82,8 +83,9 @@ impl Report {
 /// # Errors
 /// A case file that cannot be read, with its place.
 pub fn run(dir: &Path, policies: &Policies) -> Result<Report, Problems> {
-    let set = with_a_grant(policies)
-        .map_err(|error| Problems(vec![Problem::without_text("guardrails", error, "Please report it.")]))?;
+    let ours = |error| Problems(vec![Problem::without_text("guardrails", error, "Please report it.")]);
+    let set = with_a_grant(policies).map_err(ours)?;
+    let vocabulary = Vocabulary::of(policies.catalogue()).map_err(ours)?;
     let mut cases = Vec::new();
     let mut seen = BTreeSet::new();
     for source in super::load::case_files(dir).map_err(|problem| Problems(vec![problem]))? {
@@ -91,7 +93,7 @@ pub fn run(dir: &Path, policies: &Policies) -> Result<Report, Problems> {
             Problems(vec![Problem::of_json(&source, &error, "policies/README.md shows the form.")])
         })?;
         for (index, case) in file.iter().enumerate() {
-            let failure = match ask(case, &set, &policies.vocabulary.calls) {
+            let failure = match ask(case, &set, &vocabulary.calls) {
                 Ok(answer) => {
                     seen.extend(answer.reason.iter().cloned());
                     answer.differs_from(case)

@@ -79,8 +79,7 @@ impl Policies {
         let request =
             Request::new(who.uid(), action, uid("Account", account.as_str())?, Context::empty(), None)
                 .ok()?;
-        let actions = self.vocabulary.console.action_entities().ok()?;
-        let entities: Entities = actions.add_entities([who], None).ok()?;
+        let entities: Entities = self.console_actions.clone().add_entities([who], None).ok()?;
         let answer = Authorizer::new().is_authorized(&request, &self.console, &entities);
         Some(answer.decision() == Decision::Allow && answer.diagnostics().errors().next().is_none())
     }

@@ -16,7 +16,7 @@ use std::fmt;
 use std::path::Path;
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
-use cedar_policy::{Entity, EntityUid, PolicySet};
+use cedar_policy::{Entities, Entity, EntityUid, PolicySet};
 
 use self::guardrails::{Authored, Kind};
 use self::problem::{Problem, Problems, Source};
@@ -62,9 +62,10 @@ pub struct Policies {
     catalogue: Catalogue,
     warnings: Vec<Problem>,
     files: Files,
-    pub(super) vocabulary: Vocabulary,
     pub(super) guardrails: Vec<Authored>,
     pub(super) console: PolicySet,
+    /// The actions of the console.
+    pub(super) console_actions: Entities,
     /// Each action as Cedar sees it, inside all scopes that give it.
     pub(super) actions: HashMap<Action, Entity>,
 }
@@ -107,7 +108,11 @@ impl Policies {
             }
         };
         let console = PolicySet::from_policies(console.into_iter().map(|one| one.policy));
-        let (Ok(console), Ok(actions)) = (console, vocabulary.calls.action_entities()) else {
+        // Of the schemas nothing else is kept: once the policies are checked they only take room, most of a set's.
+        let Vocabulary { calls, console: at_console } = vocabulary;
+        let (Ok(console), Ok(console_actions), Ok(actions)) =
+            (console, at_console.action_entities(), calls.action_entities())
+        else {
             let mend = "This is a mistake in Consentry; please report it.";
             return Err(Problems(vec![Problem::without_text("console.cedar", "it cannot be joined", mend)]));
         };
@@ -118,7 +123,7 @@ impl Policies {
             .collect();
         let version = files.version();
         let files = files.clone();
-        Ok(Self { version, catalogue, warnings, files, vocabulary, guardrails, console, actions })
+        Ok(Self { version, catalogue, warnings, files, guardrails, console, console_actions, actions })
     }
 
     /// Which set this is.

@@ -1,6 +1,7 @@
 //! What authors' files may hold, and what happens to those that hold something else.
 
 use super::*;
+use crate::policy::load::schema::Vocabulary;
 
 /// The one problem of a folder with this guardrail, as text.
 fn refused(guardrail: &str) -> String {
@@ -167,7 +168,8 @@ fn the_annotated_example_is_what_is_generated() {
     assert_eq!(bare(&example), bare(&generated));
     let known = super::super::generate::policies(&facts, &facts.grant.scopes, policies.catalogue());
     let set: cedar_policy::PolicySet = known.parse().unwrap();
-    let validator = cedar_policy::Validator::new(policies.vocabulary.calls.clone());
+    let vocabulary = Vocabulary::of(policies.catalogue()).unwrap();
+    let validator = cedar_policy::Validator::new(vocabulary.calls);
     let verdict = validator.validate(&set, cedar_policy::ValidationMode::Strict);
     assert!(verdict.validation_passed_without_warnings(), "{verdict}");
 }
