@@ -44,7 +44,6 @@ enum At {
     Within(Vec<Step>),
 }
 
-#[derive(PartialEq, Eq)]
 enum Step {
     Key(&'static str),
     /// Each of a list.
@@ -104,6 +103,10 @@ impl Reading<'_> {
                 At::Element(_) | At::Within(_) => continue,
             };
             match all.iter().find(|(known, _)| *known == name) {
+                // In a query it may be a blank.
+                Some((_, text)) if matches!(place.at, At::Query(_)) && text.contains('+') => {
+                    return Err(PARAMETER);
+                }
                 Some((_, text)) => self.take(found, place, &decoded(text)?)?,
                 None if place.must => return Err(MISSING),
                 None => {}
@@ -139,23 +142,29 @@ impl Reading<'_> {
         parameters: impl Iterator<Item = (&'p str, &'p str)> + Clone,
     ) -> Result<(), NotUnderstood> {
         for (name, _) in parameters.clone() {
-            let first = name.split('.').next().unwrap_or_default();
-            if !self.operation.parameters.contains(&first) {
+            let (path, mut is_like_a_place) = (plain(name), false);
+            if path.first().is_none_or(|first| !self.operation.parameters.contains(first)) {
+                return Err(PARAMETER);
+            }
+            let fits = |place: &Place| {
+                let fit = fit(&path, &place.at);
+                is_like_a_place |= fit == Fit::Almost;
+                fit == Fit::Exactly
+            };
+            // It may name something, by other rules than those that are known here.
+            if !self.operation.places.iter().any(fits) && is_like_a_place {
                 return Err(PARAMETER);
             }
         }
+        // In the order of the table: what the operation is about comes first.
         for place in &self.operation.places {
-            let At::Within(steps) = &place.at else { continue };
-            let mut is_there = false;
-            for (name, value) in parameters.clone() {
-                if spells(name, steps)? {
-                    is_there = true;
-                    self.take(found, place, value)?;
-                }
-            }
-            if place.must && !is_there {
+            let mut values =
+                parameters.clone().filter(|(name, _)| fit(&plain(name), &place.at) == Fit::Exactly);
+            let first = values.next();
+            if place.must && first.is_none() {
                 return Err(MISSING);
             }
+            first.into_iter().chain(values).try_for_each(|(_, value)| self.take(found, place, value))?;
         }
         Ok(())
     }
@@ -229,23 +238,38 @@ fn exactly<'n>(node: &'n Node, key: &str) -> Result<Option<&'n Node>, NotUnderst
     if members.iter().any(other) { Err(PARAMETER) } else { Ok(node.get(key)) }
 }
 
-/// Whether a parameter's name is what these steps come to in a form. One that is only spelled otherwise is refused.
-fn spells(name: &str, steps: &[Step]) -> Result<bool, NotUnderstood> {
-    let mut keys = steps.iter().filter_map(|step| match step {
-        Step::Key(key) => Some(*key),
-        Step::Each | Step::Keys | Step::Any | Step::Inside(..) => None,
-    });
+/// How the name of a parameter and a place go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Exactly,
+    /// It begins and ends alike, or goes on, or is the same in other letter cases.
+    Almost,
+    Not,
+}
+
+/// The parts of a parameter's name that are no numbers of lists.
+fn plain(name: &str) -> Vec<&str> {
     let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let mut parts = name.split('.').filter(|part| !is_number(part) && *part != "member");
-    let mut is_exact = true;
-    loop {
-        match (parts.next(), keys.next()) {
-            (None, None) if is_exact => return Ok(true),
-            (None, None) => return Err(PARAMETER),
-            (Some(part), Some(key)) if part.eq_ignore_ascii_case(key) => is_exact &= part == key,
-            (_, None) | (None, _) | (Some(_), Some(_)) => return Ok(false),
-        }
+    name.split('.').filter(|part| !is_number(part) && *part != "member").collect()
+}
+
+fn fit(path: &[&str], at: &At) -> Fit {
+    let At::Within(steps) = at else { return Fit::Not };
+    let keys = || {
+        steps.iter().filter_map(|step| match step {
+            Step::Key(key) => Some(*key),
+            Step::Each | Step::Keys | Step::Any | Step::Inside(..) => None,
+        })
+    };
+    let alike = |part: Option<&&str>, key: Option<&str>| {
+        part.zip(key).is_some_and(|(part, key)| part.eq_ignore_ascii_case(key))
+    };
+    if keys().eq(path.iter().copied()) {
+        return Fit::Exactly;
     }
+    let goes_on = keys().enumerate().all(|(at, key)| alike(path.get(at), Some(key)));
+    let ends_alike = alike(path.first(), keys().next()) && alike(path.last(), keys().last());
+    if goes_on || ends_alike { Fit::Almost } else { Fit::Not }
 }
 
 fn row(line: &'static str) -> Option<(&'static str, Operation)> {
@@ -311,19 +335,19 @@ mod tests {
 
     #[test]
     fn the_name_of_a_parameter_fits_whatever_its_numbers() {
-        let steps = [Step::Key("NetworkInterface"), Step::Key("SubnetId")];
-        for name in
-            ["NetworkInterface.1.SubnetId", "NetworkInterface.SubnetId", "NetworkInterface.1.SubnetId.2"]
-        {
-            assert_eq!(spells(name, &steps), Ok(true), "{name}");
-        }
-        for name in
-            ["NetworkInterface", "SubnetId", "NetworkInterface.1.SubnetIds", "x.NetworkInterface.SubnetId"]
-        {
-            assert_eq!(spells(name, &steps), Ok(false), "{name}");
-        }
-        for name in ["networkInterface.1.SubnetId", "NetworkInterface.1.SubnetID"] {
-            assert!(spells(name, &steps).is_err(), "{name}");
+        let at = At::Within(vec![Step::Key("NetworkInterface"), Step::Key("SubnetId")]);
+        for (name, expected) in [
+            ("NetworkInterface.1.SubnetId", Fit::Exactly),
+            ("NetworkInterface.SubnetId", Fit::Exactly),
+            ("NetworkInterface.1.SubnetId.2", Fit::Exactly),
+            ("NetworkInterface.1.SubnetID", Fit::Almost),
+            ("NetworkInterface.a.SubnetId", Fit::Almost),
+            ("NetworkInterface.1.SubnetId.a", Fit::Almost),
+            ("NetworkInterface.1.Description", Fit::Not),
+            ("NetworkInterface.1.SubnetIds", Fit::Not),
+            ("SubnetId", Fit::Not),
+        ] {
+            assert_eq!(fit(&plain(name), &at), expected, "{name}");
         }
     }
 }

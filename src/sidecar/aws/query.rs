@@ -126,6 +126,10 @@ impl<'a> Parameters<'a> {
             let first = name.split('.').next().unwrap_or_default();
             first.eq_ignore_ascii_case("Attribute") || first.eq_ignore_ascii_case("Attributes")
         });
+        // A queue has some twenty.
+        if attributes.len() > 100 {
+            return Err(NAME);
+        }
         for (name, value) in &attributes {
             let (number, part) = name
                 .strip_prefix("Attribute.")
