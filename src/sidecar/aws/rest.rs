@@ -52,8 +52,8 @@ pub(in crate::sidecar) fn object(
     if let Some(key) = single(head.headers, "x-amz-server-side-encryption-aws-kms-key-id")? {
         Kind::Key.named(names, (Service::S3, None), key)?.map_or(Ok(()), |key| found.add(key))?;
     }
-    let operation = places.of(action.as_str())?;
-    if operation.is_named_in_xml() && head.has_body {
+    let operation = if head.has_body { Some(places.of(action.as_str())?) } else { None };
+    if let Some(operation) = operation.filter(|operation| operation.is_named_in_xml()) {
         let Some(body) = body else { return Ok(Reading::NeedsBody) };
         check_whole(head.headers)?;
         places::Reading { names, operation, bucket: bucket.as_deref() }.xml(&mut found, body)?;
