@@ -90,8 +90,11 @@ impl<'r> Facts<'r> {
             let (_, kind) = self.kinds.iter().find(is_it).ok_or(KIND)?;
             self.resources.push(format!("{kind}{rest}"));
         }
-        let mut seen = std::collections::HashSet::new();
-        self.resources.retain(|resource| seen.insert(resource.clone()));
+        // Mostly there is one.
+        if self.resources.len() > 1 {
+            let mut seen = std::collections::HashSet::new();
+            self.resources.retain(|resource| seen.insert(resource.clone()));
+        }
         self.credential |= form.credential;
         Ok(self)
     }
