@@ -268,7 +268,7 @@ fn fit(path: &[&str], at: &At) -> Fit {
         return Fit::Exactly;
     }
     let goes_on = keys().enumerate().all(|(at, key)| alike(path.get(at), Some(key)));
-    let ends_alike = alike(path.first(), keys().next()) && alike(path.last(), keys().last());
+    let ends_alike = alike(path.first(), keys().next()) && alike(path.last(), keys().next_back());
     if goes_on || ends_alike { Fit::Almost } else { Fit::Not }
 }
 
