@@ -105,8 +105,11 @@ async fn what_was_not_granted_is_refused_in_words_that_boto3_understands() {
     said("ec2", "UnauthorizedOperation", "/aws/ec2");
     said("dynamodb", "AccessDeniedException", &aws.application.client_id);
     said("lambda", "AccessDeniedException", "/aws/lambda:read");
-    said("unknown", "UnauthorizedOperation", "decision ");
-    said("statement", "ValidationException", "table");
+    said("unknown", "InvalidRequest", "operation");
+    said("statement", "ValidationException", "operation");
+    said("open_queue", "ValidationException", "give rights by the operation");
+    said("foreign_key", "InvalidRequest", "account");
+    said("foreign_source", "ValidationException", "account");
     said("other_account", "ValidationException", "account");
     said("other_queue", "ValidationException", "account");
     said("rights", "InvalidRequest", "PutObjectAcl");
@@ -117,7 +120,7 @@ async fn what_was_not_granted_is_refused_in_words_that_boto3_understands() {
     assert_eq!(done["presigned"]["status"], 400, "{done}");
     assert_eq!(done["dots"]["status"], 400, "{done}");
     let records = eventually("each is recorded", || async {
-        Some(aws.records()).filter(|records| records.len() >= 13)
+        Some(aws.records()).filter(|records| records.len() >= 16)
     })
     .await;
     assert!(records.iter().all(|record| record["outcome"] != "forwarded"), "{records:?}");

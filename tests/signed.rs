@@ -352,6 +352,8 @@ async fn a_call_that_names_several_things_is_asked_about_each_of_them() {
         "InstanceId.1=i-sealed&InstanceId.2=i-1",
         "InstanceIds=%5B%22i-1%22%2C%22i-sealed%22%5D",
         "InstanceId.1=i-1&RegionId=cn-sealed",
+        "ResourceType=instance&ResourceId.1=i-1&ResourceId.2=i-sealed",
+        "InstanceId.1=i-1&ResourceId.1=i-sealed&ResourceType=Instance",
     ] {
         let refused = ask(query).await.expect_problem(403, "access_denied");
         assert!(refused["detail"].as_str().unwrap().contains("under seal"), "{query}: {refused}");

@@ -154,6 +154,9 @@ def refused(url, credentials):
         "statement": refusal(lambda: dynamodb.execute_statement(Statement="SELECT * FROM orders")),
         "other_account": refusal(lambda: dynamodb.get_item(TableName=table("999999999999"), Key={"id": {"S": "1"}})),
         "other_queue": refusal(lambda: sqs.purge_queue(QueueUrl=f"{url}/999999999999/jobs")),
+        "open_queue": refusal(lambda: sqs.create_queue(QueueName="open", Attributes={"Policy": policy(ANYTHING)})),
+        "foreign_key": refusal(lambda: s3.put_object(Bucket="reports", Key="k", Body=b"", **FOREIGN_KEY)),
+        "foreign_source": refusal(lambda: of("lambda").create_event_source_mapping(FunctionName="f", EventSourceArn=JOBS)),
         "rights": refusal(lambda: s3.put_object(Bucket="reports", Key="open", Body=b"", ACL="public-read")),
         "dots": refusal(lambda: s3.get_object(Bucket="reports", Key="../other/secret")),
         "wrong": refusal(lambda: client("dynamodb", url, wrong).list_tables()),
@@ -161,6 +164,10 @@ def refused(url, credentials):
         "unsigned": refusal(lambda: client("sts", url, {"accessKeyId": "AKIA0", "accessKeySecret": "x"}).get_caller_identity()),
         "presigned": presigned(s3),
     }
+
+
+JOBS = "arn:aws:sqs:eu-central-1:999999999999:jobs"
+FOREIGN_KEY = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:eu-central-1:999999999999:key/1"}
 
 
 def table(account):

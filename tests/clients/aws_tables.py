@@ -1,12 +1,13 @@
 """What the aws adapter knows of AWS, from the service models that botocore ships: the scope files
-policies/scopes/{s3,ec2,dynamodb,sqs,lambda}.json, and the requests of the services that name an operation by method,
-path and query, src/sidecar/aws/requests.txt.
+policies/scopes/{s3,ec2,dynamodb,sqs,lambda}.json; the requests of the services that name an operation by method,
+path and query, src/sidecar/aws/requests.txt; and where each operation names what it touches, src/sidecar/aws/places.txt.
 
     aws_tables.py ROOT           writes them below ROOT
     aws_tables.py ROOT --check   says whether they are what would be written; a test asks
 
 What reads and what changes goes by the beginning of the operation's name; what gives rights to others is in the whole
-scope alone."""
+scope alone. What a member of a request names is in aws_places.py; a member that nobody has looked at ends this program,
+so that nothing new is passed over."""
 
 import gzip
 import json
@@ -15,6 +16,7 @@ import re
 import sys
 
 import botocore
+from aws_places import STS, places_line
 
 READS = re.compile(r"^(Get|List|Head|Describe|BatchGet|Query|Scan|Select|Receive|TransactGet|Search)")
 RIGHTS = re.compile(
@@ -22,14 +24,16 @@ RIGHTS = re.compile(
     r"|^PutBucket(Logging|NotificationConfiguration|InventoryConfiguration)$"
     r"|^(Modify(Image|Snapshot)Attribute|SetQueueAttributes)$"
 )
-# They hand out credentials, name what they touch in a language of their own or in two places, or are gone.
+# They hand out credentials, name what they touch in a language of their own, in two places or by a handle that tells
+# nobody what it stands for, are for buckets that are reached otherwise, or are gone.
 LEFT_OUT = {
-    "s3": {"CreateSession", "WriteGetObjectResponse", "ListDirectoryBuckets"},
+    "s3": {"CreateSession", "WriteGetObjectResponse", "ListDirectoryBuckets", "RenameObject"},
     "dynamodb": {"ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction", "RestoreTableFromBackup",
                  "RestoreTableToPointInTime", "StartBulkPutItems", "CancelBulkOperation", "DescribeBulkOperation",
                  "ListBulkOperations", "SearchVectors"},
     "sqs": {"StartMessageMoveTask", "CancelMessageMoveTask"},
-    "lambda": {"InvokeAsync"},
+    "lambda": {"InvokeAsync", "SendDurableExecutionCallbackFailure", "SendDurableExecutionCallbackHeartbeat",
+               "SendDurableExecutionCallbackSuccess"},
 }
 EC2 = """
 RunInstances StartInstances StopInstances RebootInstances TerminateInstances MonitorInstances UnmonitorInstances
@@ -167,14 +171,17 @@ def request_line(service, name, described):
 
 
 def files():
-    lines, written = [REQUESTS], {}
+    requests, places, written = [REQUESTS], [PLACES], {}
     for service in WORDS:
         described = model(service)
         names = operations(service, described)
         written[f"policies/scopes/{service}.json"] = scope_file(service, names)
         if service in ("s3", "lambda"):
-            lines += [request_line(service, name, described) for name in names]
-    written["src/sidecar/aws/requests.txt"] = "\n".join(lines) + "\n"
+            requests += [request_line(service, name, described) for name in names]
+        places += [places_line(service, name, described) for name in names]
+    places += [places_line("sts", name, model("sts")) for name in STS]
+    written["src/sidecar/aws/requests.txt"] = "\n".join(requests) + "\n"
+    written["src/sidecar/aws/places.txt"] = "\n".join(places) + "\n"
     return written
 
 
@@ -182,6 +189,11 @@ REQUESTS = """\
 # The requests of the AWS services that name an operation by method, path and query. Written by
 # tests/clients/aws_tables.py from the service models; not by hand.
 # operation method path query-that-must-be query-that-may-be header-that-must-be"""
+PLACES = """\
+# Where the operations of AWS name what they touch. Written by tests/clients/aws_tables.py from the service models; not
+# by hand. {Part} is in the path, ?Name in the query, <Element> anywhere in a body of XML, all else in the body or form:
+# [] each of a list, {} each key of a map, * any key, A+B one behind the other; ! where one of them must be.
+# operation parameters places"""
 
 
 def main():

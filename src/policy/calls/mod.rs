@@ -68,6 +68,8 @@ pub enum Use {
     Account,
     /// It names what is acted upon.
     Resource(Template, List),
+    /// It says of which kind it is what others name.
+    Kind,
     /// It is part of a credential.
     Credential,
 }
@@ -77,6 +79,8 @@ pub enum Use {
 pub struct Calls {
     versions: Vec<String>,
     parameters: Vec<(String, Use)>,
+    /// The names of those that say a kind.
+    kinds: Vec<String>,
     paths: Vec<Path>,
 }
 
@@ -95,9 +99,11 @@ enum Segment {
     Parameter(String),
 }
 
-/// A name with one place for a value: `instance/{}`.
+/// A name with one place for a value: `instance/{}`; perhaps with another parameter that says of which kind it is:
+/// `{ResourceType}/{}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
+    kind: Option<String>,
     before: String,
     after: String,
 }
@@ -121,8 +127,12 @@ impl Calls {
             let template = Template::new(&name).ok_or_else(|| {
                 format!("the resource of {parameter} is {name:?}, but has to have one {{}} for its value")
             })?;
+            if let Some(kind) = template.kind.clone().filter(|kind| !calls.kinds.contains(kind)) {
+                calls.kinds.push(kind);
+            }
             calls.parameters.push((parameter, Use::Resource(template, list)));
         }
+        calls.parameters.extend(calls.kinds.iter().map(|name| (name.clone(), Use::Kind)));
         for (at, (name, _)) in calls.parameters.iter().enumerate() {
             if calls.parameters.iter().take(at).any(|(other, _)| other.eq_ignore_ascii_case(name)) {
                 return Err(format!("the parameter {name} is described twice, or has a meaning already"));
@@ -145,16 +155,24 @@ impl Calls {
     }
 
     /// What a parameter is for, and the rest of its name behind the dot of a list. Names count in any letter case, as
-    /// some servers have it.
+    /// some servers have it, and without the numbers of lists: `DataDisk.1.SnapshotId` is `DataDisk.SnapshotId`.
     #[must_use]
     pub fn usage<'n>(&self, name: &'n str) -> Option<(usize, &Use, &'n str)> {
-        let (base, number) = match name.split_once('.') {
-            Some((base, number)) => (base, number),
+        let (base, rest) = match name.split_once('.') {
+            Some((base, rest)) => (base, rest),
             None => (name, ""),
         };
         let mut all = self.parameters.iter().enumerate();
-        let (at, (_, usage)) = all.find(|(_, (known, _))| known.eq_ignore_ascii_case(base))?;
-        Some((at, usage, number))
+        let spelled = |known: &str| {
+            let is_name = |part: &&str| !part.bytes().all(|byte| byte.is_ascii_digit());
+            let mut parts = name.split('.').filter(is_name);
+            known.split('.').all(|known| parts.next().is_some_and(|part| part.eq_ignore_ascii_case(known)))
+                && parts.next().is_none()
+        };
+        let (at, (_, usage)) = all.find(|(_, (known, _))| {
+            known.eq_ignore_ascii_case(base) || (!rest.is_empty() && spelled(known))
+        })?;
+        Some((at, usage, rest))
     }
 
     /// Whether calls of this version are described. Every version is where none is named.
@@ -182,6 +200,7 @@ impl Default for Calls {
         Self {
             versions: Vec::new(),
             parameters: parameters.map(|(name, usage)| (name.to_owned(), usage)).collect(),
+            kinds: Vec::new(),
             paths: Vec::new(),
         }
     }
@@ -224,11 +243,27 @@ impl Path {
 impl Template {
     fn new(text: &str) -> Option<Self> {
         let (before, after) = text.split_once("{}")?;
-        let plain = !before.contains(['{', '}']) && !after.contains(['{', '}']);
-        plain.then(|| Self { before: before.to_owned(), after: after.to_owned() })
+        // `{ResourceType}/{}` begins with another parameter's value.
+        let (kind, before) = match before.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
+            Some((kind, before)) => (Some(kind), before),
+            None => (None, before),
+        };
+        let plain = |text: &str| !text.contains(['{', '}']);
+        let is_name = |kind: &str| !kind.is_empty() && plain(kind);
+        (kind.is_none_or(is_name) && plain(before) && plain(after)).then(|| Self {
+            kind: kind.map(str::to_owned),
+            before: before.to_owned(),
+            after: after.to_owned(),
+        })
     }
 
-    /// The name with a value in its place.
+    /// The parameter that says of which kind it is, if one does.
+    #[must_use]
+    pub fn kind(&self) -> Option<&str> {
+        self.kind.as_deref()
+    }
+
+    /// The name with a value in its place, without its kind.
     #[must_use]
     pub fn fill(&self, value: &str) -> String {
         [self.before.as_str(), value, self.after.as_str()].concat()
@@ -292,6 +327,31 @@ mod tests {
     }
 
     #[test]
+    fn parameters_inside_of_others_are_found_whatever_their_numbers() {
+        let calls = read(
+            r#"{ "resources": [{ "parameter": "DataDisk.SnapshotId", "name": "snapshot/{}" },
+                               { "parameter": "ResourceId", "name": "{ResourceType}/{}" }] }"#,
+        )
+        .unwrap();
+        for name in [
+            "DataDisk.1.SnapshotId",
+            "datadisk.12.snapshotid",
+            "DataDisk.SnapshotId",
+            "DataDisk.1.SnapshotId.2",
+        ] {
+            assert!(matches!(calls.usage(name), Some((_, Use::Resource(..), _))), "{name}");
+        }
+        for name in ["DataDisk", "SnapshotId", "DataDisk.1.SnapshotIds", "DataDisk.1.SnapshotId.x"] {
+            assert!(calls.usage(name).is_none(), "{name}");
+        }
+        assert!(matches!(calls.usage("ResourceType"), Some((_, Use::Kind, ""))));
+        let (_, usage, _) = calls.usage("ResourceId.1").unwrap();
+        assert!(
+            matches!(usage, Use::Resource(name, _) if name.kind() == Some("ResourceType") && name.fill("x") == "/x")
+        );
+    }
+
+    #[test]
     fn what_is_not_described_is_not_found() {
         let calls = read(GOOD).unwrap();
         for (method, path) in
@@ -308,6 +368,9 @@ mod tests {
             r#"{ "region": "a", "account": ["A"] }"#,
             r#"{ "resources": [{ "parameter": "a", "name": "instance" }] }"#,
             r#"{ "resources": [{ "parameter": "a", "name": "{}{}" }] }"#,
+            r#"{ "resources": [{ "parameter": "a", "name": "{b}/{c}/{}" }] }"#,
+            r#"{ "resources": [{ "parameter": "a", "name": "x{b}/{}" }] }"#,
+            r#"{ "region": "b", "resources": [{ "parameter": "a", "name": "{b}/{}" }] }"#,
             r#"{ "paths": [{ "method": "GET", "path": "/x", "operation": "Unknown" }] }"#,
             r#"{ "paths": [{ "method": "GET", "path": "x", "operation": "DescribeClusters" }] }"#,
             r#"{ "paths": [{ "method": "GET", "path": "/{x", "operation": "DescribeClusters" }] }"#,

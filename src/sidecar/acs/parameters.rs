@@ -27,6 +27,10 @@ pub(in crate::sidecar) struct Facts<'r> {
     pub(in crate::sidecar) resources: Vec<String>,
     /// Whether a part of a credential is among them.
     pub(in crate::sidecar) credential: bool,
+    /// What is acted upon, by the parameter that says of which kind it is, and the rest of its name.
+    unsorted: Vec<(String, String)>,
+    /// What such parameters say.
+    kinds: Vec<(usize, String)>,
     /// Each parameter that was used: its place in the description, its number in a list, its value.
     used: Vec<(usize, String, String)>,
 }
@@ -54,7 +58,7 @@ impl<'r> Facts<'r> {
     }
 
     /// These, and those of the form. What both name must be alike; so must an operation that is named in both.
-    pub(in crate::sidecar) fn with(mut self, form: Self) -> Result<Self, NotUnderstood> {
+    pub(in crate::sidecar) fn with(mut self, form: Self, calls: &Calls) -> Result<Self, NotUnderstood> {
         for (mine, theirs, usage) in [
             (&mut self.operation, form.operation, &Use::Operation),
             (&mut self.version, form.version, &Use::Version),
@@ -77,7 +81,20 @@ impl<'r> Facts<'r> {
         self.account = mine.or(theirs);
         self.region = self.region.or(form.region);
         self.resources.extend(form.resources);
-        self.resources.dedup();
+        self.unsorted.extend(form.unsorted);
+        self.kinds.extend(form.kinds);
+        for (parameter, rest) in std::mem::take(&mut self.unsorted) {
+            let is_it = |(at, _): &&(usize, String)| {
+                calls.usage(&parameter).is_some_and(|(known, _, _)| known == *at)
+            };
+            let (_, kind) = self.kinds.iter().find(is_it).ok_or(KIND)?;
+            self.resources.push(format!("{kind}{rest}"));
+        }
+        // Mostly there is one.
+        if self.resources.len() > 1 {
+            let mut seen = std::collections::HashSet::new();
+            self.resources.retain(|resource| seen.insert(resource.clone()));
+        }
         self.credential |= form.credential;
         Ok(self)
     }
@@ -105,7 +122,7 @@ impl<'r> Facts<'r> {
                 self.credential = true;
                 return Ok(());
             }
-            Use::Region | Use::Account | Use::Resource(..) => {}
+            Use::Region | Use::Account | Use::Kind | Use::Resource(..) => {}
         }
         let number = number.to_ascii_lowercase();
         let earlier = self.used.iter().find(|(known, of, _)| *known == at && *of == number);
@@ -124,13 +141,24 @@ impl<'r> Facts<'r> {
                     return Err(NotUnderstood::Ambiguous(what(usage)));
                 }
             }
+            Use::Kind => {
+                let plain = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
+                if !plain || !number.is_empty() {
+                    return Err(KIND);
+                }
+                self.kinds.push((at, value.to_ascii_lowercase()));
+            }
             Use::Resource(name, list) => {
-                for value in values(&value, *list)? {
-                    self.resources.push(name.fill(text(&value)?));
+                for value in values(&value, *list, !number.is_empty())? {
+                    let filled = name.fill(text(&value)?);
+                    match name.kind() {
+                        Some(kind) => self.unsorted.push((kind.to_owned(), filled)),
+                        None => self.resources.push(filled),
+                    }
                 }
             }
         }
-        if self.used.len() >= MOST || self.resources.len() > MOST {
+        if self.used.len() >= MOST || self.resources.len() + self.unsorted.len() > MOST {
             return Err(NotUnderstood::Malformed {
                 what: "what is acted upon",
                 expected: "at most 100 names",
@@ -142,10 +170,12 @@ impl<'r> Facts<'r> {
 }
 
 /// The names that one value holds.
-fn values(value: &str, list: List) -> Result<Vec<Cow<'_, str>>, NotUnderstood> {
+fn values(value: &str, list: List, is_numbered: bool) -> Result<Vec<Cow<'_, str>>, NotUnderstood> {
     match list {
         List::No => Ok(vec![Cow::Borrowed(value)]),
         List::Comma => Ok(value.split(',').map(|one| Cow::Borrowed(one.trim())).collect()),
+        // Of some operations the same parameter is a list with numbers.
+        List::Json if is_numbered && !value.trim_start().starts_with('[') => Ok(vec![Cow::Borrowed(value)]),
         List::Json => {
             let read: Vec<String> = serde_json::from_str(value).map_err(|_| NotUnderstood::Malformed {
                 what: "a list of names",
@@ -158,8 +188,13 @@ fn values(value: &str, list: List) -> Result<Vec<Cow<'_, str>>, NotUnderstood> {
 
 /// A name that policy and upstream read alike.
 fn text(value: &str) -> Result<&str, NotUnderstood> {
-    let odd =
-        value.is_empty() || value.len() > 256 || value.trim() != value || value.chars().any(char::is_control);
+    // What could be a list to the upstream is one that the description has to say.
+    let is_list = value.contains([',', '[', ']', '{', '}', '"']);
+    let odd = value.is_empty()
+        || value.len() > 256
+        || value.trim() != value
+        || is_list
+        || value.chars().any(char::is_control);
     if odd {
         return Err(NotUnderstood::Malformed {
             what: "a name among the parameters",
@@ -180,10 +215,14 @@ fn what(usage: &Use) -> &'static str {
         Use::Version => "the version",
         Use::Region => "the region",
         Use::Account => "the account",
-        Use::Resource(..) => "what is acted upon",
+        Use::Resource(..) | Use::Kind => "what is acted upon",
         Use::Credential => "the credential",
     }
 }
 
+const KIND: NotUnderstood = NotUnderstood::Malformed {
+    what: "the kind of what is acted upon",
+    expected: "said once, in letters and digits",
+};
 /// Names in one call.
 const MOST: usize = 100;

@@ -37,7 +37,7 @@ impl Acs {
         let (mut query, mut body) = (Facts::default(), Facts::default());
         query.take(head.query.unwrap_or_default().as_bytes(), calls)?;
         body.take(form.unwrap_or_default(), calls)?;
-        let facts = query.with(body)?;
+        let facts = query.with(body, calls)?;
         if facts.credential && is_proven_by_header(head.headers) {
             return Err(NotUnderstood::Ambiguous("the credential"));
         }
@@ -327,6 +327,68 @@ mod tests {
             ("instance/i-1", &["instance/i-2".to_owned()][..])
         );
         assert_eq!(asked("Action=DescribeInstances", "").unwrap().resource, "*");
+    }
+
+    #[test]
+    fn each_of_a_list_is_asked_for_wherever_the_operation_has_it() {
+        for (query, form, all) in [
+            (
+                "Action=TagResources&ResourceType=instance&ResourceId.1=i-1&ResourceId.2=i-2&Tag.1.Key=a",
+                "",
+                &["instance/i-1", "instance/i-2"][..],
+            ),
+            // Wherever the kind is said, and however it is written.
+            ("Action=UntagResources&ResourceId.1=d-1", "ResourceType=Disk", &["disk/d-1"]),
+            (
+                "Action=StartInstances&InstanceId.1=i-1&InstanceId.2=i-2",
+                "",
+                &["instance/i-1", "instance/i-2"],
+            ),
+            (
+                "Action=RunInstances&ImageId=m-1&NetworkInterface.1.SecurityGroupIds.1=sg-1&DataDisk.2.SnapshotId=s-1",
+                "VSwitchId=vsw-1",
+                &["image/m-1", "securitygroup/sg-1", "snapshot/s-1", "vswitch/vsw-1"],
+            ),
+            (
+                "Action=AuthorizeSecurityGroup&SecurityGroupId=sg-1&Permissions.1.SourceGroupId=sg-2",
+                "",
+                &["securitygroup/sg-1", "securitygroup/sg-2"],
+            ),
+            (
+                "Action=DescribeSecurityGroups&SecurityGroupIds=%5B%22sg-1%22,%22sg-2%22%5D",
+                "",
+                &["securitygroup/sg-1", "securitygroup/sg-2"],
+            ),
+            (
+                "Action=ModifyInstanceAttribute&InstanceId=i-1&SecurityGroupIds.1=sg-1",
+                "",
+                &["instance/i-1", "securitygroup/sg-1"],
+            ),
+            (
+                "Action=RunCommand&InstanceId.1=i-1&ResourceTag.1.Key=all&ResourceTag.1.Value=x",
+                "",
+                &["instance/i-1", "instance-by-tag/all"],
+            ),
+            ("Action=DescribeInstances&ResourceType=instance", "", &["*"]),
+        ] {
+            let asked = asked(query, form).unwrap();
+            let found: Vec<String> = std::iter::once(asked.resource).chain(asked.also).collect();
+            assert_eq!(found, all, "{query} {form}");
+        }
+        for (query, form) in [
+            ("ResourceId.1=i-1", ""),
+            ("ResourceType=instance&ResourceId.1=i-1", "ResourceType=disk"),
+            ("ResourceType=instance&resourcetype=disk&ResourceId.1=i-1", ""),
+            ("ResourceType.1=instance&ResourceId.1=i-1", ""),
+            ("ResourceType=&ResourceId.1=i-1", ""),
+            ("ResourceType=instance/x&ResourceId.1=i-1", ""),
+            ("ResourceType=instance&ResourceId.1=i-1,i-2", ""),
+            ("ResourceType=instance&ResourceId=%5B%22i-1%22%5D", ""),
+            ("SecurityGroupId=sg-1,sg-2", ""),
+            ("SecurityGroupIds.1=%5B%22sg-1%22", ""),
+        ] {
+            assert!(asked(&format!("Action=TagResources&{query}"), form).is_err(), "{query} {form}");
+        }
     }
 
     #[test]

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::names::Names;
-use super::{asked, is_operation, resources, single};
+use super::names::{Found, Names};
+use super::places::{Places, Reading};
+use super::{is_operation, single};
 use crate::config::route::Service;
 use crate::model::call::Action;
 use crate::sidecar::adapter::{Asked, Head, NotUnderstood};
@@ -26,7 +27,7 @@ pub(in crate::sidecar) fn target(headers: &HeaderMap) -> Result<Option<(Service,
 
 /// What a request with this target asks for.
 pub(in crate::sidecar) fn in_json(
-    names: &Names,
+    (names, places): (&Names, &Places),
     (service, operation): (Service, &str),
     head: &Head<'_>,
     body: &Bytes,
@@ -48,14 +49,10 @@ pub(in crate::sidecar) fn in_json(
             expected: "application/x-amz-json-1.0",
         });
     }
-    let body = Node::read(body)?;
-    let named = match service {
-        Service::DynamoDb => resources::tables(names, operation, &body)?,
-        Service::Sqs => vec![resources::queue(names, operation, &body)?],
-        Service::Sts | Service::S3 | Service::Ec2 | Service::Lambda => return Err(TARGET),
-    };
     let action = Action::new(format!("{}:{operation}", service.as_str()));
-    asked(action, named)
+    let (operation, mut found) = (places.of(action.as_str())?, Found::default());
+    Reading { names, operation, bucket: None }.json(&mut found, &Node::read(body)?)?;
+    Ok(found.asked(action))
 }
 
 /// A JSON text, as far as names stand in it. An object whose keys are not all different is refused: which of two values

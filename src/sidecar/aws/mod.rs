@@ -5,22 +5,27 @@
 //! SQS), or method, path and query (`rest`: S3, Lambda). What is named in two places must be the same in both; what is
 //! not in the tables, or cannot be read with certainty, is refused.
 //!
-//! To add a service: a line in `tests/clients/aws_tables.py`, a variant of [`Service`], and what in its requests names
-//! its resources.
+//! What an operation touches is named in the places that the tables say, and each of it must be allowed: never is
+//! something decided on less, or on something else, than the upstream acts upon.
+//!
+//! To add a service: a line in `tests/clients/aws_tables.py`, a variant of [`Service`], and in
+//! `tests/clients/aws_places.py` of which [`kinds`] the members are that name something.
 
 mod json;
+mod kinds;
 mod names;
+mod places;
 mod query;
 mod requests;
-mod resources;
 mod rest;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod xml;
 
 pub(super) use json::{in_json, target};
-use names::Named;
 pub(super) use names::Names;
+pub(super) use places::Places;
 pub(super) use query::{check_form, in_form};
 pub(super) use requests::Requests;
 pub(super) use rest::{function, object};
@@ -28,9 +33,8 @@ pub(super) use tell::{Shape, tell};
 
 use http::HeaderMap;
 
-use super::adapter::{Asked, NotUnderstood};
+use super::adapter::NotUnderstood;
 use crate::config::route::Service;
-use crate::model::call::Action;
 use crate::token::signature::sigv4::Claim;
 
 /// The service that the signature is for, if there is one that can be read. Nothing of it is believed here: it must say
@@ -53,14 +57,6 @@ pub(super) fn agreed(
         }
     }
     Ok(agreed)
-}
-
-/// What is asked for, on all that is named, which is of one account.
-fn asked(action: Action, named: Vec<Named>) -> Result<Asked, NotUnderstood> {
-    let mut named = named.into_iter();
-    let first = named.next().ok_or(NotUnderstood::Unknown("what the operation is about"))?;
-    let also = named.map(|other| other.name).collect();
-    Ok(Asked { action, resource: first.name, also, region: None, account: first.account })
 }
 
 /// The one value of a header.

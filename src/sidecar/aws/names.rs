@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::model::call::Action;
 use crate::model::id::AccountId;
-use crate::sidecar::adapter::NotUnderstood;
+use crate::sidecar::adapter::{Asked, NotUnderstood};
 use crate::sidecar::sts::CloudAccounts;
 
 /// What must be known to understand such names.
@@ -13,11 +14,55 @@ pub(in crate::sidecar) struct Names {
     host: Arc<str>,
 }
 
-/// Something that a request names, and its account, where that is named too.
+/// What one text names: something, its account, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Named {
-    pub(super) name: String,
+    pub(super) name: Option<String>,
     pub(super) account: Option<AccountId>,
+}
+
+/// All that a request names, each once, of one account. What is named without one is the caller's own.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    names: Vec<String>,
+    account: Option<AccountId>,
+}
+
+impl Found {
+    /// Nothing yet, of this account where one is named.
+    pub(super) fn of(account: Option<AccountId>) -> Self {
+        Self { names: Vec::new(), account }
+    }
+
+    /// Takes in a name.
+    pub(super) fn name(&mut self, name: String) -> Result<(), NotUnderstood> {
+        self.add(Named { name: Some(name), account: None })
+    }
+
+    /// Takes in what is named.
+    pub(super) fn add(&mut self, Named { name, account }: Named) -> Result<(), NotUnderstood> {
+        if let Some(account) = account
+            && self.account.get_or_insert_with(|| account.clone()) != &account
+        {
+            return Err(NotUnderstood::Ambiguous("the account"));
+        }
+        let Some(name) = name.filter(|name| !self.names.contains(name)) else { return Ok(()) };
+        if self.names.len() >= MOST {
+            return Err(NotUnderstood::Malformed {
+                what: "the request",
+                expected: "about at most 1000 things",
+            });
+        }
+        self.names.push(name);
+        Ok(())
+    }
+
+    /// What is asked for: on each of them; on all of the service where nothing is named.
+    pub(super) fn asked(self, action: Action) -> Asked {
+        let mut names = self.names.into_iter();
+        let resource = names.next().unwrap_or_else(|| "*".to_owned());
+        Asked { action, resource, also: names.collect(), region: None, account: self.account }
+    }
 }
 
 impl Names {
@@ -78,6 +123,8 @@ fn is_regional(before: &str) -> bool {
     before.starts_with("s3-") && !before.contains('.')
 }
 
+/// Names in one request: as many as S3 deletes at once.
+const MOST: usize = 1000;
 const ACCOUNT: NotUnderstood =
     NotUnderstood::Malformed { what: "the account", expected: "the number of an account that is known here" };
 const ARN: NotUnderstood =

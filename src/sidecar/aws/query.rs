@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use url::form_urlencoded;
 
-use super::names::{Named, Names};
-use super::resources::{Keys, queue_in_path};
-use super::{asked, is_operation, single};
+use super::kinds::{Kind, queue_in_path};
+use super::names::{Found, Names};
+use super::places::{Places, Reading};
+use super::{is_operation, single};
 use crate::config::route::Service;
 use crate::model::call::Action;
 use crate::sidecar::adapter::{Asked, Head, NotUnderstood};
@@ -18,7 +19,7 @@ struct Parameters<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 /// What a request asks for, once all its parameters are here. `service` is what else names it.
 pub(in crate::sidecar) fn in_form(
-    names: &Names,
+    (names, places): (&Names, &Places),
     service: Option<Service>,
     head: &Head<'_>,
     form: Option<&Bytes>,
@@ -40,19 +41,18 @@ pub(in crate::sidecar) fn in_form(
         Some(_) | None => None,
     };
     let service = super::agreed([service, by_version])?.ok_or(NotUnderstood::Unknown("the service"))?;
-    let named = match service {
-        Service::Sts => role(names, &parameters)?,
-        Service::Ec2 => Named { name: "*".to_owned(), account: None },
-        Service::Sqs => queue(names, operation, head.path, &parameters)?,
+    let action = Action::new(format!("{}:{operation}", service.as_str()));
+    let parameters = match service {
+        Service::Sqs => parameters.of_queues(names, head.path)?,
+        _ if head.path != "/" => return Err(NotUnderstood::Ambiguous("the operation")),
+        Service::Sts | Service::Ec2 => parameters,
         Service::S3 | Service::DynamoDb | Service::Lambda => {
             return Err(NotUnderstood::Unknown("an Action of this service"));
         }
     };
-    if service != Service::Sqs && head.path != "/" {
-        return Err(NotUnderstood::Ambiguous("the operation"));
-    }
-    let action = Action::new(format!("{}:{operation}", service.as_str()));
-    asked(action, vec![named])
+    let (operation, mut found) = (places.of(action.as_str())?, Found::default());
+    Reading { names, operation, bucket: None }.form(&mut found, parameters.beside_the_operation())?;
+    Ok(found.asked(action))
 }
 
 /// Whether the body, if there is one, is a form. A body that is said to be something else, or that another server could
@@ -88,6 +88,10 @@ impl<'a> Parameters<'a> {
             if !seen.insert(folded) || (is_decisive && !DECISIVE.contains(&&*name)) {
                 return Err(NotUnderstood::Ambiguous("a parameter"));
             }
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+            if !name.bytes().all(plain) {
+                return Err(NAME);
+            }
             all.push((name, value));
         }
         Ok(Self(all))
@@ -96,44 +100,60 @@ impl<'a> Parameters<'a> {
     fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
-}
 
-/// The role that is to be assumed: `role/consentry`; `*` for what is about none.
-fn role(names: &Names, parameters: &Parameters<'_>) -> Result<Named, NotUnderstood> {
-    let Some(arn) = parameters.get("RoleArn") else {
-        return Ok(Named { name: "*".to_owned(), account: None });
-    };
-    let (account, rest) = names.arn("iam", arn)?;
-    if !rest.starts_with("role/") || account.is_none() {
-        return Err(NotUnderstood::Malformed { what: "RoleArn", expected: "the ARN of a role" });
+    /// All that is not about the operation itself.
+    fn beside_the_operation(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        let all = self.0.iter().map(|(name, value)| (&**name, &**value));
+        all.filter(|(name, _)| !matches!(*name, "Action" | "Version"))
     }
-    Ok(Named { name: rest.to_owned(), account })
-}
 
-fn queue(
-    names: &Names,
-    operation: &str,
-    path: &str,
-    parameters: &Parameters<'_>,
-) -> Result<Named, NotUnderstood> {
-    let keys = Keys {
-        url: parameters.get("QueueUrl"),
-        name: parameters.get("QueueName"),
-        owner: parameters.get("QueueOwnerAWSAccountId"),
-    };
-    let Some(path) = path.strip_prefix('/').filter(|path| !path.is_empty()) else {
-        return keys.queue(names, operation);
-    };
-    let named = queue_in_path(names, path)?;
-    let same = keys.name.is_none()
-        && (keys.url.is_none() || keys.queue(names, operation)? == named)
-        && keys.owner.is_none();
-    if same { Ok(named) } else { Err(NotUnderstood::Ambiguous("the queue")) }
+    /// The same as the JSON protocol has it: a queue that is named by the path, and attributes by their names.
+    fn of_queues(mut self, names: &Names, path: &str) -> Result<Self, NotUnderstood> {
+        if let Some(path) = path.strip_prefix('/').filter(|path| !path.is_empty()) {
+            let address = format!("http://sqs/{path}");
+            let there = queue_in_path(names, path)?;
+            match self.get("QueueUrl") {
+                None => self.0.push(("QueueUrl".into(), address.into())),
+                Some(url) => {
+                    let named = Kind::QueueUrl.named(names, (Service::Sqs, None), url)?;
+                    if named != Some(there) {
+                        return Err(NotUnderstood::Ambiguous("the queue"));
+                    }
+                }
+            }
+        }
+        let (attributes, mut others): (Vec<_>, Vec<_>) = self.0.into_iter().partition(|(name, _)| {
+            let first = name.split('.').next().unwrap_or_default();
+            first.eq_ignore_ascii_case("Attribute") || first.eq_ignore_ascii_case("Attributes")
+        });
+        // A queue has some twenty.
+        if attributes.len() > 100 {
+            return Err(NAME);
+        }
+        for (name, value) in &attributes {
+            let (number, part) = name
+                .strip_prefix("Attribute.")
+                .and_then(|rest| rest.split_once('.'))
+                .filter(|(number, _)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+                .ok_or(NAME)?;
+            let other = match part {
+                "Name" => format!("Attribute.{number}.Value"),
+                "Value" => format!("Attribute.{number}.Name"),
+                _ => return Err(NAME),
+            };
+            let (_, other) = attributes.iter().find(|(name, _)| *name == other).ok_or(NAME)?;
+            if part == "Name" {
+                others.push((format!("Attributes.{value}").into(), other.clone()));
+            }
+        }
+        Ok(Self(others))
+    }
 }
 
 /// What is decided on: spelled so, and not otherwise.
-const DECISIVE: [&str; 6] =
-    ["Action", "Version", "RoleArn", "QueueUrl", "QueueName", "QueueOwnerAWSAccountId"];
+const DECISIVE: [&str; 2] = ["Action", "Version"];
 
+const NAME: NotUnderstood =
+    NotUnderstood::Malformed { what: "the name of a parameter", expected: "one of the operation's" };
 const FORM: NotUnderstood =
     NotUnderstood::Malformed { what: "the body", expected: "a plain urlencoded form in UTF-8" };

@@ -28,7 +28,14 @@ enum Part {
     Rest(String),
 }
 
-/// The parts of a path by their names, still encoded.
+/// What a request says in its path and query.
+pub(super) struct Asks<'a> {
+    pub(super) action: &'a Action,
+    pub(super) parts: Parts<'a>,
+    pub(super) query: Parts<'a>,
+}
+
+/// The parts of a path, or the parameters of a query, by their names, still encoded.
 pub(super) type Parts<'a> = Vec<(&'a str, &'a str)>;
 
 impl Requests {
@@ -44,14 +51,14 @@ impl Requests {
         self.0.iter().map(|row| &row.action)
     }
 
-    /// The operation that is asked for, and the parts of the path.
+    /// The operation that is asked for, and what stands in path and query.
     pub(super) fn find<'a>(
         &'a self,
         method: &Method,
         path: &'a str,
-        query: &str,
+        query: &'a str,
         headers: &HeaderMap,
-    ) -> Result<(&'a Action, Parts<'a>), NotUnderstood> {
+    ) -> Result<Asks<'a>, NotUnderstood> {
         let parameters = parameters(query)?;
         let copies = headers.contains_key("x-amz-copy-source");
         let mut best: Option<(&Row, Parts<'a>)> = None;
@@ -71,7 +78,7 @@ impl Requests {
         if !is_certain || said.is_some_and(|(_, said)| *said != operation) {
             return Err(NotUnderstood::Ambiguous("the operation"));
         }
-        Ok((&row.action, parts))
+        Ok(Asks { action: &row.action, parts, query: parameters })
     }
 }
 

@@ -1,21 +1,25 @@
 //! The REST protocols: S3 (`bucket/key`) and Lambda (`function/name`), named by method, path and query.
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, header};
 
 use super::json::Node;
-use super::names::{Named, Names};
-use super::requests::Requests;
-use super::{asked, single};
+use super::kinds::{Kind, is_bucket};
+use super::names::{Found, Names};
+use super::places::{self, Places};
+use super::requests::{Asks, Requests};
+use super::single;
+use crate::config::route::Service;
 use crate::model::id::AccountId;
-use crate::sidecar::adapter::{Asked, Head, NotUnderstood};
+use crate::sidecar::adapter::{Asked, Head, NotUnderstood, Reading};
 
-/// What a request to S3 asks for.
+/// What a request to S3 asks for. Some operations name a second bucket, or all their objects, in the body.
 pub(in crate::sidecar) fn object(
     names: &Names,
-    requests: &Requests,
+    (requests, places): (&Requests, &Places),
     head: &Head<'_>,
-) -> Result<Asked, NotUnderstood> {
+    body: Option<&Bytes>,
+) -> Result<Reading, NotUnderstood> {
     if names.has_bucket(head.host) {
         return Err(NotUnderstood::Malformed {
             what: "the host",
@@ -31,31 +35,30 @@ pub(in crate::sidecar) fn object(
     if head.path.contains('+') {
         return Err(NotUnderstood::Malformed { what: "the path", expected: "with %2B or %20 instead of +" });
     }
-    let (action, parts) =
+    let Asks { action, parts, .. } =
         requests.find(head.method, head.path, head.query.unwrap_or_default(), head.headers)?;
-    let part = |name: &str| parts.iter().find(|(known, _)| *known == name).map(|(_, part)| *part);
-    let resource = match (part("Bucket"), part("Key")) {
-        (None, _) => "*".to_owned(),
-        (Some(bucket), key) => {
-            let bucket = decoded(bucket)?;
-            if !is_bucket(&bucket) {
-                return Err(NotUnderstood::Malformed {
-                    what: "the bucket",
-                    expected: "the name of a bucket",
-                });
-            }
-            match key {
-                Some(key) => format!("{bucket}/{}", decoded(key)?),
-                None => bucket,
-            }
+    let part = |name: &str| parts.iter().find(|(known, _)| *known == name).map(|(_, part)| decoded(part));
+    let (bucket, key) = (part("Bucket").transpose()?, part("Key").transpose()?);
+    let mut found = Found::of(owner(names, head.headers)?);
+    if let Some(bucket) = &bucket {
+        if !is_bucket(bucket) {
+            return Err(NotUnderstood::Malformed { what: "the bucket", expected: "the name of a bucket" });
         }
-    };
-    let account = owner(names, head.headers)?;
-    let mut named = vec![Named { name: resource, account: account.clone() }];
-    if let Some(source) = single(head.headers, "x-amz-copy-source")? {
-        named.push(Named { name: source_named(source)?, account });
+        found.name(key.map_or_else(|| bucket.clone(), |key| format!("{bucket}/{key}")))?;
     }
-    asked(action.clone(), named)
+    if let Some(source) = single(head.headers, "x-amz-copy-source")? {
+        found.name(source_named(source)?)?;
+    }
+    if let Some(key) = single(head.headers, "x-amz-server-side-encryption-aws-kms-key-id")? {
+        Kind::Key.named(names, (Service::S3, None), key)?.map_or(Ok(()), |key| found.add(key))?;
+    }
+    let operation = if head.has_body { Some(places.of(action.as_str())?) } else { None };
+    if let Some(operation) = operation.filter(|operation| operation.is_named_in_xml()) {
+        let Some(body) = body else { return Ok(Reading::NeedsBody) };
+        check_whole(head.headers)?;
+        places::Reading { names, operation, bucket: bucket.as_deref() }.xml(&mut found, body)?;
+    }
+    Ok(Reading::Asked(found.asked(action.clone())))
 }
 
 /// The object that is copied, as `x-amz-copy-source` names it: what is done is done to both.
@@ -69,11 +72,6 @@ fn source_named(text: &str) -> Result<String, NotUnderstood> {
         return Err(SOURCE);
     }
     Ok(format!("{bucket}/{key}"))
-}
-
-fn is_bucket(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    (3..=255).contains(&name.len()) && name.bytes().all(plain)
 }
 
 /// The account that the caller expects to own the bucket.
@@ -112,90 +110,46 @@ fn check_payload(headers: &HeaderMap) -> Result<(), NotUnderstood> {
     Ok(())
 }
 
-/// What a request to Lambda asks for. Some operations name their function in the body.
+/// A body that has to be read must be there as it is, and under the signature.
+fn check_whole(headers: &HeaderMap) -> Result<(), NotUnderstood> {
+    let payload = single(headers, "x-amz-content-sha256")?;
+    let is_hash = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if payload.is_some_and(|payload| !is_hash(payload)) || headers.contains_key(header::CONTENT_ENCODING) {
+        return Err(NotUnderstood::Malformed {
+            what: "the body of this operation",
+            expected: "sent in one piece and signed by its SHA-256",
+        });
+    }
+    Ok(())
+}
+
+/// What a request to Lambda asks for. Some operations name something in the body.
 pub(in crate::sidecar) fn function(
     names: &Names,
-    requests: &Requests,
+    (requests, places): (&Requests, &Places),
     head: &Head<'_>,
     body: Option<&Bytes>,
 ) -> Result<Asked, NotUnderstood> {
     if head.headers.contains_key("x-amz-target") {
         return Err(NotUnderstood::Ambiguous("the operation"));
     }
-    let (action, parts) =
+    let Asks { action, parts, query } =
         requests.find(head.method, head.path, head.query.unwrap_or_default(), head.headers)?;
-    let mut named = Named { name: "*".to_owned(), account: None };
-    for (kind, text) in parts {
-        let text = decoded(text)?;
-        match kind {
-            "FunctionName" => named = function_named(names, &text)?,
-            "LayerName" => named = layer_named(names, &text)?,
-            "Resource" | "ResourceArn" => named = by_arn(names, &text)?,
-            _ => {}
+    let (operation, mut found) = (places.of(action.as_str())?, Found::default());
+    let reading = places::Reading { names, operation, bucket: None };
+    reading.head(&mut found, &parts, &query)?;
+    if operation.has_json() {
+        if head.headers.contains_key(header::CONTENT_ENCODING) {
+            return Err(BODY);
         }
+        let body = body.filter(|body| !body.is_empty()).map_or(Ok(Node::Object(Vec::new())), Node::read)?;
+        reading.json(&mut found, &body)?;
     }
-    let operation = action.as_str();
-    if matches!(
-        operation,
-        "lambda:CreateFunction" | "lambda:CreateEventSourceMapping" | "lambda:UpdateEventSourceMapping"
-    ) {
-        let body = Node::read(body.ok_or(FUNCTION)?)?;
-        match body.text("FunctionName")? {
-            Some(text) => named = function_named(names, text)?,
-            None if operation == "lambda:UpdateEventSourceMapping" => {}
-            None => return Err(FUNCTION),
-        }
-    }
-    asked(action.clone(), vec![named])
-}
-
-/// `name`, `123456789012:function:name` or the ARN, each perhaps with a version or alias behind it.
-fn function_named(names: &Names, text: &str) -> Result<Named, NotUnderstood> {
-    let (account, rest) = if text.starts_with("arn:") {
-        let (account, rest) = names.arn("lambda", text)?;
-        (account, rest.strip_prefix("function:").ok_or(FUNCTION)?)
-    } else if let Some((number, rest)) = text.split_once(":function:") {
-        (Some(names.account(number)?), rest)
-    } else {
-        (None, text.strip_prefix("function:").unwrap_or(text))
-    };
-    let mut parts = rest.split(':');
-    let name = parts.next().unwrap_or_default();
-    if !is_plain(name) || parts.nth(1).is_some() {
-        return Err(FUNCTION);
-    }
-    Ok(Named { name: format!("function/{name}"), account })
-}
-
-fn layer_named(names: &Names, text: &str) -> Result<Named, NotUnderstood> {
-    let (account, name) = if text.starts_with("arn:") {
-        let (account, rest) = names.arn("lambda", text)?;
-        (account, rest.strip_prefix("layer:").ok_or(FUNCTION)?)
-    } else {
-        (None, text)
-    };
-    if is_plain(name) { Ok(Named { name: format!("layer/{name}"), account }) } else { Err(FUNCTION) }
-}
-
-fn by_arn(names: &Names, arn: &str) -> Result<Named, NotUnderstood> {
-    let (account, rest) = names.arn("lambda", arn)?;
-    match rest.split_once(':') {
-        Some(("function", _)) => function_named(names, arn),
-        Some(("layer", _)) => layer_named(names, arn),
-        Some((kind, name)) if is_plain(kind) && is_plain(name) => {
-            Ok(Named { name: format!("{kind}/{name}"), account })
-        }
-        Some(_) | None => Err(FUNCTION),
-    }
-}
-
-fn is_plain(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    !name.is_empty() && name.len() <= 170 && name.bytes().all(plain)
+    Ok(found.asked(action.clone()))
 }
 
 /// Resolves the escapes of a part of a path, once.
-fn decoded(part: &str) -> Result<String, NotUnderstood> {
+pub(super) fn decoded(part: &str) -> Result<String, NotUnderstood> {
     const TEXT: NotUnderstood =
         NotUnderstood::Malformed { what: "a part of the path", expected: "text once decoded" };
     let mut bytes = Vec::with_capacity(part.len());
@@ -217,5 +171,5 @@ fn decoded(part: &str) -> Result<String, NotUnderstood> {
 
 const SOURCE: NotUnderstood =
     NotUnderstood::Malformed { what: "x-amz-copy-source", expected: "a bucket and a key" };
-const FUNCTION: NotUnderstood =
-    NotUnderstood::Malformed { what: "the function", expected: "named by its name or ARN" };
+const BODY: NotUnderstood =
+    NotUnderstood::Malformed { what: "the body", expected: "JSON that is not encoded further" };

@@ -206,6 +206,10 @@ fn what_is_done_to_several_is_asked_for_each() {
     let batch = json("DynamoDB_20120810.BatchGetItem", r#"{"RequestItems":{"orders":{},"secrets":{}}}"#);
     let asked = batch.read().unwrap();
     assert_eq!((asked.resource.as_str(), asked.also), ("table/orders", vec!["table/secrets".to_owned()]));
+    // What is named without an account is the caller's: another one's beside it is decided on, and denied, for both.
+    let mixed = r#"{"RequestItems":{"orders":{},"arn:aws:dynamodb:r:123456789012:table/secrets":{}}}"#;
+    let mixed = json("DynamoDB_20120810.BatchGetItem", mixed).read().unwrap();
+    assert_eq!((mixed.also.len(), mixed.account.unwrap().as_str()), (1, ACME));
     let copied = |source: &str| s3(Method::PUT, "/reports/k").header("x-amz-copy-source", source).read();
     for source in ["/other/a%20b?versionId=1", "other/a%20b"] {
         assert_eq!(copied(source).unwrap().also, ["other/a b"], "{source}");
@@ -226,10 +230,6 @@ fn a_table_that_could_be_another_is_refused() {
         ("GetItem", "TableName=orders"),
         ("GetItem", r#"{"TableName":"arn:aws:s3:::orders"}"#),
         ("GetItem", r#"{"TableName":"arn:aws:dynamodb:r:999999999999:table/orders"}"#),
-        (
-            "BatchGetItem",
-            r#"{"RequestItems":{"orders":{},"arn:aws:dynamodb:r:123456789012:table/secrets":{}}}"#,
-        ),
         ("TransactGetItems", r#"{"TransactItems":[{"Get":{}}]}"#),
     ] {
         assert!(json(&format!("DynamoDB_20120810.{operation}"), body).read().is_err(), "{body}");
@@ -287,7 +287,7 @@ fn the_query_protocol_names_its_operation_once() {
         "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Freports";
     assert_eq!(form(assume).asked(), own("sts:AssumeRole", "role/reports"));
     let servers = form("Action=StopInstances&Version=2016-11-15&InstanceId.1=i-1");
-    assert_eq!(servers.asked(), plain("ec2:StopInstances", "*"));
+    assert_eq!(servers.asked(), plain("ec2:StopInstances", "instance/i-1"));
     let get = Asking::new(Method::GET, "/?Action=DescribeInstances&Version=2016-11-15").signed("ec2");
     assert_eq!(get.asked(), plain("ec2:DescribeInstances", "*"));
     for bad in [
@@ -331,13 +331,11 @@ fn functions_are_named_by_the_path() {
             own("lambda:GetFunction", "function/report"),
         ),
         (
-            lambda(Method::POST, "/2015-03-31/functions")
-                .body("application/json", r#"{"FunctionName":"new"}"#),
-            plain("lambda:CreateFunction", "function/new"),
-        ),
-        (
-            lambda(Method::GET, "/2018-10-31/layers?find=LayerVersion&Arn=arn%3Ax"),
-            plain("lambda:GetLayerVersionByArn", "*"),
+            lambda(Method::POST, "/2015-03-31/functions").body(
+                "application/json",
+                r#"{"FunctionName":"new","Role":"arn:aws:iam::123456789012:role/r"}"#,
+            ),
+            own("lambda:CreateFunction", "function/new"),
         ),
     ] {
         assert_eq!(asking.asked(), asked, "{}", asking.target);
@@ -354,6 +352,62 @@ fn functions_are_named_by_the_path() {
     ] {
         assert!(bad.read().is_err(), "{}", bad.target);
     }
+}
+
+#[test]
+fn all_that_a_request_names_must_be_allowed_and_what_cannot_be_read_is_refused() {
+    let mut wrong = Vec::new();
+    for case in CASES.lines().filter(|line| !line.starts_with('#')) {
+        let columns: Vec<&'static str> = case.split(" | ").collect();
+        let [service, method, target, header, body, expected] = columns.as_slice() else {
+            panic!("{case}");
+        };
+        let asking = match *service {
+            "s3" | "lambda" => {
+                let kind = if *service == "s3" { "application/xml" } else { "application/json" };
+                let asking = Asking::new(method.parse().unwrap(), target).signed(service);
+                if *body == "-" { asking } else { asking.body(kind, body) }
+            }
+            "dynamodb" => json(&format!("DynamoDB_20120810.{method}"), body),
+            "sqs" => json(&format!("AmazonSQS.{method}"), body),
+            _ => {
+                let path = if *target == "-" { "/" } else { target };
+                let body = Box::leak(format!("{method}&{body}").into_boxed_str());
+                Asking { target: path, ..form(body) }
+            }
+        };
+        let asking = match header.split_once(": ") {
+            Some((name, value)) => asking.header(name, value),
+            None => asking,
+        };
+        let (found, why) = match asking.read() {
+            Ok(Asked { resource, also, .. }) => ([vec![resource], also].concat().join(" "), None),
+            Err(why) => ("refused".to_owned(), Some(why)),
+        };
+        if found != *expected {
+            wrong.push(format!("{case}\n  is: {found} {why:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+const CASES: &str = include_str!("cases.txt");
+
+#[test]
+fn every_action_of_a_scope_of_aws_has_its_places() {
+    let (places, policies) = (Places::all(), crate::policy::Policies::embedded().unwrap());
+    let files = policies.texts().filter(|(path, _)| path.starts_with("scopes/"));
+    let mut count = 0;
+    for (path, text) in files {
+        let file: serde_json::Value = serde_json::from_str(text).unwrap();
+        let scopes = file["scopes"].as_array().unwrap().iter();
+        let aws = scopes.filter(|scope| scope["scope"].as_str().unwrap().starts_with("/aws/"));
+        for action in aws.flat_map(|scope| scope["actions"].as_array().cloned().unwrap_or_default()) {
+            assert!(places.of(action.as_str().unwrap()).is_ok(), "{path}: {action} has no places");
+            count += 1;
+        }
+    }
+    assert!(count > 300, "{count}");
 }
 
 #[test]
