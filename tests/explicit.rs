@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 
+use crate::signed::{Key, Signed};
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::script::Script;
-use crate::support::{Application, Tokens};
+use crate::support::{Application, Tokens, post};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn boto3_hands_its_token_over_and_gets_credentials_that_work_as_far_as_was_granted() {
@@ -174,6 +175,70 @@ fn now() -> i64 {
 }
 
 /// A sidecar with these routes before the usual ones, and an application that acme has authorized for these scopes.
+#[tokio::test]
+async fn a_token_for_one_place_is_handed_over_there_alone_and_what_it_gives_is_good_there_alone() {
+    let place = "https://sidecar.example";
+    let mut fleet = Fleet::asleep_with(&format!("resources = [\"{place}\"]"), "").await;
+    fleet.wake().await;
+    let (application, tokens) = fleet.world.published("explicit", &["/acs/sts", "/acs/ecs:read"]).await;
+    let invited = fleet.invite("explicit", &[]);
+    let route = "[[route]]\npath = \"/sts/\"\nadapter = \"acs\"\nproduct = \"sts\"\n";
+    let folder = fleet.lone("explicit", &invited, route).await.terminate().await;
+    let settings = std::fs::read_to_string(folder.join("sidecar.toml")).unwrap();
+    std::fs::write(folder.join("sidecar.toml"), format!("public_url = \"{place}\"\n{settings}")).unwrap();
+    let sidecar = Lone::start(folder).await;
+    sidecar.until_ready().await;
+    let narrowed = async |path: &str| {
+        let resource = format!("{place}{path}");
+        let asked = [
+            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+            ("subject_token", &tokens.access),
+            ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+            ("resource", &resource),
+        ];
+        let narrow = application.token(&asked).await.expect(200);
+        narrow["access_token"].as_str().unwrap().to_owned()
+    };
+    let role = format!("acs:ram::{}:role/reader", fleet.world.account("acme").id);
+    let query = |action: &str| {
+        format!(
+            "{}/sts/?Action={action}&Version=2015-04-01&RoleArn={role}&RoleSessionName=alice",
+            sidecar.url
+        )
+    };
+    let handed_over = |token: &str| post(format!("{}&OIDCToken={token}", query("AssumeRoleWithOIDC"))).send();
+    let (here, elsewhere) = (narrowed("/sts").await, narrowed("/ecs").await);
+
+    let assumed = post(query("AssumeRole"));
+    for refused in [handed_over(&elsewhere).await, assumed.clone().bearer(&elsewhere).send().await] {
+        let problem = refused.expect_problem(401, "invalid_token");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("is for /ecs and what is below it"),
+            "{problem}"
+        );
+    }
+    for given in [handed_over(&here).await, assumed.bearer(&here).send().await] {
+        let given = &given.expect(200)["Credentials"];
+        let key = Key::from(&json!({
+            "accessKeyId": given["AccessKeyId"], "accessKeySecret": given["AccessKeySecret"],
+            "securityToken": given["SecurityToken"],
+        }));
+        let who = Signed::new(&key, "GetCallerIdentity").to("/sts/").without("x-acs-version");
+        who.header("x-acs-version", "2015-04-01").call(&sidecar.url).send().await.expect(200);
+        let refused = Signed::new(&key, "DescribeInstances").to("/ecs/").call(&sidecar.url).send().await;
+        assert_eq!(refused.json()["Code"], "InvalidSecurityToken.Malformed", "{}", refused.text());
+    }
+    assert_eq!(fleet.cloud.seen(), 0, "nothing has reached the upstream");
+    // What a token for all of it gives is good for all of it.
+    let given = handed_over(&tokens.access).await.expect(200);
+    let given = &given["Credentials"];
+    let key = Key::from(&json!({
+        "accessKeyId": given["AccessKeyId"], "accessKeySecret": given["AccessKeySecret"],
+        "securityToken": given["SecurityToken"],
+    }));
+    Signed::new(&key, "DescribeInstances").to("/ecs/").call(&sidecar.url).send().await.expect(200);
+}
+
 async fn scene(routes: &str, scopes: &[&str]) -> (Fleet, Lone, Application, Tokens) {
     let mut fleet = Fleet::start().await;
     let token = fleet.invite("explicit", &[]);

@@ -47,6 +47,7 @@ mod roles;
 mod sessions;
 mod shared_tier;
 mod signed;
+mod signers;
 mod store;
 mod streaming;
 mod tls;

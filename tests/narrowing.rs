@@ -90,6 +90,69 @@ async fn a_narrowed_token_never_becomes_wider_again() {
 }
 
 #[tokio::test]
+async fn a_token_for_a_place_is_good_there_and_below() {
+    let world = World::start().await;
+    let tokens = world.install("report-hub", "admin@acme", &["/acs/ecs"]).await;
+    let ecs = narrowed_to(&world, &tokens.access, "/ecs/").await;
+    world.rpc("ecs", "DescribeInstances").bearer(&ecs).send().await.expect(200);
+    world.rpc("ecs", "StopInstance").header("x-acs-bearer-token", &ecs).send().await.expect(200);
+    let oss = narrowed_to(&world, &tokens.access, "/oss/reports").await;
+    for path in ["/oss/reports", "/oss/reports/q1.csv", "/oss/%72eports/a%20b"] {
+        world.call("GET", path).bearer(&oss).send().await.expect(200);
+    }
+    // All of a sidecar is a place where every call is.
+    let all = narrowed_to(&world, &tokens.access, "/").await;
+    world.rpc("ecs", "DescribeInstances").bearer(&all).send().await.expect(200);
+    world.read_object(&all).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_token_for_a_place_is_refused_everywhere_else() {
+    let world = World::start().await;
+    let tokens = world.install("report-hub", "admin@acme", &["/acs/ecs"]).await;
+    let (ecs, oss) = (
+        narrowed_to(&world, &tokens.access, "/ecs/").await,
+        narrowed_to(&world, &tokens.access, "/oss/reports").await,
+    );
+    // Where it is good.
+    world.rpc("ecs", "DescribeInstances").bearer(&ecs).send().await.expect(200);
+    let (before, _) = world.seen().await;
+    let account = &world.account("acme").id;
+    let read = |path: &str, token: &str| world.call("GET", path).bearer(token).send();
+    for (told, refused) in [
+        ("/ecs", world.read_object(&ecs).await),
+        ("/ecs", world.rpc("alidns", "DescribeDomainRecords").bearer(&ecs).send().await),
+        ("/ecs", world.call("POST", "/?Action=DescribeInstances").bearer(&ecs).send().await),
+        (
+            "/ecs",
+            world
+                .call("POST", "/")
+                .header("x-acs-action", "DescribeInstances")
+                .header("x-acs-bearer-token", &ecs)
+                .send()
+                .await,
+        ),
+        ("/oss/reports", world.rpc("ecs", "DescribeInstances").bearer(&oss).send().await),
+        ("/oss/reports", read("/oss/reports2/q1.csv", &oss).await),
+        ("/oss/reports", read("/oss/report", &oss).await),
+        ("/oss/reports", read("/oss-watch/reports", &oss).await),
+        ("/oss/reports", read(&format!("/accounts/{account}/oss/reports/q1.csv"), &oss).await),
+    ] {
+        let problem = refused.expect_problem(401, "invalid_token");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("is for {told} and what is below it")), "{problem}");
+    }
+    assert_eq!(world.seen().await.0, before, "nothing has reached the upstream");
+}
+
+/// What `token` becomes at a place of the world's sidecar.
+async fn narrowed_to(world: &World, token_before: &str, path: &str) -> String {
+    let place = format!("{}{path}", world.sidecar);
+    let narrow = exchange(&world.application("report-hub"), token_before, &[("resource", &place)]).await;
+    token(&narrow.expect(200))
+}
+
+#[tokio::test]
 async fn an_application_exchanges_its_own_tokens_only() {
     let world = World::start().await;
     let theirs = world.install("report-hub", "admin@acme", &[]).await;

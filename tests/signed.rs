@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::policy_files::copied;
 use crate::support::application::{Tokens, random};
-use crate::support::fleet::Fleet;
+use crate::support::fleet::{Fleet, Lone};
 use crate::support::raw::Raw;
 use crate::support::script::Script;
 use crate::support::world::run;
@@ -228,6 +228,174 @@ async fn neither_half_of_an_exchanged_credential_is_a_bearer_token_nor_can_it_be
 }
 
 #[tokio::test]
+async fn what_was_exchanged_for_a_token_of_one_place_is_good_there_alone() {
+    let world = World::start().await;
+    let tokens = world.install("report-hub", "admin@acme", &["/acs/ecs"]).await;
+    let place = format!("{}/ecs/", world.sidecar);
+    let asked = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("subject_token", &tokens.access),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+        ("resource", &place),
+    ];
+    let narrow = world.application("report-hub").token(&asked).await.expect(200);
+    let narrow = Tokens { access: narrow["access_token"].as_str().unwrap().to_owned(), ..tokens };
+    let key = Key::of(&world, &narrow).await;
+    let call = |target: &str| Signed::new(&key, "DescribeInstances").to(target).call(&world.sidecar).send();
+    call("/ecs/").await.expect(200);
+    let (before, _) = world.seen().await;
+    let refused = call("/").await;
+    assert_eq!(refused.json()["Code"], "InvalidSecurityToken.Malformed", "{}", refused.text());
+    assert!(refused.text().contains("is for /ecs and what is below it"), "{}", refused.text());
+    let other = Signed::new(&key, "DescribeDomainRecords").to("/alidns/").without("x-acs-version");
+    let other = other.header("x-acs-version", "2015-01-09").call(&world.sidecar).send().await;
+    assert_eq!(other.json()["Code"], "InvalidSecurityToken.Malformed", "{}", other.text());
+    assert_eq!(world.seen().await.0, before, "nothing more has reached the upstream");
+    call("/ecs/").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_clock_may_be_a_minute_ahead_and_no_more() {
+    let world = World::start().await;
+    let tokens = world.install("report-hub", "admin@acme", &["/acs/ecs:read"]).await;
+    let key = Key::of(&world, &tokens).await;
+    Signed::new(&key, "DescribeInstances").at(50).call(&world.sidecar).send().await.expect(200);
+    let ahead = Signed::new(&key, "DescribeInstances").at(90).call(&world.sidecar).send().await;
+    assert_eq!(ahead.json()["Code"], "InvalidTimeStamp.Expired", "{}", ahead.text());
+}
+
+#[tokio::test]
+async fn what_a_sidecar_has_seen_is_refused_by_the_one_that_is_started_in_its_place() {
+    let mut fleet = Fleet::start().await;
+    let tokens = fleet.world.install("report-hub", "admin@acme", &["/acs/ecs:read"]).await;
+    let key = Key::of(&fleet.world, &tokens).await;
+    let sidecar = fleet.sidecar_with_clock("signed-again").await;
+    // As if some time went by between.
+    sidecar.set_clock(-10);
+    let captured = Signed::new(&key, "DescribeInstances").at(-10);
+    captured.clone().call(&sidecar.url).send().await.expect(200);
+    sidecar.set_clock(0);
+    let first = sidecar.url.clone();
+    let sidecar = Lone::start(sidecar.terminate().await).await;
+    sidecar.until_ready().await;
+    let before = fleet.cloud.seen();
+    let refused = captured.call_to(&first, &sidecar.url).send().await;
+    // In a form upon which clients sign anew.
+    assert_eq!((refused.status, &refused.json()["Code"]), (503, &json!("ServiceUnavailable")));
+    assert!(refused.text().contains("before this sidecar was started"), "{}", refused.text());
+    assert_eq!(fleet.cloud.seen(), before);
+    Signed::new(&key, "DescribeInstances").call(&sidecar.url).send().await.expect(200);
+}
+
+#[tokio::test]
+async fn a_credential_whose_grant_is_gone_takes_no_room_from_those_that_stand() {
+    let mut fleet = Fleet::start().await;
+    let tokens = fleet.world.install("report-hub", "admin@acme", &["/acs/ecs:read"]).await;
+    let dead = Key::of(&fleet.world, &tokens).await;
+    fleet.world.delete_application("acme", "report-hub").await.expect(200);
+    let tokens = fleet.world.install("report-hub", "admin@acme", &["/acs/ecs:read"]).await;
+    let key = Key::of(&fleet.world, &tokens).await;
+    // There is room for as good as nothing.
+    let invited = fleet.invite("narrow", &[]);
+    let sidecar = fleet.lone("narrow", &invited, "[limits]\nnonces = 32\n").await;
+    sidecar.until_ready().await;
+    let call = |key: &Key| Signed::new(key, "DescribeInstances").call(&sidecar.url).send();
+    for _ in 0..100 {
+        let refused = call(&dead).await;
+        assert_eq!(refused.json()["Code"], "InvalidBearerToken", "{}", refused.text());
+    }
+    call(&key).await.expect(200);
+    // Who has a standing does take room, until there is none.
+    let mut last = 200;
+    for _ in 0..200 {
+        last = if last == 200 { call(&key).await.status } else { last };
+    }
+    assert_eq!(last, 503);
+}
+
+#[tokio::test]
+async fn no_body_is_waited_for_where_the_head_says_enough() {
+    let world = World::start().await;
+    let tokens = world.install("report-hub", "admin@acme", &["/acs/ecs:read"]).await;
+    let key = Key::of(&world, &tokens).await;
+    let wrong = Key { secret: "x".repeat(43), ..key.clone() };
+    let form = |key: &Key| {
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        Signed::new(key, "DescribeInstances").header(form.0, form.1).body("InstanceId=i-1")
+    };
+    // A body is promised in each of these, and never comes.
+    for (code, signed) in [
+        ("SignatureDoesNotMatch", form(&wrong)),
+        ("SignatureDoesNotMatch", form(&key).then("x-acs-action", "StopInstance")),
+        ("InvalidTimeStamp.Expired", form(&key).at(-1000)),
+        ("InvalidSecurityToken.Malformed", form(&Key { token: tokens.access.clone(), ..key.clone() })),
+    ] {
+        assert_eq!(head_alone(&world, signed.sent(&world.sidecar)).await["Code"], code);
+    }
+    assert_eq!(head_alone(&world, of_headers(&wrong, &world)).await["Code"], "SignatureDoesNotMatch");
+    let seen = form(&key);
+    seen.clone().call(&world.sidecar).send().await.expect(200);
+    assert_eq!(head_alone(&world, seen.sent(&world.sidecar)).await["Code"], "SignatureNonceUsed");
+    // Nor is it read where only the body could tell, once there is no grant that it could be read for.
+    world.delete_application("acme", "report-hub").await.expect(200);
+    for sent in [form(&key).sent(&world.sidecar), of_headers(&key, &world), of_parameters(&key)] {
+        let told = head_alone(&world, sent).await;
+        assert_eq!(told["AccessDeniedDetail"]["Reason"], "not_installed", "{told}");
+        assert_eq!(told["AccessDeniedDetail"]["Application"], world.seed("report-hub").client_id.as_str());
+    }
+}
+
+/// The answer to the head of a request that has a body, without the body.
+async fn head_alone(world: &World, sent: Sent) -> Value {
+    let mut raw = Raw::connect(&world.sidecar).await;
+    let host = endpoint(world);
+    let lines = sent.headers.iter().filter(|(name, _)| name != "host");
+    let lines: String = lines.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    raw.write(format!("POST {} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 14\r\n{lines}\r\n", sent.target))
+        .await;
+    serde_json::from_str(&raw.answer().await.body).unwrap()
+}
+
+/// Of a request with a body, as the first signature has it, of the ROA style.
+fn of_headers(key: &Key, world: &World) -> Sent {
+    let date = now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let mut headers = vec![
+        ("content-md5", "mZFLkyvTelC5g8XnyQrpOw==".to_owned()),
+        ("content-type", "application/json".to_owned()),
+        ("date", date),
+        ("x-acs-action", "DescribeInstances".to_owned()),
+        ("x-acs-security-token", key.token.clone()),
+        ("x-acs-signature-nonce", random()),
+    ];
+    let lines: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let parts = Parts { method: "POST", path: "/ecs/", query: "", headers: &lines };
+    let signature = acs1::roa_signature(&key.secret, &parts);
+    headers.push(("authorization", format!("acs {}:{signature}", key.id)));
+    headers.push(("host", endpoint(world).to_owned()));
+    let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Sent { target: "/ecs/".to_owned(), headers, body: "{}".to_owned() }
+}
+
+/// The same of the RPC style: without the form nobody can tell whether it fits.
+fn of_parameters(key: &Key) -> Sent {
+    let (nonce, at) = (random(), now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    let query = [
+        ("Action", "DescribeInstances"),
+        ("Version", "2014-05-26"),
+        ("AccessKeyId", &key.id),
+        ("SecurityToken", &key.token),
+        ("SignatureMethod", "HMAC-SHA1"),
+        ("SignatureVersion", "1.0"),
+        ("SignatureNonce", &nonce),
+        ("Timestamp", &at),
+        ("Signature", "x"),
+    ];
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    let headers = vec![("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
+    Sent { target: format!("/ecs/?{query}"), headers, body: String::new() }
+}
+
+#[tokio::test]
 async fn an_exchange_may_ask_for_less_and_not_for_more_and_is_in_the_audit() {
     let world = World::start().await;
     let tokens = world.install("report-hub", "admin@acme", &["/acs/ecs"]).await;
@@ -402,7 +570,7 @@ async fn clients_of_the_roa_style_are_served_by_what_their_paths_mean() {
 }
 
 /// An application of the account's own, authorized for these scopes.
-async fn first_party(world: &World, scopes: &[&str]) -> Tokens {
+pub(crate) async fn first_party(world: &World, scopes: &[&str]) -> Tokens {
     let redirect_uri = "http://127.0.0.1:9200/callback".to_owned();
     let facts = json!({
         "name": "clusters", "display_name": "clusters", "type": "WebApp", "redirect_uris": [redirect_uri],
@@ -423,7 +591,7 @@ async fn first_party(world: &World, scopes: &[&str]) -> Tokens {
 }
 
 /// Exchanges an access token.
-async fn exchange(issuer: &str, access: &str) -> Value {
+pub(crate) async fn exchange(issuer: &str, access: &str) -> Value {
     let given = post(format!("{issuer}/v1/exchange")).bearer(access).send().await.expect(200);
     assert!(given["accessKeyId"].as_str().unwrap().starts_with("STS."), "{given}");
     assert!(!given["requestId"].as_str().unwrap().is_empty(), "{given}");
@@ -444,25 +612,26 @@ fn ask(script: &mut Script, call: &Value) -> Value {
 }
 
 #[derive(Clone)]
-struct Key {
+pub(crate) struct Key {
     id: String,
     secret: String,
     token: String,
 }
 
 impl Key {
-    async fn of(world: &World, tokens: &Tokens) -> Self {
+    pub(crate) async fn of(world: &World, tokens: &Tokens) -> Self {
         Self::from(&exchange(&world.issuer, &tokens.access).await)
     }
 
-    fn from(given: &Value) -> Self {
+    pub(crate) fn from(given: &Value) -> Self {
         let text = |name: &str| given[name].as_str().unwrap().to_owned();
         Self { id: text("accessKeyId"), secret: text("accessKeySecret"), token: text("securityToken") }
     }
 }
 
 /// A request of ours, signed as the cloud's third signature has it, and what is changed before and after.
-struct Signed {
+#[derive(Clone)]
+pub(crate) struct Signed {
     key: Key,
     target: String,
     headers: Vec<(String, String)>,
@@ -474,7 +643,7 @@ struct Signed {
 }
 
 impl Signed {
-    fn new(key: &Key, action: &str) -> Self {
+    pub(crate) fn new(key: &Key, action: &str) -> Self {
         let headers = [
             ("x-acs-action", action),
             ("x-acs-version", "2014-05-26"),
@@ -499,12 +668,12 @@ impl Signed {
         self.without("x-acs-date").header("x-acs-date", &at.to_string())
     }
 
-    fn to(mut self, target: &str) -> Self {
+    pub(crate) fn to(mut self, target: &str) -> Self {
         self.target = target.to_owned();
         self
     }
 
-    fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -514,7 +683,7 @@ impl Signed {
         self
     }
 
-    fn without(mut self, name: &str) -> Self {
+    pub(crate) fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(known, _)| known != name);
         self
     }
@@ -540,7 +709,18 @@ impl Signed {
         self
     }
 
-    fn call(self, sidecar: &str) -> Call {
+    pub(crate) fn call(self, sidecar: &str) -> Call {
+        self.call_to(sidecar, sidecar)
+    }
+
+    /// What was signed for the first address, sent to the second.
+    fn call_to(self, sidecar: &str, other: &str) -> Call {
+        let sent = self.sent(sidecar);
+        let call = post(format!("{other}{}", sent.target)).body(sent.body);
+        sent.headers.into_iter().fold(call, |call, (name, value)| call.header(&name, value))
+    }
+
+    fn sent(self, sidecar: &str) -> Sent {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.body.as_bytes());
         let body = consentry::token::signature::hex(digest.as_ref());
         let mut headers = self.headers.clone();
@@ -557,19 +737,19 @@ impl Signed {
         let key: hmac::Key = acs3::key(&self.key.secret);
         let signature = acs3::signature(&key, &parts, &body);
         let authorization = acs3::authorization(&self.key.id, &parts, &signature);
-        let target = self.target_after.as_ref().unwrap_or(&self.target);
-        let mut call = post(format!("{sidecar}{target}")).header("authorization", authorization);
-        for (name, value) in headers {
-            match self.after.iter().find(|(other, _)| *other == name) {
-                Some(_) => {}
-                None => call = call.header(&name, value),
-            }
-        }
-        for (name, value) in self.after {
-            call = call.header(&name, value);
-        }
-        call.body(self.body_after.unwrap_or(self.body))
+        headers.retain(|(name, _)| self.after.iter().all(|(other, _)| other != name));
+        headers.push(("authorization".to_owned(), authorization));
+        headers.extend(self.after);
+        let (target, body) = (self.target_after.unwrap_or(self.target), self.body_after.unwrap_or(self.body));
+        Sent { target, headers, body }
     }
+}
+
+/// A request as it is sent.
+struct Sent {
+    target: String,
+    headers: Vec<(String, String)>,
+    body: String,
 }
 
 /// A product of the ROA style.

@@ -157,7 +157,7 @@ pub struct Limits {
     /// Bytes of a body that an adapter must read to decide.
     pub body_to_decide: usize,
     /// Signed requests of the last quarter of an hour that are remembered, so that none counts twice. When there is no
-    /// room for more, signed requests are refused; half of it is the most that one account can take.
+    /// room for more, signed requests are refused; half of it is the most that one application can take.
     pub nonces: usize,
 }
 

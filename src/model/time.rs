@@ -64,7 +64,7 @@ impl Clock {
 
 /// A moment since the machine was started, suspended time included. Leases count in it: the time of day may jump, and
 /// the usual monotonic clock stands still while a machine sleeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment {
     nanoseconds: u64,
 }
@@ -77,6 +77,12 @@ impl Moment {
         let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
         let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or(0);
         Self { nanoseconds: seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds) }
+    }
+
+    /// The moment so long after the machine was started, which [`Moment::default`] is.
+    #[must_use]
+    pub fn after(start: Duration) -> Self {
+        Self { nanoseconds: u64::try_from(start.as_nanos()).unwrap_or(u64::MAX) }
     }
 
     /// As [`boot_milliseconds`] counts it.

@@ -36,7 +36,7 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::Body as _;
 
 use crate::config::sidecar::Limits;
-use crate::grants::{Grants, Standing};
+use crate::grants::{Grants, Standing, Tier};
 use crate::model::call::{Call, Resource};
 use crate::model::decision::Outcome;
 use crate::model::time::Clock;
@@ -130,7 +130,7 @@ impl Worker {
                     // What the account has granted.
                     let footing = match seat.footing(&sidecar.grants, ledger.last()).await {
                         Ok((footing, tier)) => {
-                            ledger.found(&footing.standing, tier);
+                            ledger.found(&footing.standing, seen.tier.map_or(tier, |one| one.max(tier)));
                             &**seen.footing.insert(footing)
                         }
                         Err(none) => break 'life Err(Refusal::NoStanding(none)),
@@ -233,7 +233,7 @@ impl Worker {
             host: canonical.host(),
             path: canonical.path(),
         };
-        sidecar.tokens.still(known, around.time.as_second())?;
+        sidecar.tokens.hold(known, (route, canonical), around.time.as_second())?;
         may_also(also, call, standing, &around, ledger)?;
         let permit = policy::decide(standing.session(), call, &around).map_err(|denial| {
             ledger.denied(&denial);
@@ -533,6 +533,8 @@ struct Seen<'w> {
     /// The request's target has one spelling, so that an answer may name it.
     is_well_formed: bool,
     seat: Option<Rc<Seat>>,
+    /// Where its standing was found, if that had to be known before it was read.
+    tier: Option<Tier>,
     footing: Option<Rc<Footing>>,
 }
 

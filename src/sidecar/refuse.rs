@@ -321,6 +321,12 @@ fn not_proven(why: &NotProven, place: &Place<'_>) -> Answer {
     let sign = "Sign the request as it is sent, with a secret and security token of the same exchange.";
     let (code, next) = match why {
         NotProven::Full => return unavailable(&why.to_string()),
+        // With this status clients try again, and sign anew for it.
+        NotProven::Unremembered => {
+            let next = "Sign the request anew and send it again; if that is refused too, correct the clock.";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return Answer::new(status, "signature_unremembered", why.to_string(), next);
+        }
         NotProven::Incomplete(_) => ("signature_incomplete", sign),
         NotProven::TwoCredentials => ("credential_ambiguous", "Send one credential only."),
         NotProven::UnknownKey => ("access_key_unknown", again),

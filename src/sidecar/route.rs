@@ -136,6 +136,11 @@ impl Route {
         rest.is_none()
     }
 
+    /// Whether it takes the calls of certain hosts alone.
+    pub(super) fn goes_by_host(&self) -> bool {
+        self.host.is_some()
+    }
+
     /// The path's parameters, decoded.
     pub(super) fn parameters<'a>(&'a self, path: &'a str) -> Result<Parameters<'a>, NotText> {
         let mut rest = path.strip_prefix('/').unwrap_or(path);

@@ -32,7 +32,7 @@ use crate::grants::origin::{Origin, OriginError, OwnKey};
 use crate::grants::shared::{Reach, Tier, Watch};
 use crate::grants::slots::SlotClock;
 use crate::model::id::SidecarId;
-use crate::model::time::Clock;
+use crate::model::time::{Clock, Moment};
 use crate::net::listener::{self, BoundWorkers, ListenError, Workers};
 use crate::net::tls::{self, TlsError};
 use crate::net::upstream::{Protocol, Upstream, UpstreamSettings};
@@ -151,7 +151,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     };
     let (records, writer) = Records::start(settings.limits.records, Arc::clone(&metrics), keep)?;
     let tokens =
-        Tokens::new(Arc::clone(&origin), settings.issuer.clone(), public_url.clone(), settings.limits.tokens);
+        Tokens::new(Arc::clone(&origin), settings.issuer.clone(), &public_url, settings.limits.tokens);
     let means = means(&settings, &public_url, (&policies, &origin), &clock)?;
     let sidecar = Arc::new(Sidecar {
         issuer: settings.issuer.clone(),
@@ -165,7 +165,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         metrics,
         clock: clock.clone(),
         limits: settings.limits.clone(),
-        nonces: Nonces::new(settings.limits.nonces),
+        nonces: Nonces::new(settings.limits.nonces, Moment::now()),
         sts: means.sts.iter().map(|(_, sts)| Arc::clone(sts)).collect(),
     });
     let following = watch::Sender::default();

@@ -24,7 +24,7 @@ def name(rng):
 
 
 def values(rng, most=6, alphabet=PLAIN + ODD):
-    return {name(rng): text(rng, alphabet) for _ in range(rng.randint(0, most))}
+    return {name(rng): text(rng, alphabet) if rng.random() < 0.8 else "" for _ in range(rng.randint(0, most))}
 
 
 def key(rng):

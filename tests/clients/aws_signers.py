@@ -20,9 +20,11 @@ def text(rng, alphabet, longest=12):
 
 
 def query(rng):
-    pairs = {text(rng, PLAIN + ODD): text(rng, PLAIN + ODD) if rng.random() < 0.8 else "" for _ in range(rng.randint(0, 5))}
-    pieces = [quote(name, safe="-_.~") + "=" + quote(value, safe="-_.~") for name, value in pairs.items()]
-    return "&".join(pieces)
+    pairs = [(text(rng, PLAIN + ODD), text(rng, PLAIN + ODD) if rng.random() < 0.8 else "") for _ in range(rng.randint(0, 5))]
+    # The same name again: with another value, with the same, or with none and without the sign before it.
+    pairs += [(name, rng.choice([value, text(rng, PLAIN), ""])) for name, value in pairs if rng.random() < 0.2]
+    pieces = [quote(name, safe="-_.~") + "=" + quote(value, safe="-_.~") for name, value in pairs]
+    return "&".join(piece.removesuffix("=") if rng.random() < 0.5 else piece for piece in pieces)
 
 
 def signed(rng):

@@ -62,6 +62,13 @@ impl Raw {
         RawAnswer { status: status.unwrap(), head, body: String::from_utf8(body).unwrap() }
     }
 
+    /// Reads one answer to HEAD: whatever length it gives, no body follows.
+    pub(crate) async fn answer_to_head(&mut self) -> RawAnswer {
+        let head = self.read_to("\r\n\r\n").await;
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        RawAnswer { status: status.unwrap(), head, body: String::new() }
+    }
+
     /// Reads one answer; none when the other side closes without one.
     pub(crate) async fn answer_or_end(&mut self) -> Option<RawAnswer> {
         in_time("an answer, or the end", async { while self.read.is_empty() && self.more().await {} }).await;

@@ -87,9 +87,10 @@ pub(crate) async fn caller(
 
 /// The caller that an access token names, by its signature and life alone.
 pub(crate) fn proven(control: &Control, token: &str, audience: Option<&str>) -> Option<Caller> {
-    let meant = |found: &str| audience.is_none_or(|audience| audience == found);
+    let meant = |found: &str| audience.is_none_or(|audience| audience == found).then_some(());
     let (issuer, now) = (control.issuer().as_str(), control.clock().seconds());
-    verify_access_token(&control.ring().verifiers, token, issuer, meant, now, SKEW).ok()
+    let verified = verify_access_token(&control.ring().verifiers, token, issuer, meant, now, SKEW);
+    verified.ok().map(|(caller, ())| caller)
 }
 
 /// What the token says that it is for. Read before it is verified, and used for nothing but that.

@@ -189,6 +189,16 @@ impl Canonical {
     }
 }
 
+/// The segments, percent-decoded, of a path that does not come from a request: of a setting, or of a token. None of one
+/// that is not the one spelling of a path, or has a query behind it.
+#[must_use]
+pub fn segments(path: &str) -> Option<Vec<String>> {
+    let (read, odd) = path::read(&PathAndQuery::try_from(path).ok()?).ok()?;
+    // What a URI's reader would drop, such as a fragment, is part of no path.
+    let whole = odd.is_none() && read.as_str() == path && read.path() == path;
+    whole.then(|| path.split('/').skip(1).map(|part| path::decoded(part).into_owned()).collect())
+}
+
 fn is_listed(method: &Method) -> bool {
     matches!(
         *method,

@@ -101,10 +101,10 @@ fn check_segments(path: &str) -> Result<Option<Odd>, Malformed> {
     Ok(odd)
 }
 
-/// Whether a second decoding would find a dot, a slash, a backslash, a null or a percent sign.
+/// Whether a second decoding would find a dot, a slash, a backslash, a control character or a percent sign.
 fn reads_twice(decoded: &[u8]) -> bool {
     decoded.windows(3).any(|window| match window {
-        [b'%', high, low] => matches!(byte(*high, *low), Some(b'.' | b'/' | b'\\' | 0 | b'%')),
+        [b'%', high, low] => matches!(byte(*high, *low), Some(b'.' | b'/' | b'\\' | b'%' | 0..0x20 | 0x7f)),
         _ => false,
     })
 }

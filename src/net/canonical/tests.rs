@@ -71,6 +71,8 @@ fn targets_that_can_be_read_in_two_ways_are_refused_even_where_a_route_normalise
         ("/a%252fb", Malformed::AmbiguousEscape),
         ("/a%255cb", Malformed::AmbiguousEscape),
         ("/a%2500b", Malformed::AmbiguousEscape),
+        ("/a%250ab", Malformed::AmbiguousEscape),
+        ("/a%257f", Malformed::AmbiguousEscape),
         ("/a%25252e", Malformed::AmbiguousEscape),
         ("/%c0%af", Malformed::AmbiguousEscape),
         ("/%ff", Malformed::AmbiguousEscape),
@@ -132,6 +134,18 @@ fn a_route_is_found_by_the_path_that_is_forwarded() {
 fn segments_are_decoded() {
     let canonical = admitted(get("/oss/b/a%20b/%C3%BC.txt"), Rules::default()).unwrap();
     assert_eq!(canonical.segments().collect::<Vec<_>>(), ["oss", "b", "a b", "ü.txt"]);
+}
+
+#[test]
+fn a_path_from_elsewhere_has_the_segments_that_a_requests_path_would_have() {
+    let of = |path: &str| segments(path).map(|parts| parts.join("|"));
+    assert_eq!(of("/oss/a%20b/%C3%BC").as_deref(), Some("oss|a b|ü"));
+    assert_eq!((of("/").as_deref(), of("/ecs/").as_deref()), (Some(""), Some("ecs|")));
+    let refused =
+        ["", "ecs", "/a/../b", "/a//b", "/a?x", "/a?", "/a#x", "/a%2fb", "/a%zz", "/%2e%2e/b", "*", "/a b"];
+    for path in refused {
+        assert_eq!(of(path), None, "{path}");
+    }
 }
 
 #[test]

@@ -70,10 +70,10 @@ impl Tokens {
                 "this sidecar has no keys yet to verify tokens with".to_owned(),
             ));
         }
-        let meant = |audience: &str| self.is_meant(audience);
+        let meant = |audience: &str| self.meant(audience);
         let verified =
             verify_security_token(&self.keys(), token, self.issuer(), meant, now, Self::SKEW_SECONDS);
-        let (caller, key) = verified.map_err(|refused| match refused {
+        let (caller, key, place) = verified.map_err(|refused| match refused {
             TokenRefused::Expired => NotProven::Expired,
             TokenRefused::UnknownKey | TokenRefused::Invalid(_) => NotProven::Token(refused.to_string()),
         })?;
@@ -88,7 +88,7 @@ impl Tokens {
         })?;
         let secret = secret.access_key_secret(&key.id);
         let signing = Signing { acs3: acs3::key(secret.expose()), secret, access_key_id: key.id };
-        let new = Arc::new(Known::new(caller, Arc::from(token), generation, Some(signing)));
+        let new = Arc::new(Known::new(caller, place, Arc::from(token), generation, Some(signing)));
         known.insert(Arc::from(token), Arc::clone(&new));
         Ok(new)
     }

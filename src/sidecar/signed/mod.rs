@@ -26,10 +26,10 @@ use super::adapter::{Asked, Head};
 use super::refuse::Refusal;
 use crate::net::body::Inbound;
 use crate::net::canonical::Canonical;
-use crate::token::random::Secret;
+use crate::token::random::{Secret, equal, sha256};
 
 pub(super) use keys::AccessKeys;
-pub(super) use nonces::Nonces;
+pub(super) use nonces::{Mark, Nonces};
 
 /// Which family of schemes a route's clients sign with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub(super) enum Found {
 pub(super) enum Payload {
     /// It covers the body by this SHA-256.
     Sha256([u8; 32]),
+    /// It covers the body by this MD5.
+    Md5([u8; 16]),
     /// It covers the body in a way for which all of it is needed at once.
     Whole,
     /// It says that it does not cover the body.
@@ -131,8 +133,11 @@ pub(super) enum NotProven {
     #[error("the exchanged credential has expired")]
     Expired,
     /// The request was signed too long ago, or in the future.
-    #[error("the request's time is more than 15 minutes from this sidecar's")]
+    #[error("the request's time is too long ago, or more than a minute ahead of this sidecar's")]
     Skewed,
+    /// The request was signed before this process began, which cannot know whether the one before it has seen it.
+    #[error("the request was signed before this sidecar was started, and may have been received before")]
+    Unremembered,
     /// The signature does not fit.
     #[error("the signature does not fit the request")]
     Wrong,
@@ -226,33 +231,40 @@ impl Signature {
         }
     }
 
-    /// Whether the same request may come again: it has nothing that its sender would have made another, and repeating
-    /// what it asks for changes nothing.
-    pub(super) fn may_repeat(&self, asked: &Asked) -> bool {
-        match self {
+    /// What tells it from every other, if the same request may not come again: where it has nothing that its sender would
+    /// have made another, and repeating what it asks for changes nothing, it may; and perhaps it may as long as that is
+    /// not known.
+    pub(super) fn mark(&self, asked: Option<&Asked>, now: i64) -> Result<Option<Mark<'_>>, NotProven> {
+        let may_repeat = match self {
             Self::Acs3(_) | Self::Acs1Rpc(_) | Self::Acs1Roa(_) => false,
-            Self::SigV4(_) => sigv4::only_looks(asked),
-        }
+            Self::SigV4(_) => asked.is_none_or(sigv4::only_looks),
+        };
+        let signed_at = self.signed_at();
+        let until = fresh::until(signed_at, now, self.age())?;
+        let access_key_id = &self.named().access_key_id;
+        let mark = |nonce| Mark { access_key_id, nonce, signed_at, until };
+        Ok(self.nonce().filter(|_| !may_repeat).map(mark))
     }
 
     /// How it covers the body.
     pub(super) fn payload(&self) -> Payload {
         match self {
             Self::Acs3(carried) => Payload::Sha256(carried.body),
-            Self::Acs1Rpc(_) | Self::Acs1Roa(_) => Payload::Whole,
+            Self::Acs1Rpc(_) => Payload::Whole,
+            Self::Acs1Roa(carried) => Payload::Md5(carried.body),
             Self::SigV4(carried) => carried.payload,
         }
     }
 
-    /// By how many seconds its time may differ from this sidecar's.
-    pub(super) fn skew(&self) -> i64 {
+    /// How many seconds old it may be.
+    pub(super) fn age(&self) -> i64 {
         match self {
-            Self::Acs3(_) | Self::Acs1Rpc(_) | Self::Acs1Roa(_) => fresh::SKEW,
-            Self::SigV4(carried) => carried.skew(),
+            Self::Acs3(_) | Self::Acs1Rpc(_) | Self::Acs1Roa(_) => fresh::AGE,
+            Self::SigV4(carried) => carried.age(),
         }
     }
 
-    /// Whether it fits the request. A body that is covered by its SHA-256 is not looked at here.
+    /// Whether it fits the request. A body that is covered by its hash is not looked at here.
     pub(super) fn check(&self, signing: &Signing, received: &Received<'_>) -> Result<(), NotProven> {
         match self {
             Self::Acs3(carried) => carried.check(signing, received),
@@ -283,6 +295,17 @@ impl Signature {
                 sigv4::strip(request.headers_mut());
                 Ok(canonical)
             }
+        }
+    }
+}
+
+impl Payload {
+    /// Whether it covers `body` by a hash, and by that of another.
+    pub(super) fn is_other_than(&self, body: &[u8]) -> bool {
+        match self {
+            Self::Sha256(hash) => !equal(&sha256(body), hash),
+            Self::Md5(hash) => !equal(&acs1::md5(body), hash),
+            Self::Whole | Self::Uncovered | Self::Chunks => false,
         }
     }
 }

@@ -1,8 +1,16 @@
 //! The way of a signed request from its head to a proven caller, in the order in which each step needs the one before.
 //!
-//! Nobody who has proven nothing can make a sidecar hold more than a small body, and only where the signature itself
-//! stands in one. What its SHA-256 covers and is too long to be held is checked while it streams: its last piece goes on
-//! only when the whole was right.
+//! All that can be known without the body is asked first: the access key and its security token, the time, the signature
+//! over the head where the head says the body's hash, whether the grant stands, and whether the request was seen before.
+//! So nobody who has proven nothing can make a sidecar hold more than a small body, and only where the signature itself
+//! stands in one. (A signature by the hash of a body, which no header says, can be checked with the body alone: whoever
+//! has a security token that stands can have one read that is no longer than `limits.body_to_decide`.) What is covered by
+//! its SHA-256 and is too long to be held is checked while it streams: its last piece goes on only when the whole was
+//! right.
+//!
+//! A request is noted as seen at the very end, when its caller is proven and has a standing.
+
+use std::rc::Rc;
 
 use bytes::Bytes;
 use http::Request;
@@ -10,12 +18,13 @@ use hyper::body::Body as _;
 
 use super::{Found, NotProven, Payload, Received, Signature, find, find_in_form, fresh};
 use crate::net::body::Inbound;
+use crate::net::canonical::Canonical;
 use crate::sidecar::adapter::{Asked, Reading};
 use crate::sidecar::record::{Ledger, Phase};
 use crate::sidecar::refuse::Refusal;
+use crate::sidecar::route::Route;
 use crate::sidecar::seat::Seat;
 use crate::sidecar::{Seen, Understood, Worker, asking, parameters};
-use crate::token::random::{equal, sha256};
 
 impl Worker {
     /// Proves who sent a signed request, and answers what it asks for, without what belonged to the signature.
@@ -30,30 +39,22 @@ impl Worker {
         let understood = Understood { route, canonical };
         let request = request.as_mut().ok_or(Refusal::Internal)?;
         let has_body = !request.body().is_end_stream();
-        let (signature, mut body) = self.signature(&understood, request, ledger).await?;
+        let (signature, form) = self.signature(&understood, request, ledger).await?;
         let Understood { route, canonical } = understood;
-        let now = sidecar.clock.seconds();
-        let (seat, at_hand) = sidecar.tokens.named(&self.signed, signature.named(), now)?;
-        let until = fresh::until(signature.signed_at(), now, signature.skew())?;
-        match signature.payload() {
-            Payload::Whole => {
-                if has_body && body.is_none() {
-                    body = Some(read(request, sidecar.limits.body_to_decide).await?);
-                    ledger.waited();
-                }
-                check(&signature, &seat, request, body.as_ref())?;
-            }
-            Payload::Uncovered => check(&signature, &seat, request, None)?,
-            Payload::Chunks => chain(&signature, &seat, request)?,
-            Payload::Sha256(expected) => {
-                check(&signature, &seat, request, None)?;
-                let must_read = matches!(reading, Reading::NeedsBody);
-                body = self.cover(request, expected, must_read, ledger).await?;
-            }
+        let asked = match &reading {
+            Reading::Asked(asked) => Some(asked),
+            Reading::NeedsBody => None,
+        };
+        let on = (route, &canonical, asked);
+        let (seat, proven) =
+            self.before_body(&signature, (form.as_ref(), has_body), on, request, ledger, seen).await?;
+        let body = match form {
+            Some(form) => Some(form),
+            None => self.body(&signature, &seat, request, asked.is_none(), ledger).await?,
+        };
+        if let Proven::WithBody { at_hand } = proven {
+            identified(&seat, at_hand, ledger, seen);
         }
-        ledger.identified(&seat.known.recorded, at_hand);
-        let account = seat.known.caller.principal.account.clone();
-        seen.seat = Some(seat);
         let asked = match reading {
             Reading::Asked(asked) => asked,
             Reading::NeedsBody => {
@@ -65,11 +66,51 @@ impl Worker {
                 asked
             }
         };
-        if let Some(nonce) = signature.nonce().filter(|_| !signature.may_repeat(&asked)) {
-            sidecar.nonces.once((&account, &signature.named().access_key_id, nonce), until, now)?;
+        // Reading may have taken its time.
+        let now = sidecar.clock.seconds();
+        if let Some(mark) = signature.mark(Some(&asked), now)? {
+            sidecar.nonces.once(&seat.known.caller, &mark, now)?;
         }
         let canonical = signature.strip(request, canonical, body.as_ref())?;
         Ok((Understood { route, canonical }, asked))
+    }
+
+    /// All that can be known before a body is read that is still to come.
+    async fn before_body<'w>(
+        &'w self,
+        signature: &Signature,
+        (form, has_body): (Option<&Bytes>, bool),
+        (route, canonical, asked): (&Route, &Canonical, Option<&Asked>),
+        request: &mut Request<Inbound>,
+        ledger: &mut Ledger<'_>,
+        seen: &mut Seen<'w>,
+    ) -> Result<(Rc<Seat>, Proven), Refusal> {
+        let sidecar = &*self.sidecar;
+        let now = sidecar.clock.seconds();
+        let (seat, at_hand) = sidecar.tokens.named(&self.signed, signature.named(), now)?;
+        fresh::until(signature.signed_at(), now, signature.age())?;
+        let proven = if has_body && form.is_none() && signature.payload() == Payload::Whole {
+            Proven::WithBody { at_hand }
+        } else {
+            check_head(signature, &seat, request, form)?;
+            identified(&seat, at_hand, ledger, seen);
+            Proven::ByHead
+        };
+        sidecar.tokens.hold(&seat.known, (route, canonical), now)?;
+        match seat.footing(&sidecar.grants, ledger.last()).await {
+            Ok((_, tier)) => seen.tier = Some(tier),
+            Err(none) => {
+                // Its security token is the issuer's word, and its account may want to know that it is still in use.
+                if let Proven::WithBody { at_hand } = proven {
+                    identified(&seat, at_hand, ledger, seen);
+                }
+                return Err(Refusal::NoStanding(none));
+            }
+        }
+        if let Some(mark) = signature.mark(asked, now)? {
+            sidecar.nonces.look(&mark, now)?;
+        }
+        Ok((seat, proven))
     }
 
     /// The signature of a request, and the body where only that could have it.
@@ -103,26 +144,70 @@ impl Worker {
         }
     }
 
-    /// Makes sure that the body is the one with this hash: now, if it is to be read or is short; else as it streams.
-    async fn cover(
+    /// Makes sure that the body is the one that was signed: now, if it is to be read or is short; else as it streams.
+    /// Answers it, if it was read.
+    async fn body(
         &self,
+        signature: &Signature,
+        seat: &Seat,
         request: &mut Request<Inbound>,
-        expected: [u8; 32],
         must_read: bool,
         ledger: &mut Ledger<'_>,
     ) -> Result<Option<Bytes>, Refusal> {
-        let limit = self.sidecar.limits.body_to_decide;
-        if request.body().is_end_stream() {
-            return if equal(&sha256(b""), &expected) { Ok(None) } else { Err(NotProven::OtherBody.into()) };
-        }
+        let (limit, payload) = (self.sidecar.limits.body_to_decide, signature.payload());
         let short = request.body().size_hint().upper().is_some_and(|length| length <= limit as u64);
-        if !must_read && !short {
-            request.body_mut().expect_sha256(expected).map_err(Refusal::Body)?;
-            return Ok(None);
+        match payload {
+            // What is asked for must be signed.
+            Payload::Uncovered | Payload::Chunks if must_read => return Err(UNSIGNED_MEANING.into()),
+            Payload::Uncovered | Payload::Chunks => return Ok(None),
+            Payload::Sha256(expected) if !must_read && !short => {
+                request.body_mut().expect_sha256(expected).map_err(Refusal::Body)?;
+                return Ok(None);
+            }
+            Payload::Whole | Payload::Sha256(_) | Payload::Md5(_) => {}
+        }
+        if request.body().is_end_stream() {
+            return if payload.is_other_than(b"") { Err(NotProven::OtherBody.into()) } else { Ok(None) };
         }
         let body = read(request, limit).await?;
         ledger.waited();
-        if equal(&sha256(&body), &expected) { Ok(Some(body)) } else { Err(NotProven::OtherBody.into()) }
+        ledger.lap(Phase::Read);
+        if payload.is_other_than(&body) {
+            return Err(NotProven::OtherBody.into());
+        }
+        if payload == Payload::Whole {
+            check(signature, seat, request, Some(&body))?;
+        }
+        Ok(Some(body))
+    }
+}
+
+/// How far a caller is proven before a body is read.
+#[derive(Clone, Copy)]
+enum Proven {
+    /// Entirely: the body has to be the one that was signed, and nothing else.
+    ByHead,
+    /// Not before the body is there.
+    WithBody { at_hand: bool },
+}
+
+fn identified(seat: &Rc<Seat>, at_hand: bool, ledger: &mut Ledger<'_>, seen: &mut Seen<'_>) {
+    ledger.identified(&seat.known.recorded, at_hand);
+    seen.seat = Some(Rc::clone(seat));
+}
+
+/// Whether the head fits its signature: all but the body, or a form that is here already.
+fn check_head(
+    signature: &Signature,
+    seat: &Seat,
+    request: &mut Request<Inbound>,
+    form: Option<&Bytes>,
+) -> Result<(), Refusal> {
+    match signature.payload() {
+        Payload::Chunks => chain(signature, seat, request),
+        Payload::Whole | Payload::Uncovered | Payload::Sha256(_) | Payload::Md5(_) => {
+            check(signature, seat, request, form)
+        }
     }
 }
 
@@ -155,6 +240,9 @@ async fn read(request: &mut Request<Inbound>, limit: usize) -> Result<Bytes, Ref
     *request.body_mut() = Inbound::from(bytes.clone());
     Ok(bytes)
 }
+
+const UNSIGNED_MEANING: NotProven =
+    NotProven::Incomplete("a body that says what is asked for is not covered; sign with its SHA-256");
 
 /// The longest form that is read of somebody who has proven nothing, in bytes.
 const UNPROVEN_BODY: usize = 64 * 1024;

@@ -66,7 +66,7 @@ impl Carried {
     }
 
     /// As at the cloud.
-    pub(super) fn skew(&self) -> i64 {
+    pub(super) fn age(&self) -> i64 {
         if self.is_object { 900 } else { 300 }
     }
 
@@ -75,7 +75,7 @@ impl Carried {
         let body = || received.body.map_or(&[][..], |body| body);
         let payload = match (self.payload, single(received.headers, CONTENT_SHA256)?) {
             (Payload::Whole, _) => sigv4::payload(body()),
-            (Payload::Sha256(_) | Payload::Uncovered | Payload::Chunks, said) => {
+            (Payload::Sha256(_) | Payload::Md5(_) | Payload::Uncovered | Payload::Chunks, said) => {
                 said.unwrap_or_default().to_owned()
             }
         };

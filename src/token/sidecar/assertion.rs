@@ -211,7 +211,7 @@ pub fn verify_assertion(
     now: i64,
 ) -> Result<Assertion, TokenRefused> {
     let claims = signed_claims(keys, token, Purpose::Assertion)?;
-    read::<Lasting<'_>>(&claims)?.check(issuer, |found| found == audience, now, 5)?;
+    read::<Lasting<'_>>(&claims)?.check(issuer, |found| (found == audience).then_some(()), now, 5)?;
     let assertion: Assertion = read(&claims)?;
     if assertion.exp.saturating_sub(assertion.iat) > SECONDS {
         return Err(BAD_CLAIMS);

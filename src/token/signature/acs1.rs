@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Parameter, Parts, encode, parameters};
+use crate::token::random::equal;
 
 /// The method's name in `SignatureMethod`.
 pub const METHOD: &str = "HMAC-SHA1";
@@ -46,9 +47,25 @@ pub fn roa_signature(secret: &str, parts: &Parts<'_>) -> String {
     sign(secret.as_bytes(), &roa_string_to_sign(parts))
 }
 
+/// Whether it is the signature of the ROA style. SDKs do not agree on how a parameter without a value is signed, `name=`
+/// or `name`; either says the same of the query.
+#[must_use]
+pub fn roa_fits(secret: &str, parts: &Parts<'_>, signature: &str) -> bool {
+    let fits = |text: &str| equal(sign(secret.as_bytes(), text).as_bytes(), signature.as_bytes());
+    fits(&roa_string_to_sign(parts)) || {
+        let has_empty = parameters(parts.query).iter().any(|(_, value)| value.is_empty());
+        has_empty && fits(&roa_string(parts, ""))
+    }
+}
+
 /// What is signed in the ROA style.
 #[must_use]
 pub fn roa_string_to_sign(parts: &Parts<'_>) -> String {
+    roa_string(parts, "=")
+}
+
+/// The same with this behind the names of parameters that have no value.
+fn roa_string(parts: &Parts<'_>, behind_empty: &str) -> String {
     let header =
         |name: &str| parts.headers.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
     let mut text = String::with_capacity(512);
@@ -70,7 +87,7 @@ pub fn roa_string_to_sign(parts: &Parts<'_>) -> String {
     for (at, (name, value)) in query.iter().enumerate() {
         text.push(if at == 0 { '?' } else { '&' });
         text.push_str(name);
-        text.push('=');
+        text.push_str(if value.is_empty() { behind_empty } else { "=" });
         text.push_str(value);
     }
     text
@@ -126,5 +143,20 @@ mod tests {
         );
         assert!(is_plain_roa_query(parts.query) && is_plain_roa_query(""));
         assert!(!is_plain_roa_query("a=1%26b=2") && !is_plain_roa_query("a%3Db=2"));
+    }
+    #[test]
+    fn a_parameter_without_a_value_may_be_signed_with_or_without_the_sign_behind_it_and_no_other_so() {
+        let parts = Parts { method: "GET", path: "/a", query: "b=&c=1&d", headers: &[] };
+        for text in ["GET\n\n\n\n\n/a?b=&c=1&d=", "GET\n\n\n\n\n/a?b&c=1&d"] {
+            assert!(roa_fits("secret", &parts, &sign(b"secret", text)), "{text}");
+        }
+        for text in [
+            "GET\n\n\n\n\n/a?b=&c=1&d",
+            "GET\n\n\n\n\n/a?b&c1&d",
+            "GET\n\n\n\n\n/a?b&c=1",
+            "GET\n\n\n\n\n/a?b&c=&d",
+        ] {
+            assert!(!roa_fits("secret", &parts, &sign(b"secret", text)), "{text}");
+        }
     }
 }

@@ -120,21 +120,21 @@ pub(in crate::token) fn key_set_json<'k>(keys: impl IntoIterator<Item = &'k Publ
     serde_json::to_string(&Wires { keys }).unwrap_or_else(|_| r#"{"keys":[]}"#.to_owned())
 }
 
-/// Checks an access token (RFC 9068 §4) and says whom it speaks for. `meant` says of an audience whether it is the
-/// asker's own; `now` and `skew` are in seconds: `skew` is by how much this machine's clock and the issuer's may
-/// differ.
-pub fn verify_access_token(
+/// Checks an access token (RFC 9068 §4) and says whom it speaks for, and for which of the asker's own places. `meant`
+/// says what an audience is to the asker; nothing, if it is another's. Of several audiences the first that is the asker's
+/// counts. `now` and `skew` are in seconds: `skew` is by how much this machine's clock and the issuer's may differ.
+pub fn verify_access_token<P>(
     keys: &KeySet,
     token: &str,
     issuer: &str,
-    meant: impl Fn(&str) -> bool,
+    meant: impl Fn(&str) -> Option<P>,
     now: i64,
     skew: i64,
-) -> Result<Caller, TokenRefused> {
+) -> Result<(Caller, P), TokenRefused> {
     let claims = signed_claims(keys, token, Purpose::AccessToken)?;
     let lasting: Lasting<'_> = read(&claims)?;
-    lasting.check(issuer, meant, now, skew)?;
-    read::<AccessClaims<'_>>(&claims)?.caller(lasting.exp)
+    let place = lasting.check(issuer, meant, now, skew)?;
+    Ok((read::<AccessClaims<'_>>(&claims)?.caller(lasting.exp)?, place))
 }
 
 /// The claims of what control leaves in Redis for sidecars, as JSON: anybody may have written it. What they mean, and
@@ -222,23 +222,22 @@ impl Lasting<'_> {
         self.exp
     }
 
-    pub(in crate::token) fn check(
+    /// Whether it counts now; and for which of the asker's places.
+    pub(in crate::token) fn check<P>(
         &self,
         issuer: &str,
-        meant: impl Fn(&str) -> bool,
+        meant: impl Fn(&str) -> Option<P>,
         now: i64,
         skew: i64,
-    ) -> Result<(), TokenRefused> {
-        let meant = match &self.aud {
+    ) -> Result<P, TokenRefused> {
+        let place = match &self.aud {
             Audience::One(one) => meant(one),
-            Audience::Any(any) => any.iter().any(|one| meant(one)),
+            Audience::Any(any) => any.iter().find_map(|one| meant(one)),
         };
         if self.iss != issuer {
             return Err(TokenRefused::Invalid("it comes from another issuer"));
         }
-        if !meant {
-            return Err(TokenRefused::Invalid("it is meant for another audience"));
-        }
+        let place = place.ok_or(TokenRefused::Invalid("it is meant for another audience"))?;
         if self.exp <= self.iat {
             return Err(BAD_CLAIMS);
         }
@@ -250,7 +249,7 @@ impl Lasting<'_> {
         if self.exp <= now.saturating_sub(skew) {
             return Err(TokenRefused::Expired);
         }
-        Ok(())
+        Ok(place)
     }
 }
 

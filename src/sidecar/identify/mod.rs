@@ -2,7 +2,9 @@
 //!
 //! Comes in: a request's headers. Goes out: a [`Known`] caller, whose token has been verified, now or before. A
 //! token is remembered by its whole text; its end is looked at again each time, and a change of the signing keys
-//! forgets them all.
+//! forgets them all. A token for one place of this sidecar keeps it ([`place`]), and is good there alone.
+
+mod place;
 
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::rc::Rc;
@@ -16,13 +18,17 @@ use moka::sync::Cache;
 use super::assume::Prepared;
 use super::record;
 use super::refuse::Refusal;
+use super::route::Route;
 use super::seat::{Recent, Seat};
-use super::signed::{AccessKeys, Signing};
+use super::signed::{AccessKeys, NotProven, Signing};
 use crate::grants::Held;
 use crate::grants::origin::{Origin, OriginError};
 use crate::model::caller::Caller;
+use crate::net::canonical::Canonical;
 use crate::observe::line::Piece;
 use crate::token::verify::{KeySet, TokenRefused, verify_access_token};
+pub(super) use place::Meant;
+use place::{Base, Place};
 
 /// A caller whose token is good, with its last standing and its identities beside it.
 pub(super) struct Known {
@@ -36,6 +42,8 @@ pub(super) struct Known {
     pub(super) recorded: Piece,
     /// What it signs with, where the token is that of an exchanged credential.
     pub(super) signing: Option<Signing>,
+    /// Where alone it is good, if not everywhere.
+    place: Option<Place>,
     token: Arc<str>,
     keys: u64,
 }
@@ -48,12 +56,12 @@ pub(super) struct Tokens {
     exchanged: AccessKeys,
     origin: Arc<dyn Origin>,
     issuer: String,
-    public_url: String,
+    base: Base,
 }
 
 impl Tokens {
     /// A gate without keys yet: it refuses every token until [`Tokens::refresh_keys`] has succeeded.
-    pub(super) fn new(origin: Arc<dyn Origin>, issuer: String, public_url: String, capacity: u64) -> Self {
+    pub(super) fn new(origin: Arc<dyn Origin>, issuer: String, public_url: &str, capacity: u64) -> Self {
         Self {
             known: Cache::builder().max_capacity(capacity).build_with_hasher(BySignature::default()),
             keys: ArcSwap::default(),
@@ -61,7 +69,7 @@ impl Tokens {
             exchanged: AccessKeys::new(capacity),
             origin,
             issuer,
-            public_url,
+            base: Base::new(public_url),
         }
     }
 
@@ -96,6 +104,25 @@ impl Tokens {
             None => self.remembered_or_verified(known.token.as_bytes(), now).map(drop),
             Some(_) => self.exchanged(&known.token, now).map(drop),
         }
+    }
+
+    /// Whether a caller's token is good for a call of this route, at this very moment.
+    pub(super) fn hold(
+        &self,
+        known: &Known,
+        (route, canonical): (&Route, &Canonical),
+        now: i64,
+    ) -> Result<(), Refusal> {
+        if let Some(place) = &known.place
+            && !self.base.has(place, canonical, route.goes_by_host())
+        {
+            let why = place.not_here();
+            return Err(match known.signing {
+                None => Refusal::TokenInvalid(why),
+                Some(_) => NotProven::Token(why).into(),
+            });
+        }
+        self.still(known, now)
     }
 
     /// Whether there is any key to verify with.
@@ -152,8 +179,8 @@ impl Tokens {
                 "this sidecar has no keys yet to verify tokens with".to_owned(),
             ));
         }
-        let meant = |audience: &str| self.is_meant(audience);
-        let caller =
+        let meant = |audience: &str| self.meant(audience);
+        let (caller, place) =
             verify_access_token(&self.keys.load(), token, &self.issuer, meant, now, Self::SKEW_SECONDS)
                 .map_err(|refused| match refused {
                     TokenRefused::Expired => Refusal::TokenExpired,
@@ -164,14 +191,14 @@ impl Tokens {
         if now >= caller.expires_at {
             return Err(Refusal::TokenExpired);
         }
-        let known = Arc::new(Known::new(caller, Arc::from(token), generation, None));
+        let known = Arc::new(Known::new(caller, place, Arc::from(token), generation, None));
         self.known.insert(Arc::clone(&known.token), Arc::clone(&known));
         Ok(known)
     }
 
-    /// Whether what is meant for `audience` (RFC 8707) is meant for here.
-    pub(super) fn is_meant(&self, audience: &str) -> bool {
-        audience == self.issuer || within(audience, &self.public_url)
+    /// What `audience` (RFC 8707) is here, if anything. What is meant for the issuer is meant for all sidecars.
+    pub(super) fn meant(&self, audience: &str) -> Option<Meant> {
+        if audience == self.issuer { Some(Meant::Everywhere) } else { self.base.meant(audience) }
     }
 
     pub(super) fn keys(&self) -> Arc<KeySet> {
@@ -195,10 +222,20 @@ impl Tokens {
 }
 
 impl Known {
-    pub(super) fn new(caller: Caller, token: Arc<str>, keys: u64, signing: Option<Signing>) -> Self {
+    pub(super) fn new(
+        caller: Caller,
+        meant: Meant,
+        token: Arc<str>,
+        keys: u64,
+        signing: Option<Signing>,
+    ) -> Self {
         let recorded = record::caller(&caller);
         let (caller, held, prepared) = (Arc::new(caller), Held::default(), Prepared::default());
-        Self { caller, held, prepared, recorded, signing, token, keys }
+        let place = match meant {
+            Meant::Everywhere => None,
+            Meant::There(place) => Some(place),
+        };
+        Self { caller, held, prepared, recorded, signing, place, token, keys }
     }
 
     /// Whether it is the caller with this token, verified with `keys`.
@@ -235,12 +272,6 @@ impl Hasher for End {
     fn finish(&self) -> u64 {
         self.0.finish()
     }
-}
-
-/// Whether `audience` (RFC 8707) is this sidecar or a path of it.
-fn within(audience: &str, public_url: &str) -> bool {
-    let base = public_url.trim_end_matches('/');
-    audience.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The one bearer token of the request. Its characters have not been looked at.
@@ -336,8 +367,8 @@ mod tests {
             expires_at: 100,
         };
         let recent = Recent::default();
-        recent.put(Arc::new(Known::new(caller, Arc::from(token), 0, None)));
-        (recent, Tokens::new(Arc::new(Silent), "https://a.example".to_owned(), String::new(), 8))
+        recent.put(Arc::new(Known::new(caller, Meant::Everywhere, Arc::from(token), 0, None)));
+        (recent, Tokens::new(Arc::new(Silent), "https://a.example".to_owned(), "https://b.example", 8))
     }
 
     #[test]
@@ -420,17 +451,5 @@ mod tests {
             let token = bearer(&headers, acs).map(|token| std::str::from_utf8(token).unwrap());
             assert!(token.is_err() || token.is_ok_and(|token| !is_shaped(token)), "{pairs:?}");
         }
-    }
-
-    #[test]
-    fn an_audience_is_this_sidecar_only_by_whole_path_segments() {
-        assert!(
-            within("https://a.example/mcp", "https://a.example/")
-                && within("https://a.example", "https://a.example")
-        );
-        assert!(
-            !within("https://a.example.evil", "https://a.example")
-                && !within("https://b.example", "https://a.example")
-        );
     }
 }
