@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::exchange::{Exchange, Exchanger, NotExchanged};
+use super::exchange::{Exchange, Exchanger, Leaving, NotExchanged};
 use super::shared::Publisher;
 use super::shared::publish::Fact;
 use crate::model::account::PrincipalKey;
@@ -38,6 +38,11 @@ pub trait Origin: Send + Sync + 'static {
     async fn exchange(&self, asked: &Exchange) -> Result<Exchanged, NotExchanged> {
         let _ = asked;
         Err(NotExchanged::Unavailable(OriginError("it exchanges nothing".to_owned())))
+    }
+    /// Tells that a role's credentials are about to leave this sidecar, for a caller whom it has proved.
+    async fn leaving(&self, told: &Leaving) -> Result<(), NotExchanged> {
+        let _ = told;
+        Err(NotExchanged::Unavailable(OriginError("it takes nothing down".to_owned())))
     }
     /// Publishes this sidecar's own public key, or prolongs it.
     async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError>;
@@ -151,6 +156,13 @@ impl Origin for StoreOrigin {
         match &self.exchanger {
             Some(exchanger) => exchanger.exchange(asked).await,
             None => Err(NotExchanged::Unavailable(OriginError("it exchanges nothing".to_owned()))),
+        }
+    }
+
+    async fn leaving(&self, told: &Leaving) -> Result<(), NotExchanged> {
+        match &self.exchanger {
+            Some(exchanger) => exchanger.leaving(told).await,
+            None => Err(NotExchanged::Unavailable(OriginError("it takes nothing down".to_owned()))),
         }
     }
 

@@ -54,6 +54,19 @@ async fn what_many_need_at_once_is_got_once_and_a_failure_is_shared() {
 }
 
 #[test]
+fn after_a_failure_there_is_a_pause_of_a_moment_for_who_needs_the_same() {
+    let (kept, s3, ec2) = (Kept::default(), purpose("s3"), purpose("ec2"));
+    assert!(!kept.has_just_failed(&s3, 100));
+    kept.failed(&s3, 100);
+    assert!(kept.has_just_failed(&s3, 100) && kept.has_just_failed(&s3, 101));
+    assert!(!kept.has_just_failed(&ec2, 100), "nobody else waits");
+    assert!(!kept.has_just_failed(&s3, 102));
+    // Nor for ever, should the clock be set back.
+    kept.failed(&s3, 100);
+    assert!(!kept.has_just_failed(&s3, 99));
+}
+
+#[test]
 fn a_role_serves_the_callers_of_its_own_account_alone() {
     let sts = |role: &str, accounts: &[(&str, &str)]| {
         let settings = format!(
@@ -62,7 +75,7 @@ fn a_role_serves_the_callers_of_its_own_account_alone() {
         let accounts = accounts.iter().map(|(own, cloud)| (own.parse().unwrap(), cloud.parse().unwrap()));
         Sts::new(&toml::from_str(&settings).unwrap(), Arc::new(accounts.collect()), Clock::system()).unwrap()
     };
-    let role = |sts: &Sts, account: &str| sts.role_of(&account.parse().unwrap()).ok();
+    let role = |sts: &Sts, account: &str| sts.role_of(&sts.settings.role, &account.parse().unwrap()).ok();
     let each = sts("arn:aws:iam::{account}:role/c", &[("1", "111111111111"), ("2", "222222222222")]);
     assert_eq!(role(&each, "1").as_deref(), Some("arn:aws:iam::111111111111:role/c"));
     assert_eq!(role(&each, "2").as_deref(), Some("arn:aws:iam::222222222222:role/c"));

@@ -105,9 +105,9 @@ impl Place {
         self.failed_at.store(now, Ordering::Relaxed);
     }
 
-    /// In this second or the one before.
+    /// In this second or the one before; a clock that was set back since lengthens no pause.
     pub(super) fn has_just_failed(&self, now: i64) -> bool {
-        now.saturating_sub(self.failed_at.load(Ordering::Relaxed)) <= 1
+        (0..=1).contains(&now.saturating_sub(self.failed_at.load(Ordering::Relaxed)))
     }
 }
 
