@@ -125,7 +125,8 @@ impl Sts {
 impl Clients {
     fn check(&self, of: &Sts) -> Result<(), String> {
         let named = |service: &String| {
-            !service.is_empty() && service.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            !service.is_empty()
+                && service.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
         };
         if self.services.is_empty() || !self.services.iter().all(named) {
             return Err("clients.services names no services, as [\"s3\", \"dynamodb\"] does".to_owned());
@@ -190,7 +191,10 @@ mod tests {
         let sts: Sts = toml::from_str(&format!("{AWS}\nclients = {{ services = [\"s3\"] }}")).unwrap();
         assert!(sts.check(Path::new("sidecar.toml"), "x").is_ok());
         let clients = sts.clients.as_ref().unwrap();
-        assert_eq!((sts.roles(), clients.seconds, clients.outlive_token), (&[sts.role.clone()][..], 900, false));
+        assert_eq!(
+            (sts.roles(), clients.seconds, clients.outlive_token),
+            (&[sts.role.clone()][..], 900, false)
+        );
     }
 
     #[test]
@@ -206,8 +210,16 @@ mod tests {
             ("cloud = \"aws\"", "cloud = \"aws\"\nclients = { services = [] }", "names no services"),
             ("cloud = \"aws\"", "cloud = \"aws\"\nclients = { services = [\"*\"] }", "names no services"),
             ("cloud = \"aws\"", "cloud = \"aws\"\nclients = { services = [\"s3\", \"sts\"] }", "names sts"),
-            ("cloud = \"aws\"", "cloud = \"aws\"\nclients = { services = [\"s3\"], seconds = 60 }", "clients.seconds"),
-            ("cloud = \"aws\"", "cloud = \"aws\"\nclients = { services = [\"s3\"], roles = [\"x\"] }", "clients.roles"),
+            (
+                "cloud = \"aws\"",
+                "cloud = \"aws\"\nclients = { services = [\"s3\"], seconds = 60 }",
+                "clients.seconds",
+            ),
+            (
+                "cloud = \"aws\"",
+                "cloud = \"aws\"\nclients = { services = [\"s3\"], roles = [\"x\"] }",
+                "clients.roles",
+            ),
         ] {
             let error = check(&AWS.replace(from, to)).unwrap_err();
             assert!(error.contains(what), "{error}");

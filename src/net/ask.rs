@@ -162,11 +162,8 @@ impl Asking {
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(way: &Way<'_>) -> Result<Self, TlsError> {
-        let config = if way.secure {
-            tls::client_with(way.authority, way.own)?
-        } else {
-            tls::client_in_the_clear()?
-        };
+        let config =
+            if way.secure { tls::client_with(way.authority, way.own)? } else { tls::client_in_the_clear()? };
         let mut tcp = HttpConnector::new_with_resolver(Resolver { allow_local: way.allow_local });
         tcp.enforce_http(false);
         tcp.set_nodelay(true);

@@ -401,7 +401,9 @@ fn not_given(why: &NotGiven) -> Answer {
         }
         NotGiven::Life(_) => denied("Get a new token, and ask with that one."),
         NotGiven::Place => denied("Ask with a token that is not narrowed to one place."),
-        NotGiven::Policyless(_) => denied("Ask for less by a policy of your own, or for a role of other services."),
+        NotGiven::Policyless(_) => {
+            denied("Ask for less by a policy of your own, or for a role of other services.")
+        }
     }
 }
 

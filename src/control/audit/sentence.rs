@@ -187,7 +187,7 @@ impl Told<'_> {
                 self.application,
                 self.text("role"),
                 self.text("principal"),
-                self.text("seconds")
+                self.detail.get("seconds").unwrap_or(&Value::Null)
             ),
             _ => self.other(),
         }

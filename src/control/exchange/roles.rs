@@ -17,7 +17,11 @@ use crate::store::{AuditEvent, AuditFilter, Audited};
 impl Control {
     /// Takes down that a role's credentials of a cloud leave a sidecar: they work until their end, so that whoever revokes
     /// can be told until when.
-    pub(in crate::control) async fn leaving(&self, told: &Leaving, sidecar: &str) -> Result<(), NotExchanged> {
+    pub(in crate::control) async fn leaving(
+        &self,
+        told: &Leaving,
+        sidecar: &str,
+    ) -> Result<(), NotExchanged> {
         let (caller, _) = self.presented(&told.token, By::Sidecar(sidecar)).ok_or(NotExchanged::Token)?;
         let (now, at) = (self.clock.now(), self.clock.seconds());
         let live = self.stands(&caller, at).await?;
@@ -52,7 +56,7 @@ impl Control {
             account: Some(grant.account.clone()),
             application: Some(grant.application.clone()),
             event: Some(ROLE.to_owned()),
-            since: Some(now - longest),
+            since: Some(now - longest - LATER),
             limit: MOST_ROLES,
             ..AuditFilter::default()
         };
@@ -65,7 +69,7 @@ impl Control {
         };
         let end = |one: &Audited| {
             let Detail { seconds } = serde_json::from_str(one.record.detail.get()).ok()?;
-            Some(one.record.at + SignedDuration::from_secs(i64::from(seconds)))
+            Some(one.record.at + SignedDuration::from_secs(i64::from(seconds)) + LATER)
         };
         // Of those before them that were not read, any may be the longest.
         let unread = usize::try_from(MOST_ROLES).is_ok_and(|most| found.len() >= most);
@@ -85,6 +89,9 @@ const ROLE: &str = "credential.role";
 
 /// The longest that a cloud gives a role for, in seconds.
 const LONGEST_ROLE: u32 = 43_200;
+
+/// The cloud is asked a moment after it was taken down, and may go by another clock.
+const LATER: SignedDuration = SignedDuration::from_secs(60);
 
 /// So many records of them are looked at.
 const MOST_ROLES: u32 = 1000;

@@ -251,7 +251,8 @@ impl Wanted<'_> {
         for one in &narrowing.statements {
             let (action, condition): (Vec<_>, _) = match one.effect {
                 Effect::Allow => {
-                    let action: Vec<_> = held.spelled().filter(|name| narrowing.takes_in(one, name)).collect();
+                    let action: Vec<_> =
+                        held.spelled().filter(|name| narrowing.takes_in(one, name)).collect();
                     action.iter().for_each(|name| left.add(name));
                     (action, self.condition(one.condition.clone()))
                 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 
+use super::judge::Judge;
 use super::*;
 use crate::policy::load::problem::Source;
 use crate::policy::tests::{alice, around, call, installed, official, scopes, session, shipped};
@@ -12,11 +13,7 @@ use crate::policy::{Policies, decide};
 
 /// What a cloud does with a policy and a permission, on anything of the role's own account.
 fn judge(policy: &str, permission: &str) -> bool {
-    judged(&serde_json::from_str(policy).unwrap(), permission)
-}
-
-fn judged(policy: &serde_json::Value, permission: &str) -> bool {
-    judge::allows(policy, permission, "*", &[])
+    Judge::of(&serde_json::from_str(policy).unwrap()).allows(permission, "*", &[])
 }
 
 /// Holds a policy against what was granted.
@@ -27,11 +24,12 @@ fn holds(
     made: &SessionPolicy,
 ) -> Result<(), TestCaseError> {
     prop_assert!(made.as_str().len() <= LONGEST, "{} characters", made.as_str().len());
-    let policy: serde_json::Value = serde_json::from_str(made.as_str()).unwrap();
+    let policy = Judge::of(&serde_json::from_str(made.as_str()).unwrap());
+    let judged = |permission: &str| policy.allows(permission, "*", &[]);
     for (action, _) in catalogue.actions() {
         let needed = needs(cloud, action);
-        let by_needs = needed.iter().all(|permission| judged(&policy, permission));
-        let by_name = judged(&policy, action.as_str());
+        let by_needs = needed.iter().all(|permission| judged(permission));
+        let by_name = judged(action.as_str());
         let inside = catalogue.allows(granted, action) && action.service() != "sts";
         if !inside {
             prop_assert!(!by_name, "{action} is not granted: {}", made.as_str());
@@ -156,9 +154,28 @@ proptest! {
 /// What somebody may give along: sense and nonsense, of every form that is understood.
 fn narrowings(aws: bool) -> impl Strategy<Value = serde_json::Value> {
     let patterns: &[&str] = if aws {
-        &["*", "s3:*", "s3:Get*", "S3:LISTBUCKET", "s3:?etObject", "*:Describe*", "dynamodb:PutItem", "sqs:*Message*", "sts:*"]
+        &[
+            "*",
+            "s3:*",
+            "s3:Get*",
+            "S3:LISTBUCKET",
+            "s3:?etObject",
+            "*:Describe*",
+            "dynamodb:PutItem",
+            "sqs:*Message*",
+            "sts:*",
+        ]
     } else {
-        &["*", "oss:*", "oss:Get*", "OSS:PUTOBJECT", "oss:?etObject", "*:Describe*", "ecs:StopInstance", "ecs:*Instance*"]
+        &[
+            "*",
+            "oss:*",
+            "oss:Get*",
+            "OSS:PUTOBJECT",
+            "oss:?etObject",
+            "*:Describe*",
+            "ecs:StopInstance",
+            "ecs:*Instance*",
+        ]
     };
     let conditions = [
         serde_json::Value::Null,
@@ -198,9 +215,9 @@ proptest! {
         let narrowing = Narrowing::read(cloud, &given.to_string()).unwrap();
         let wanted = Wanted { cloud, holder: Holder::Application, account, catalogue, narrowing: Some(&narrowing) };
         let made = wanted.policy(|action| catalogue.allows(&granted, action));
-        let policy = match &made {
-            Ok(policy) => serde_json::from_str(policy.as_str()).unwrap(),
-            Err(NotExpressible::Nothing) => serde_json::json!({ "Statement": [] }),
+        let text = match &made {
+            Ok(policy) => policy.as_str(),
+            Err(NotExpressible::Nothing) => r#"{"Statement":[]}"#,
             Err(NotExpressible::TooLong { found }) => {
                 prop_assert!(*found > LONGEST);
                 return Ok(());
@@ -210,6 +227,7 @@ proptest! {
                 return Ok(());
             }
         };
+        let (policy, along) = (Judge::of(&serde_json::from_str(text).unwrap()), Judge::of(&given));
         // Who needs each permission: what it may stand for.
         let mut needing = BTreeMap::<&str, Vec<&Action>>::new();
         for (action, _) in catalogue.actions() {
@@ -224,12 +242,12 @@ proptest! {
             let left_out = made.as_ref().is_ok_and(|made| made.left_out().iter().any(|one| actions.contains(&one)));
             for (resource, keys) in SITUATIONS {
                 let foreign = aws && keys.contains(&("aws:ResourceAccount", "999999999999"));
-                let both = granted && !foreign && judge::allows(&given, name, resource, keys);
-                let out = judge::allows(&policy, name, resource, keys);
-                prop_assert!(!out || both, "{name} on {resource}: {given} became {policy}");
+                let both = granted && !foreign && along.allows(name, resource, keys);
+                let out = policy.allows(name, resource, keys);
+                prop_assert!(!out || both, "{name} on {resource}: {given} became {text}");
                 // That one character is any is not said of every service of Alibaba Cloud.
                 let exact = (aws || !given.to_string().contains('?')) && !left_out;
-                prop_assert!(out || !both || !exact, "{name} on {resource}: {given} became {policy}");
+                prop_assert!(out || !both || !exact, "{name} on {resource}: {given} became {text}");
             }
         }
     }
@@ -284,7 +302,11 @@ fn a_policy_that_is_not_understood_to_the_letter_narrows_nothing() {
 
 #[test]
 fn what_is_given_along_is_said_anew_and_denials_go_on() {
-    let objects = catalogue(&[("s3", vec!["GetObject".to_owned(), "ListBucket".to_owned()], vec!["PutObject".to_owned()])]);
+    let objects = catalogue(&[(
+        "s3",
+        vec!["GetObject".to_owned(), "ListBucket".to_owned()],
+        vec!["PutObject".to_owned()],
+    )]);
     let text = r#"{"Version":"2012-10-17","Statement":[
         {"Effect":"Allow","Action":"*","Resource":"arn:aws:s3:::reports/*","Condition":{"StringEqualsIfExists":{"aws:username":"a"}}},
         {"Effect":"Allow","Action":"ec2:*","Resource":"*"},
@@ -299,7 +321,8 @@ fn what_is_given_along_is_said_anew_and_denials_go_on() {
     };
     let policy = wanted.policy(|action| action.as_str() != "s3:PutObject").unwrap();
     let allow = r#"{"Effect":"Allow","Action":["s3:GetObject","s3:ListBucket"],"Resource":["arn:aws:s3:::reports/*"],"#;
-    let condition = r#""Condition":{"StringEqualsIfExists":{"aws:ResourceAccount":"123456789012","aws:username":"a"}}}"#;
+    let condition =
+        r#""Condition":{"StringEqualsIfExists":{"aws:ResourceAccount":"123456789012","aws:username":"a"}}}"#;
     let deny = r#"{"Effect":"Deny","Action":["s3:List*"],"Resource":["*"]}"#;
     let whole = format!(r#"{{"Version":"2012-10-17","Statement":[{allow}{condition},{deny}]}}"#);
     assert_eq!(policy.as_str(), whole);

@@ -30,12 +30,7 @@ impl Explicit {
         Self { inner, dialect, answers, names }
     }
 
-    fn wanted(
-        &self,
-        operation: Operation,
-        head: &Head<'_>,
-        body: &Bytes,
-    ) -> Result<Wanted, NotUnderstood> {
+    fn wanted(&self, operation: Operation, head: &Head<'_>, body: &Bytes) -> Result<Wanted, NotUnderstood> {
         Wanted::read((self.dialect, self.answers), operation, &Parameters::read(head.query, body)?)
     }
 

@@ -126,7 +126,7 @@ impl Answering {
         let Some(sts) = &self.sts else { return Ok(None) };
         let wanted = self.wanted(&permit.call().action, (query, body.ok_or(Refusal::Internal)?))?;
         let Some(role) = &wanted.role else { return Ok(None) };
-        if !self.is_for_everything(known.token()) {
+        if !is_for_everything(known.token(), [&self.issuer, &self.public_url]) {
             return Err(Refusal::NotGiven(NotGiven::Place));
         }
         let wish = Wish { role: &role.arn, policy: wanted.policy.as_deref(), seconds: wanted.seconds };
@@ -203,20 +203,6 @@ impl Answering {
         }
     }
 
-    /// Whether a verified token is for all that there is here, and not narrowed to a place (RFC 8707).
-    fn is_for_everything(&self, token: &[u8]) -> bool {
-        #[derive(Deserialize)]
-        struct Claims {
-            aud: String,
-        }
-        let claims = token.split(|byte| *byte == b'.').nth(1);
-        let claims = claims.and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
-        let claims = claims.and_then(|claims| serde_json::from_slice::<Claims>(&claims).ok());
-        claims.is_some_and(|Claims { aud }| {
-            aud == *self.issuer || aud.trim_end_matches('/') == self.public_url.trim_end_matches('/')
-        })
-    }
-
     async fn exchange(&self, token: &str, seconds: u32) -> Result<Exchanged, Refusal> {
         let asked = Exchange { token: token.to_owned(), seconds: Some(seconds), scope: None };
         self.origin.exchange(&asked).await.map_err(Refusal::from)
@@ -240,6 +226,19 @@ impl From<NotExchanged> for Refusal {
             NotExchanged::Unavailable(why) => Self::NoIdentity(NoIdentity::Failed(why.to_string())),
         }
     }
+}
+
+/// Whether a verified token is for all that there is here (one of `whole`), and not narrowed to a place (RFC 8707).
+pub(super) fn is_for_everything(token: &[u8], whole: [&str; 2]) -> bool {
+    #[derive(Deserialize)]
+    struct Claims {
+        aud: String,
+    }
+    let claims = token.split(|byte| *byte == b'.').nth(1);
+    let claims = claims.and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let claims = claims.and_then(|claims| serde_json::from_slice::<Claims>(&claims).ok());
+    let plain = |url: &str| url.trim_end_matches('/').to_owned();
+    claims.is_some_and(|Claims { aud }| whole.into_iter().any(|whole| plain(whole) == plain(&aud)))
 }
 
 /// Credentials of ours. The role is no more than a name: who it really is stands beside it.

@@ -235,7 +235,9 @@ mod tests {
         let of = |cloud, body: &str| read(cloud, body.as_bytes(), 1_700_000_000).unwrap().assumed;
         assert_eq!(of(Cloud::Aws, XML), None);
         let user = "<AssumedRoleUser><Arn>arn:aws:sts::1:assumed-role/r/s</Arn><AssumedRoleId>A:s</AssumedRoleId></AssumedRoleUser>";
-        let assumed = of(Cloud::Aws, &XML.replace("</AssumeRoleResult>", &format!("{user}</AssumeRoleResult>"))).unwrap();
+        let assumed =
+            of(Cloud::Aws, &XML.replace("</AssumeRoleResult>", &format!("{user}</AssumeRoleResult>")))
+                .unwrap();
         assert_eq!((&*assumed.arn, &*assumed.assumed_role_id), ("arn:aws:sts::1:assumed-role/r/s", "A:s"));
     }
 

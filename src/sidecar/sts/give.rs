@@ -90,8 +90,7 @@ impl Sts {
         let meant = |service: &str| clients.services.iter().any(|one| one == service);
         let owner = self.settings.account_of(&role);
         let (language, narrowing) = (self.language(), narrowing.as_ref());
-        let policy =
-            permit.narrowed_session_policy(language, Holder::Application, owner, meant, narrowing);
+        let policy = permit.narrowed_session_policy(language, Holder::Application, owner, meant, narrowing);
         let policy = policy.map_err(NotGiven::Policyless)?.as_str().to_owned();
         Ok(Leave(Question {
             role,
@@ -143,4 +142,4 @@ impl Sts {
 }
 
 /// By how much the service's clock may be ahead.
-const SKEW_SECONDS: i64 = 60;
+const SKEW_SECONDS: i64 = 30;

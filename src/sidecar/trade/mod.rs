@@ -167,9 +167,9 @@ impl Shop {
             ends_at,
             audience: self.settings.assertion_audience(),
         };
-        let assertion = signer
-            .sign(assumed, None, now)
-            .map_err(|error| self.unavailable(&format!("the assertion for it could not be signed: {error}")))?;
+        let assertion = signer.sign(assumed, None, now).map_err(|error| {
+            self.unavailable(&format!("the assertion for it could not be signed: {error}"))
+        })?;
         let asked = self.asked(permit)?;
         let scope = asked.as_ref().map(ToString::to_string);
         let mut fields = vec![

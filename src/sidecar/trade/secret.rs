@@ -55,7 +55,8 @@ impl SecretAt {
             Self::File(path) => path.display().to_string(),
             Self::Variable(name) => format!("the environment's {name}"),
         };
-        let text = Zeroizing::new(read.map_err(|why| format!("our secret cannot be read from {place}: {why}"))?);
+        let text =
+            Zeroizing::new(read.map_err(|why| format!("our secret cannot be read from {place}: {why}"))?);
         match text.trim_end_matches(['\r', '\n']) {
             "" => Err(format!("our secret in {place} is empty")),
             secret => Ok(Secret::new(secret.to_owned())),
