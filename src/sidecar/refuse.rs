@@ -63,8 +63,8 @@ pub(super) enum Refusal {
 pub(super) enum NoIdentity {
     /// Getting it failed.
     Failed(String),
-    /// That failed a moment ago, and was not tried again.
-    JustFailed,
+    /// That failed a moment ago for this reason, and was not tried again.
+    JustFailed(String),
 }
 
 /// What a refusal says and how.
@@ -230,7 +230,9 @@ impl NoIdentity {
         let decision = decision.as_str();
         match self {
             Self::Failed(why) => tracing::warn!(decision, why, "a call was refused for want of an identity"),
-            Self::JustFailed => tracing::debug!(decision, "a call was refused in the pause after a failure"),
+            Self::JustFailed(why) => {
+                tracing::warn!(decision, why, "a call was refused in the pause after a failure");
+            }
         }
     }
 }

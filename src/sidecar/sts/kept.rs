@@ -14,8 +14,8 @@ use crate::grants::Standing;
 pub(super) struct Kept {
     entries: Mutex<HashMap<Purpose, Entry>>,
     flights: Mutex<HashMap<Purpose, Flight>>,
-    /// When it last failed, in seconds since 1970.
-    failures: Mutex<HashMap<Purpose, i64>>,
+    /// When it last failed, in seconds since 1970, and why.
+    failures: Mutex<HashMap<Purpose, (i64, NoCredentials)>>,
 }
 
 struct Entry {
@@ -79,14 +79,14 @@ impl Kept {
 
     /// Getting them failed. Whoever needs them has the failure too for a moment; where some are kept still, they are
     /// renewed after a while.
-    pub(super) fn failed(&self, purpose: &Purpose, now: i64) {
+    pub(super) fn failed(&self, purpose: &Purpose, why: &NoCredentials, now: i64) {
         let mut failures = self.failures.lock();
         if failures.len() >= MOST_FAILURES {
-            failures.retain(|_, at| is_just_now(*at, now));
+            failures.retain(|_, (at, _)| is_just_now(*at, now));
         }
         // With more than that just now there is no pause for the others: the service takes so many at once and no more.
         if failures.len() < MOST_FAILURES {
-            failures.insert(purpose.clone(), now);
+            failures.insert(purpose.clone(), (now, why.clone()));
         }
         drop(failures);
         if let Some(entry) = self.entries.lock().get_mut(purpose) {
@@ -94,15 +94,15 @@ impl Kept {
         }
     }
 
-    /// Whether getting them has failed in this second or the one before.
-    pub(super) fn has_just_failed(&self, purpose: &Purpose, now: i64) -> bool {
+    /// Why getting them has failed in this second or the one before, if it has.
+    pub(super) fn just_failed(&self, purpose: &Purpose, now: i64) -> Option<NoCredentials> {
         let mut failures = self.failures.lock();
-        let Some(at) = failures.get(purpose) else { return false };
-        let just = is_just_now(*at, now);
-        if !just {
-            failures.remove(purpose);
+        let (at, why) = failures.get(purpose)?;
+        if is_just_now(*at, now) {
+            return Some(why.clone());
         }
-        just
+        failures.remove(purpose);
+        None
     }
 
     /// Gets what `purpose` needs, once for all who need it now. Who waits shares a failure too: it is not tried as

@@ -85,9 +85,9 @@ pub(super) enum NoCredentials {
     /// The service did not give any.
     #[error("the security token service gave no credentials: {0}")]
     Refused(String),
-    /// It did not a moment ago, and was not asked again.
-    #[error("the security token service has just given no credentials")]
-    JustRefused,
+    /// So it was a moment ago, and nothing was tried again.
+    #[error("{0}")]
+    Just(Box<Self>),
 }
 
 impl Sts {
@@ -211,13 +211,13 @@ impl Sts {
         let Wanted { purpose, question, standing } = &wanted;
         let ask = async {
             let now = self.clock.seconds();
-            if self.kept.has_just_failed(purpose, now) {
-                return Err(NoCredentials::JustRefused);
+            if let Some(why) = self.kept.just_failed(purpose, now) {
+                return Err(NoCredentials::Just(Box::new(why)));
             }
             let got = self.asking.ask(question, now).await.map(|given| Arc::new(given.credentials));
             match &got {
                 Ok(credentials) => self.kept.put(purpose, Arc::clone(credentials), standing, now),
-                Err(_) => self.kept.failed(purpose, self.clock.seconds()),
+                Err(why) => self.kept.failed(purpose, why, self.clock.seconds()),
             }
             got
         };
@@ -228,7 +228,7 @@ impl Sts {
 impl From<NoCredentials> for Refusal {
     fn from(why: NoCredentials) -> Self {
         match why {
-            NoCredentials::JustRefused => Self::NoIdentity(NoIdentity::JustFailed),
+            NoCredentials::Just(why) => Self::NoIdentity(NoIdentity::JustFailed(why.to_string())),
             NoCredentials::Account { .. }
             | NoCredentials::Policy(_)
             | NoCredentials::Source(_)

@@ -56,14 +56,15 @@ async fn what_many_need_at_once_is_got_once_and_a_failure_is_shared() {
 #[test]
 fn after_a_failure_there_is_a_pause_of_a_moment_for_who_needs_the_same() {
     let (kept, s3, ec2) = (Kept::default(), purpose("s3"), purpose("ec2"));
-    assert!(!kept.has_just_failed(&s3, 100));
-    kept.failed(&s3, 100);
-    assert!(kept.has_just_failed(&s3, 100) && kept.has_just_failed(&s3, 101));
-    assert!(!kept.has_just_failed(&ec2, 100), "nobody else waits");
-    assert!(!kept.has_just_failed(&s3, 102));
+    let just = |purpose, now| kept.just_failed(purpose, now).map(|why| why.to_string());
+    assert_eq!(just(&s3, 100), None);
+    kept.failed(&s3, &NoCredentials::Refused("403".to_owned()), 100);
+    assert!(just(&s3, 100).is_some_and(|why| why.contains("403")) && just(&s3, 101).is_some());
+    assert_eq!(just(&ec2, 100), None, "nobody else waits");
+    assert_eq!(just(&s3, 102), None);
     // Nor for ever, should the clock be set back.
-    kept.failed(&s3, 100);
-    assert!(!kept.has_just_failed(&s3, 99));
+    kept.failed(&s3, &NoCredentials::Refused("403".to_owned()), 100);
+    assert_eq!(just(&s3, 99), None);
 }
 
 #[test]

@@ -118,8 +118,8 @@ impl Shop {
             return Ok(ready);
         }
         // Whoever waited for a failure has it too, instead of waiting for another.
-        if place.has_just_failed(now) {
-            return Err(Refusal::NoIdentity(NoIdentity::JustFailed));
+        if let Some(why) = place.just_failed(now) {
+            return Err(Refusal::NoIdentity(NoIdentity::JustFailed(self.gave_none(&why))));
         }
         match self.ask(&question).await {
             Ok((token, use_until)) => {
@@ -127,7 +127,7 @@ impl Shop {
                 Ok(token)
             }
             Err(why) => {
-                place.failed(self.clock.now().as_second());
+                place.failed(&why, self.clock.seconds());
                 Err(self.unavailable(&why))
             }
         }
@@ -205,8 +205,11 @@ impl Shop {
     }
 
     fn unavailable(&self, why: &str) -> Refusal {
-        let why = format!("the token service {} gave no token: {why}", self.name);
-        Refusal::NoIdentity(NoIdentity::Failed(why))
+        Refusal::NoIdentity(NoIdentity::Failed(self.gave_none(why)))
+    }
+
+    fn gave_none(&self, why: &str) -> String {
+        format!("the token service {} gave no token: {why}", self.name)
     }
 
     /// Basic (RFC 6749 §2.3.1), where we have a secret: as it is at this moment, since files are replaced.
