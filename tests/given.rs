@@ -63,10 +63,16 @@ impl Stage {
         format!("admin@acme.{}", self.application.client_id)
     }
 
-    /// What the application may be given to sign with at a sidecar.
+    /// What the application may be given to sign with at a sidecar: for less than a cloud gives a role for, in whatever
+    /// second it is used.
     async fn exchanged(&self) -> Value {
         let address = format!("{}/v1/exchange", self.fleet.world.issuer);
-        post(address).bearer(&self.tokens.access).send().await.expect(200)
+        post(address)
+            .bearer(&self.tokens.access)
+            .form(&[("duration_seconds", "600")])
+            .send()
+            .await
+            .expect(200)
     }
 
     async fn audited(&self) -> Vec<Value> {
