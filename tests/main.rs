@@ -40,6 +40,7 @@ mod given;
 mod grpc;
 mod keys;
 mod limits;
+mod mcp;
 mod narrowing;
 mod oauth;
 mod restart;

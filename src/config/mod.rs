@@ -10,6 +10,7 @@ pub mod exchange;
 pub mod file;
 pub mod provider;
 pub mod redis;
+pub mod registration;
 pub mod route;
 pub mod sidecar;
 pub mod sts;

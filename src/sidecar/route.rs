@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::config::route::{self as settings, HostPattern, PathTemplate, Route as Settings, Segment};
+use crate::model::scope::ScopeSet;
 use crate::observe::line::Piece;
 use crate::policy::reload::Current;
 
@@ -23,6 +24,8 @@ pub(super) struct Route {
     host: Option<HostPattern>,
     /// How its requests are read.
     pub(super) adapter: Box<dyn Adapter>,
+    /// What applications that know nothing else ask for.
+    pub(super) scopes: ScopeSet,
     /// Where its calls go.
     pub(super) upstream: Arc<str>,
     /// What the upstream receives.
@@ -104,6 +107,7 @@ impl Route {
             segments: template.segments().to_vec(),
             host: settings.host.as_ref().map(|host| host.get_ref().clone()),
             adapter: means.adapter(settings)?,
+            scopes: settings.scopes.clone(),
             assume: means.assume(settings)?,
             answering: means.answering(settings)?,
             audience: settings.audience.as_deref().map_or_else(|| Arc::clone(&upstream), Arc::from),

@@ -31,7 +31,7 @@ use crate::grants::follow::messages::{
     OwnKeyPublished, PolicyFiles, REFUSED, REVOKED, UNKNOWN,
 };
 use crate::grants::follow::news::{ChangeLog, FollowError, News, Report, Snapshot};
-use crate::grants::origin::{Origin, OriginError, OwnKey};
+use crate::grants::origin::{Origin, OriginError, OwnKey, SessionSecret};
 use crate::model::account::PrincipalKey;
 use crate::model::grant::Installed;
 use crate::model::id::{GrantKey, SidecarId};
@@ -58,6 +58,7 @@ pub struct Link {
     enrolling: Mutex<Enrolling>,
     record_keys: ArcSwapOption<String>,
     exchange_secrets: ArcSwapOption<KeySecrets>,
+    sessions: ArcSwapOption<SessionSecret>,
 }
 
 /// What has been tried to be enrolled.
@@ -131,6 +132,7 @@ impl Link {
             }),
             record_keys: ArcSwapOption::empty(),
             exchange_secrets: ArcSwapOption::empty(),
+            sessions: ArcSwapOption::empty(),
         }))
     }
 
@@ -339,6 +341,9 @@ impl Origin for Link {
         let secrets =
             secrets.filter_map(|key| Some((Box::from(&*key.kid), KeySecret::from_wire(&key.secret)?)));
         self.exchange_secrets.store(Some(Arc::new(secrets.collect())));
+        if let Some(secret) = keys.sessions {
+            self.sessions.store(Some(Arc::new(secret)));
+        }
         Ok(keys.jwks.to_string())
     }
 
@@ -367,6 +372,10 @@ impl Origin for Link {
 
     async fn leaving(&self, told: &Leaving) -> Result<(), NotExchanged> {
         self.exchanged("/internal/v1/roles", told).await.map(drop)
+    }
+
+    async fn session_secret(&self) -> Result<Option<SessionSecret>, OriginError> {
+        Ok(self.sessions.load_full().map(|secret| secret.as_ref().clone()))
     }
 
     async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError> {
