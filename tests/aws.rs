@@ -182,8 +182,14 @@ async fn without_the_service_that_gives_roles_nothing_is_forwarded() {
         (&json!(503), &json!("ServiceUnavailable")),
         "{refused}"
     );
-    assert!(refused["message"].as_str().unwrap().contains("403"), "{refused}");
-    let told = format!("{refused}{}{:?}", aws.sidecar.told(), aws.records());
+    // Why is for the log, where the decision's id leads.
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("cannot be got at the moment") && !message.contains("403"), "{refused}");
+    let (_, decision) = message.rsplit_once("decision ").unwrap();
+    let log = aws.sidecar.told();
+    let line = log.lines().find(|line| line.contains(decision.trim_end_matches(')')));
+    assert!(line.is_some_and(|line| line.contains("gave no credentials: 403")), "{log}");
+    let told = format!("{refused}{log}{:?}", aws.records());
     assert!(!told.contains("very-secret"), "{told}");
     aws.end();
 }

@@ -36,6 +36,7 @@ mod explicit;
 mod fail_closed;
 mod faults;
 mod federation;
+mod given;
 mod grpc;
 mod keys;
 mod limits;

@@ -102,6 +102,10 @@ async fn without_a_token_that_can_be_used_nothing_is_forwarded() {
             refused.headers.contains_key("retry-after") && !told.to_string().contains("hunter2"),
             "{told}"
         );
+        assert!(!told.to_string().contains(&service.url) && !told.to_string().contains("corp"), "{told}");
+        let (log, decision) = (sidecar.told(), told["decision"].as_str().unwrap());
+        let line = log.lines().find(|line| line.contains(decision));
+        assert!(line.is_some_and(|line| line.contains("the token service corp gave no token")), "{log}");
         assert_eq!(service.count(), number + 1, "{answer}");
     }
     assert_eq!(fleet.cloud.seen(), before, "nothing was forwarded");

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::sts::Cloud;
 use crate::model::scope::ScopeSet;
 
 /// One `[[route]]`.
@@ -46,7 +47,7 @@ pub struct Route {
     /// What the upstream receives as the caller's identity.
     #[serde(default)]
     pub assume: Assume,
-    /// For `assume = "sts"`: the name of an `[sts.*]`.
+    /// For `assume = "sts"` and `answers = "sts"`: the name of an `[sts.*]`.
     #[serde(default)]
     pub sts: Option<Spanned<String>>,
     /// For `assume = "exchange"`: the name of an `[exchange.*]`.
@@ -206,7 +207,7 @@ impl Route {
             (Kind::Rest | Kind::Acs | Kind::Aws | Kind::Mcp, _, _) => (None, false),
         };
         match (self.answers, dialect) {
-            (Some(Answers::Exchanged), None) => Err("only a route that takes sts has answers".to_owned()),
+            (Some(_), None) => Err("only a route that takes sts has answers".to_owned()),
             (None, _) if has_upstream => Ok(None),
             (_, dialect @ Some(_)) if has_upstream || alone => Ok(dialect),
             (None | Some(_), _) => Err("the route has no upstream".to_owned()),
@@ -230,11 +231,15 @@ pub enum Assume {
 }
 
 /// What the sidecar answers to those who ask a cloud's `sts` for credentials.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answers {
-    /// Credentials of our own, which work at a sidecar alone.
+    /// Credentials of our own, which work at a sidecar alone and die with the grant.
+    #[default]
     Exchanged,
+    /// A role's credentials of the cloud itself, held to the grant by a session policy. They work anywhere, and nothing
+    /// ends them but their time.
+    Sts,
 }
 
 /// Whose words are spoken with `sts`.
@@ -244,6 +249,17 @@ pub enum Dialect {
     Acs,
     /// AWS's.
     Aws,
+}
+
+impl Dialect {
+    /// Whose `sts` it is.
+    #[must_use]
+    pub fn cloud(self) -> Cloud {
+        match self {
+            Self::Acs => Cloud::Alibaba,
+            Self::Aws => Cloud::Aws,
+        }
+    }
 }
 
 /// A host's name, with stars for any characters. The port does not count.

@@ -13,7 +13,7 @@ use super::exchange::Exchange;
 use super::file::{self, ConfigError};
 use super::is_this_machine;
 use super::redis::Redis;
-use super::route::{Adapter, Assume, Route};
+use super::route::{Adapter, Answers, Assume, Dialect, Route};
 use super::sts::Sts;
 use crate::model::id::{AccountId, SidecarId};
 
@@ -271,10 +271,34 @@ impl Sidecar {
             );
             return Err(ConfigError::at(path, text, route.path.span().start, why));
         }
+        let of_sts = [
+            (route.assume == Assume::Sts).then_some("assume"),
+            (route.answers == Some(Answers::Sts)).then_some("answers"),
+        ];
         let own = |name: &str| self.sts.contains_key(name);
-        named(path, text, route, ("sts", Assume::Sts, route.sts.as_ref()), own)?;
+        named(path, text, route, ("sts", of_sts.into_iter().flatten().next(), route.sts.as_ref()), own)?;
+        if route.answers == Some(Answers::Sts) {
+            let why = |why| ConfigError::at(path, text, route.path.span().start, why);
+            self.check_answers(route, answering).map_err(why)?;
+        }
+        let of_exchange = (route.assume == Assume::Exchange).then_some("assume");
         let own = |name: &str| self.exchange.contains_key(name);
-        named(path, text, route, ("exchange", Assume::Exchange, route.exchange.as_ref()), own)
+        named(path, text, route, ("exchange", of_exchange, route.exchange.as_ref()), own)
+    }
+
+    /// Whether a route can answer with what its `[sts.*]` gives.
+    fn check_answers(&self, route: &Route, answering: Option<Dialect>) -> Result<(), String> {
+        let name = route.sts.as_ref().map_or("", |name| name.get_ref());
+        let sts = self.sts.get(name).ok_or_else(|| format!("there is no [sts.{name}]"))?;
+        if answering.is_none_or(|dialect| dialect.cloud() != sts.cloud) {
+            return Err(format!("the route speaks of another cloud than that of [sts.{name}]"));
+        }
+        if sts.clients.is_none() {
+            return Err(format!(
+                "answers = \"sts\" needs [sts.{name}.clients] with services: what such credentials may be for"
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -303,20 +327,21 @@ impl ControlPlane {
     }
 }
 
-/// Whether a route that assumes identities by a service names one that there is, and no other route does.
+/// Whether a route that gets identities from a service names one that there is, and no other route does. `by` is the
+/// setting by which it says so.
 fn named(
     path: &Path,
     text: &str,
     route: &Route,
-    (kind, assume, named): (&str, Assume, Option<&Spanned<String>>),
+    (kind, by, named): (&str, Option<&str>, Option<&Spanned<String>>),
     is_known: impl Fn(&str) -> bool,
 ) -> Result<(), ConfigError> {
-    let why = match named {
-        None if route.assume != assume => return Ok(()),
-        None => format!("assume = \"{kind}\" needs {kind} = \"…\", the name of an [{kind}.*]"),
-        Some(_) if route.assume != assume => format!("{kind} is for assume = \"{kind}\""),
-        Some(name) if is_known(name.get_ref()) => return Ok(()),
-        Some(name) => format!("there is no [{kind}.{}]", name.get_ref()),
+    let why = match (named, by) {
+        (None, None) => return Ok(()),
+        (None, Some(by)) => format!("{by} = \"{kind}\" needs {kind} = \"…\", the name of an [{kind}.*]"),
+        (Some(_), None) => format!("{kind} is for assume = \"{kind}\""),
+        (Some(name), Some(_)) if is_known(name.get_ref()) => return Ok(()),
+        (Some(name), Some(_)) => format!("there is no [{kind}.{}]", name.get_ref()),
     };
     let at = named.map_or_else(|| route.path.span().start, |name| name.span().start);
     Err(ConfigError::at(path, text, at, why))

@@ -35,6 +35,32 @@ pub struct Sts {
     /// A certificate authority to trust instead of the system's, as a PEM file.
     #[serde(default)]
     pub ca: Option<PathBuf>,
+    /// Whether a host *name* may resolve to this machine or a link-local address. An address that is written out is
+    /// always taken.
+    #[serde(default)]
+    pub allow_local: bool,
+    /// What clients are given who ask for a role themselves, where a route says `answers = "sts"`.
+    #[serde(default)]
+    pub clients: Option<Clients>,
+}
+
+/// What leaves a sidecar: credentials that work at the cloud itself, until they end.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clients {
+    /// The cloud's services that they may be for: `["s3", "dynamodb"]`. Their session policy allows what was granted of
+    /// these, and nothing of others.
+    pub services: Vec<String>,
+    /// The roles that may be asked for, written as `role` is; that one alone unless set.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// How long they live at most, in seconds, 900 to 43,200. Nothing ends them before: neither we nor a revocation.
+    #[serde(default = "fifteen_minutes")]
+    pub seconds: u32,
+    /// That they may end after the token that they were asked for with, by less than 900 seconds. Who signs with an
+    /// exchanged key needs it: such a key lasts 900 seconds at most, and no cloud gives a role for less.
+    #[serde(default)]
+    pub outlive_token: bool,
 }
 
 /// Which cloud.
@@ -70,10 +96,17 @@ impl Sts {
         if self.cloud == Cloud::Aws && self.region.is_none() {
             return complain("region is missing; calls to AWS are signed for one".to_owned());
         }
-        if !(900..=43_200).contains(&self.seconds) {
+        if !LIVES.contains(&self.seconds) {
             return complain(format!("seconds is {}, but 900 to 43200 are allowed", self.seconds));
         }
-        Ok(())
+        self.clients.as_ref().map_or(Ok(()), |clients| clients.check(self)).or_else(complain)
+    }
+
+    /// The roles that clients may ask for, as the settings write them.
+    #[must_use]
+    pub fn roles(&self) -> &[String] {
+        let roles = self.clients.as_ref().map(|clients| &*clients.roles);
+        roles.filter(|roles| !roles.is_empty()).unwrap_or(std::slice::from_ref(&self.role))
     }
 
     /// The account in a role's ARN.
@@ -88,6 +121,35 @@ impl Sts {
         rest.strip_prefix("role/").filter(|name| !name.is_empty()).map(|_| *account)
     }
 }
+
+impl Clients {
+    fn check(&self, of: &Sts) -> Result<(), String> {
+        let named = |service: &String| {
+            !service.is_empty()
+                && service.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        };
+        if self.services.is_empty() || !self.services.iter().all(named) {
+            return Err("clients.services names no services, as [\"s3\", \"dynamodb\"] does".to_owned());
+        }
+        // Who has a role by it has left the session policy behind.
+        if self.services.iter().any(|service| service == "sts") {
+            return Err("clients.services names sts, by which nobody may get further roles".to_owned());
+        }
+        if let Some(role) = self.roles.iter().find(|role| of.account_of(role).is_none()) {
+            return Err(format!("clients.roles has {role:?}, which is not the ARN of a role"));
+        }
+        if !LIVES.contains(&self.seconds) {
+            return Err(format!("clients.seconds is {}, but 900 to 43200 are allowed", self.seconds));
+        }
+        Ok(())
+    }
+}
+
+/// What clouds give, in seconds.
+const LIVES: std::ops::RangeInclusive<u32> = SHORTEST..=43_200;
+
+/// The shortest life of a role's credentials that either cloud gives, in seconds.
+pub const SHORTEST: u32 = 900;
 
 fn fifteen_minutes() -> u32 {
     900
@@ -125,6 +187,17 @@ mod tests {
     }
 
     #[test]
+    fn clients_are_given_the_one_role_for_a_quarter_of_an_hour_unless_the_settings_say_otherwise() {
+        let sts: Sts = toml::from_str(&format!("{AWS}\nclients = {{ services = [\"s3\"] }}")).unwrap();
+        assert!(sts.check(Path::new("sidecar.toml"), "x").is_ok());
+        let clients = sts.clients.as_ref().unwrap();
+        assert_eq!(
+            (sts.roles(), clients.seconds, clients.outlive_token),
+            (&[sts.role.clone()][..], 900, false)
+        );
+    }
+
+    #[test]
     fn what_could_leak_or_mislead_is_refused() {
         for (from, to, what) in [
             ("https://sts", "http://sts", "in the clear"),
@@ -134,6 +207,19 @@ mod tests {
             ("region = \"eu-central-1\"", "", "region is missing"),
             ("cloud = \"aws\"", "cloud = \"aws\"\nseconds = 60", "seconds is 60"),
             ("cloud = \"aws\"", "cloud = \"aws\"\nsecret = \"x\"", "unknown field"),
+            ("cloud = \"aws\"", "cloud = \"aws\"\nclients = { services = [] }", "names no services"),
+            ("cloud = \"aws\"", "cloud = \"aws\"\nclients = { services = [\"*\"] }", "names no services"),
+            ("cloud = \"aws\"", "cloud = \"aws\"\nclients = { services = [\"s3\", \"sts\"] }", "names sts"),
+            (
+                "cloud = \"aws\"",
+                "cloud = \"aws\"\nclients = { services = [\"s3\"], seconds = 60 }",
+                "clients.seconds",
+            ),
+            (
+                "cloud = \"aws\"",
+                "cloud = \"aws\"\nclients = { services = [\"s3\"], roles = [\"x\"] }",
+                "clients.roles",
+            ),
         ] {
             let error = check(&AWS.replace(from, to)).unwrap_err();
             assert!(error.contains(what), "{error}");

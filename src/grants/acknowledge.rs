@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -23,6 +24,10 @@ pub struct Receipt {
     pub sidecars: Vec<Confirmation>,
     /// Open streams that were cut for it.
     pub streams_closed: u64,
+    /// Until when credentials of a cloud work at the cloud that were given for the grant before, if there are any. Nobody
+    /// can end those.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles_until: Option<Timestamp>,
 }
 
 /// One sidecar's part of a receipt.
@@ -130,6 +135,7 @@ impl Acknowledgements {
             elapsed_ms: boot_milliseconds().saturating_sub(start),
             sidecars: sidecars.into_values().collect(),
             streams_closed: self.cut_since(before),
+            roles_until: None,
         }
     }
 

@@ -32,6 +32,26 @@ impl fmt::Debug for Exchange {
     }
 }
 
+/// A role's credentials of a cloud that are about to leave a sidecar. Nobody can end those: that they are given is known
+/// first.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leaving {
+    /// The caller's access token, or the security token that its request was signed with.
+    pub token: String,
+    /// The role, as its cloud names it.
+    pub role: String,
+    /// For how long they work, in seconds.
+    pub seconds: u32,
+}
+
+impl fmt::Debug for Leaving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { role, seconds, .. } = self;
+        f.debug_struct("Leaving").field("role", role).field("seconds", seconds).finish_non_exhaustive()
+    }
+}
+
 /// Why nothing was exchanged.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum NotExchanged {
@@ -56,4 +76,6 @@ pub trait Exchanger: Send + Sync + 'static {
     async fn secrets(&self) -> Result<KeySecrets, OriginError>;
     /// Exchanges a token.
     async fn exchange(&self, asked: &Exchange) -> Result<Exchanged, NotExchanged>;
+    /// Takes down that a role's credentials leave a sidecar. Without it none do.
+    async fn leaving(&self, told: &Leaving) -> Result<(), NotExchanged>;
 }

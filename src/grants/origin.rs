@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::exchange::{Exchange, Exchanger, NotExchanged};
+use super::exchange::{Exchange, Exchanger, Leaving, NotExchanged};
 use super::shared::Publisher;
 use super::shared::publish::Fact;
 use crate::model::account::PrincipalKey;
@@ -39,6 +39,11 @@ pub trait Origin: Send + Sync + 'static {
     async fn exchange(&self, asked: &Exchange) -> Result<Exchanged, NotExchanged> {
         let _ = asked;
         Err(NotExchanged::Unavailable(OriginError("it exchanges nothing".to_owned())))
+    }
+    /// Tells that a role's credentials are about to leave this sidecar, for a caller whom it has proved.
+    async fn leaving(&self, told: &Leaving) -> Result<(), NotExchanged> {
+        let _ = told;
+        Err(NotExchanged::Unavailable(OriginError("it takes nothing down".to_owned())))
     }
     /// The secret that sessions are bound under, as it came with the keys last asked for. With none, no session is bound.
     async fn session_secret(&self) -> Result<Option<SessionSecret>, OriginError> {
@@ -187,6 +192,13 @@ impl Origin for StoreOrigin {
         match &self.exchanger {
             Some(exchanger) => exchanger.exchange(asked).await,
             None => Err(NotExchanged::Unavailable(OriginError("it exchanges nothing".to_owned()))),
+        }
+    }
+
+    async fn leaving(&self, told: &Leaving) -> Result<(), NotExchanged> {
+        match &self.exchanger {
+            Some(exchanger) => exchanger.leaving(told).await,
+            None => Err(NotExchanged::Unavailable(OriginError("it takes nothing down".to_owned()))),
         }
     }
 

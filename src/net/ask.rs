@@ -1,8 +1,11 @@
 //! Asking a service of the platform's by HTTP: one request, one answer, bounded in time and size.
 //!
-//! Comes in: its address from the settings, and forms. Goes out: the answer's status and bytes, or why there is none,
-//! in words that hold nothing of what was sent. It follows no redirect, and where the address is a name it connects to
-//! no address of this machine or of its metadata unless that is allowed: a name can be turned elsewhere.
+//! Comes in: how it is reached, from the settings, and requests. Goes out: the answer's status and bytes, or why there
+//! is none, in words that hold nothing of what was sent. It follows no redirect, and where the address is a name it
+//! connects to no address of this machine or of its metadata unless that is allowed: a name can be turned elsewhere.
+//!
+//! HTTP/1.1 on purpose: an answer that does not come ends its connection, and the next question begins on a new one,
+//! whereas on a shared HTTP/2 connection it would wait behind the one that hangs.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,25 +17,50 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
 use url::Url;
 
 use super::tls::{self, TlsError};
 use super::upstream::is_local;
 
-/// A service that is asked.
+/// One address that is asked, by so many at once and no more.
 pub struct Ask {
-    client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+    client: Asking,
     uri: Uri,
     within: Duration,
     at_once: Semaphore,
+}
+
+/// Sends requests to the addresses that they name. How long it waits is its user's.
+pub struct Asking {
+    client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+    largest: usize,
+}
+
+/// How services are reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'s> {
+    /// Whether any of them speaks TLS.
+    pub secure: bool,
+    /// A certificate authority to trust instead of the system's, PEM.
+    pub authority: Option<&'s Path>,
+    /// The certificate to show, and its key.
+    pub own: Option<(&'s Path, &'s Path)>,
+    /// Whether a name may lead to this machine or a link-local address.
+    pub allow_local: bool,
+    /// How long connecting may take.
+    pub connect: Duration,
+    /// How long a connection is kept for the next request; none is kept unless set.
+    pub idle: Option<Duration>,
+    /// How long an answer may be, in bytes.
+    pub largest: usize,
 }
 
 /// Why there is no way to ask.
@@ -59,8 +87,8 @@ pub enum Unanswered {
     #[error("{AT_ONCE} requests to it are waiting for an answer already")]
     Busy,
     /// The answer is too long.
-    #[error("its answer is longer than {LARGEST} bytes")]
-    TooLarge,
+    #[error("its answer is longer than {0} bytes")]
+    TooLarge(usize),
 }
 
 impl Ask {
@@ -76,23 +104,17 @@ impl Ask {
         within: Duration,
     ) -> Result<Self, NoWay> {
         let uri = url.as_str().parse().map_err(|_| NoWay::Address(url.clone()))?;
-        let config = if url.scheme() == "https" {
-            tls::client_with(authority, None)?
-        } else {
-            tls::client_in_the_clear()?
-        };
-        let mut tcp = HttpConnector::new_with_resolver(Resolver { allow_local });
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(within));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(config)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        // Workers have runtimes of their own, and a connection lives on that of the worker that opened it: none is kept
-        // for the others.
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        let client = Asking::new(&Way {
+            secure: url.scheme() == "https",
+            authority,
+            own: None,
+            allow_local,
+            connect: within,
+            // Workers have runtimes of their own, and a connection lives on that of the worker that opened it: none is
+            // kept for the others.
+            idle: None,
+            largest: LARGEST,
+        })?;
         Ok(Self { client, uri, within, at_once: Semaphore::new(AT_ONCE) })
     }
 
@@ -105,26 +127,70 @@ impl Ask {
         form: String,
         authorization: Option<HeaderValue>,
     ) -> Result<(StatusCode, Bytes), Unanswered> {
-        let _place = self.at_once.try_acquire().map_err(|_| Unanswered::Busy)?;
-        let mut request = Request::post(self.uri.clone())
-            .header(ACCEPT, "application/json")
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(Full::new(Bytes::from(form)))
-            .map_err(|error| Unanswered::Unreachable(error.to_string()))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         if let Some(mut authorization) = authorization {
             authorization.set_sensitive(true);
-            request.headers_mut().insert(AUTHORIZATION, authorization);
+            headers.insert(AUTHORIZATION, authorization);
         }
-        let late = Err(Unanswered::Late(self.within));
-        tokio::time::timeout(self.within, self.exchange(request)).await.unwrap_or(late)
+        self.post_with(headers, Bytes::from(form)).await
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Unanswered> {
+    /// POSTs a body with these headers.
+    ///
+    /// # Errors
+    /// [`Unanswered`].
+    pub async fn post_with(
+        &self,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), Unanswered> {
+        let _place = self.at_once.try_acquire().map_err(|_| Unanswered::Busy)?;
+        let mut request = Request::post(self.uri.clone())
+            .body(Full::new(body))
+            .map_err(|error| Unanswered::Unreachable(error.to_string()))?;
+        *request.headers_mut() = headers;
+        let late = Err(Unanswered::Late(self.within));
+        tokio::time::timeout(self.within, self.client.send(request)).await.unwrap_or(late)
+    }
+}
+
+impl Asking {
+    /// Sends in this way.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn new(way: &Way<'_>) -> Result<Self, TlsError> {
+        let config =
+            if way.secure { tls::client_with(way.authority, way.own)? } else { tls::client_in_the_clear()? };
+        let mut tcp = HttpConnector::new_with_resolver(Resolver { allow_local: way.allow_local });
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(way.connect));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let mut client = Client::builder(TokioExecutor::new());
+        match way.idle {
+            None => client.pool_max_idle_per_host(0),
+            Some(idle) => client.pool_timer(TokioTimer::new()).pool_idle_timeout(idle),
+        };
+        Ok(Self { client: client.build(connector), largest: way.largest })
+    }
+
+    /// Sends one request, and reads the answer whole.
+    ///
+    /// # Errors
+    /// [`Unanswered`].
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Unanswered> {
         let answer = self.client.request(request).await;
         let (head, body) = answer.map_err(|error| Unanswered::Unreachable(cause(&error)))?.into_parts();
-        let body = Limited::new(body, LARGEST).collect().await.map_err(|error| {
+        let body = Limited::new(body, self.largest).collect().await.map_err(|error| {
             if error.is::<http_body_util::LengthLimitError>() {
-                Unanswered::TooLarge
+                Unanswered::TooLarge(self.largest)
             } else {
                 Unanswered::Unreachable("the answer broke off".to_owned())
             }

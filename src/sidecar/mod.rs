@@ -61,7 +61,7 @@ use refuse::{Place, Refusal};
 use route::{Assume, Route, Routes};
 use seat::{Footing, Recent, Seat};
 use signed::Nonces;
-use sts::Sts;
+use sts::{Leave, Sts};
 
 /// What all workers of a sidecar share.
 pub(super) struct Sidecar {
@@ -242,8 +242,10 @@ impl Worker {
         let now = around.time.as_second();
         if let Some(answering) = route.answering.as_ref().filter(|answering| answering.answers(&call.action))
         {
+            let asked = (canonical.query(), request.body().whole());
+            let leave = answering.leave(&permit, (known, standing), asked, now)?;
             ledger.permitted(&permit);
-            return Ok(Decided::Later(Later::Answer(answering)));
+            return Ok(Decided::Later(Later::Answer(answering, leave)));
         }
         let at_hand = match fetched {
             Some(identity) => AtHand::Identity(identity),
@@ -296,9 +298,10 @@ impl Worker {
     ) -> Result<Waited<'w>, Refusal> {
         let errand = match later {
             Later::Errand(errand) => errand,
-            Later::Answer(answering) => {
+            Later::Answer(answering, leave) => {
                 let asked = (understood, calls.0, (seat, footing));
-                return self.answered(answering, asked, request, ledger).await.map(Waited::Answered);
+                let answer = self.answered((answering, leave.as_deref()), asked, request, ledger).await;
+                return answer.map(Waited::Answered);
             }
         };
         let fetched = Some(errand.await?);
@@ -468,8 +471,8 @@ enum Decided<'w> {
 enum Later<'w> {
     /// Its identity. Then it is decided anew.
     Errand(Errand),
-    /// What the sidecar itself answers: it asks for an identity.
-    Answer(&'w Answering),
+    /// What the sidecar itself answers: it asks for an identity. With what a cloud's STS may be asked, where it is.
+    Answer(&'w Answering, Option<Box<Leave>>),
 }
 
 /// What has become of it.

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::adapter::{Adapter, NotUnderstood, Shaped};
 use super::record::Id;
 use super::signed::NotProven;
+use super::sts::NotGiven;
 use crate::grants::NoStanding;
 use crate::model::decision::Outcome;
 use crate::model::scope::ScopeSet;
@@ -44,12 +45,26 @@ pub(super) enum Refusal {
     Denied(Denial),
     /// It cannot be known whether it may pass.
     Unavailable(String),
+    /// It may pass, and the identity that it needs cannot be got.
+    NoIdentity(NoIdentity),
+    /// It asks for a role's credentials, and they are not given.
+    NotGiven(NotGiven),
     /// No record of it could be kept.
     Unrecorded,
     /// It was permitted, and the upstream failed.
     Upstream(ForwardError),
     /// Something of ours broke.
     Internal,
+}
+
+/// Why there is no identity: for the log, by the decision's id. It names files, addresses and what others answered, none
+/// of which is the caller's business.
+#[derive(Debug)]
+pub(super) enum NoIdentity {
+    /// Getting it failed.
+    Failed(String),
+    /// That failed a moment ago for this reason, and was not tried again.
+    JustFailed(String),
 }
 
 /// What a refusal says and how.
@@ -122,6 +137,9 @@ struct Problem<'a> {
 impl Refusal {
     /// The answer, with what the record says of it.
     pub(super) fn answer(&self, place: &Place<'_>, id: &Id) -> (Response<Body>, Outcome, &'static str) {
+        if let Self::NoIdentity(why) = self {
+            why.log(id);
+        }
         let answer = self.put(place);
         let told = Told {
             status: answer.status,
@@ -198,6 +216,8 @@ impl Refusal {
             Self::NoStanding(why) => no_standing(why, place),
             Self::Denied(denial) => denied(denial, place),
             Self::Unavailable(why) => unavailable(why),
+            Self::NoIdentity(_) => unavailable("the identity for this call cannot be got at the moment"),
+            Self::NotGiven(why) => not_given(why),
             Self::Unrecorded => {
                 let detail = "no decision record can be kept at the moment, so no call may pass";
                 Answer::new(StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable", detail, TRY_AGAIN)
@@ -211,6 +231,18 @@ impl Refusal {
                     "the sidecar failed; nothing was forwarded",
                     next,
                 )
+            }
+        }
+    }
+}
+
+impl NoIdentity {
+    fn log(&self, decision: &Id) {
+        let decision = decision.as_str();
+        match self {
+            Self::Failed(why) => tracing::warn!(decision, why, "a call was refused for want of an identity"),
+            Self::JustFailed(why) => {
+                tracing::warn!(decision, why, "a call was refused in the pause after a failure");
             }
         }
     }
@@ -380,6 +412,22 @@ fn denied(denial: &Denial, place: &Place<'_>) -> Answer {
             );
             let attainable = !missing.offered.is_empty();
             Answer { needed: Some(needed), attainable, ..answer.challenged(challenge) }
+        }
+    }
+}
+
+fn not_given(why: &NotGiven) -> Answer {
+    let denied = |next: &str| Answer::new(StatusCode::FORBIDDEN, "access_denied", why.to_string(), next);
+    match why {
+        NotGiven::Role => denied("Ask for a role that the platform team names."),
+        NotGiven::Policy(_) => {
+            let next = "Leave the policy out, or say it in plain statements of Effect, Action and Resource.";
+            Answer::new(StatusCode::BAD_REQUEST, "malformed_request", why.to_string(), next)
+        }
+        NotGiven::Life(_) => denied("Get a new token, and ask with that one."),
+        NotGiven::Place => denied("Ask with a token that is not narrowed to one place."),
+        NotGiven::Policyless(_) => {
+            denied("Ask for less by a policy of your own, or for a role of other services.")
         }
     }
 }

@@ -10,10 +10,9 @@ use crate::policy::reload::Current;
 
 use super::adapter::{self, Adapter, Parameters};
 use super::aws::Names;
-use super::explicit::{Answering, Explicit};
+use super::explicit::{Answering, Explicit, Manner};
 use super::sts::Sts;
 use super::trade::Trade;
-use crate::grants::origin::Origin;
 
 /// One route, ready.
 pub(super) struct Route {
@@ -65,8 +64,8 @@ pub(super) struct Means {
     pub(super) sts: Vec<(Arc<str>, Arc<Sts>)>,
     /// The token services by name.
     pub(super) exchange: Vec<(Arc<str>, Arc<Trade>)>,
-    /// Who exchanges tokens for credentials of our own, and the issuer; none where nobody may ask for any.
-    pub(super) answers: Option<(Arc<dyn Origin>, Arc<str>)>,
+    /// What answers are made with; none where nobody may ask for credentials.
+    pub(super) answers: Option<Manner>,
     /// How AWS names accounts and this sidecar's clients its host.
     pub(super) names: Names,
 }
@@ -174,27 +173,35 @@ impl Means {
         let own = adapter::for_route(settings.reading()?, self);
         Ok(match settings.answering()? {
             None => own,
-            Some(dialect) => Box::new(Explicit::new(own, dialect, self.names.clone())),
+            Some(dialect) => {
+                let answers = settings.answers.unwrap_or_default();
+                Box::new(Explicit::new(own, (dialect, answers), self.names.clone()))
+            }
         })
     }
 
     fn answering(&self, settings: &Settings) -> Result<Option<Answering>, String> {
         let Some(dialect) = settings.answering()? else { return Ok(None) };
-        let (origin, issuer) = self.answers.clone().ok_or("nobody exchanges tokens here")?;
-        Ok(Some(Answering::new(dialect, origin, issuer, self.names.clone())))
+        let manner = self.answers.clone().ok_or("nobody exchanges tokens here")?;
+        let sts = match settings.answers.unwrap_or_default() {
+            settings::Answers::Exchanged => None,
+            settings::Answers::Sts => Some(self.sts(settings)?),
+        };
+        Ok(Some(Answering::new(dialect, manner, self.names.clone(), sts)))
+    }
+
+    fn sts(&self, settings: &Settings) -> Result<Arc<Sts>, String> {
+        let named = settings.sts.as_ref().map_or("", |name| name.get_ref());
+        let found = self.sts.iter().find(|(name, _)| **name == *named);
+        found.map(|(_, sts)| Arc::clone(sts)).ok_or_else(|| format!("there is no [sts.{named}]"))
     }
 
     fn assume(&self, settings: &Settings) -> Result<Assume, String> {
-        let named = || settings.sts.as_ref().map_or("", |name| name.get_ref());
         let traded = || settings.exchange.as_ref().map_or("", |name| name.get_ref());
         match settings.assume {
             settings::Assume::Assertion => Ok(Assume::Assertion),
             settings::Assume::None => Ok(Assume::None),
-            settings::Assume::Sts => {
-                let found = self.sts.iter().find(|(name, _)| **name == *named());
-                let (_, sts) = found.ok_or_else(|| format!("there is no [sts.{}]", named()))?;
-                Ok(Assume::Sts(Arc::clone(sts)))
-            }
+            settings::Assume::Sts => self.sts(settings).map(Assume::Sts),
             settings::Assume::Exchange => {
                 let found = self.exchange.iter().find(|(name, _)| **name == *traded());
                 let (_, trade) = found.ok_or_else(|| format!("there is no [exchange.{}]", traded()))?;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::admin::Status;
 use super::assume::Identities;
 use super::aws::Names;
+use super::explicit::Manner;
 use super::forward::Upstreams;
 use super::identify::Tokens;
 use super::record::Desk;
@@ -376,7 +377,8 @@ fn means(
 ) -> Result<Means, StartError> {
     let accounts = Arc::new(settings.cloud_accounts.clone());
     let sts = |(name, sts): (&String, _)| {
-        let sts = Sts::new(sts, Arc::clone(&accounts), clock.clone())?;
+        let sts = Sts::new(sts, Arc::clone(&accounts), clock.clone());
+        let sts = sts.map_err(|why| StartError::Settings(format!("[sts.{name}]: {why}")))?;
         Ok((Arc::from(name.as_str()), Arc::new(sts)))
     };
     let sts = settings.sts.iter().map(sts).collect::<Result<_, StartError>>()?;
@@ -386,7 +388,8 @@ fn means(
         Ok((Arc::from(name.as_str()), Arc::new(trade)))
     };
     let exchange = settings.exchange.iter().map(trade).collect::<Result<_, StartError>>()?;
-    let answers = Some((Arc::clone(origin), Arc::from(settings.issuer.as_str())));
+    let (issuer, public_url) = (Arc::from(settings.issuer.as_str()), Arc::from(public_url));
+    let answers = Some(Manner { origin: Arc::clone(origin), issuer, public_url });
     let names = Names::new(accounts, host.unwrap_or_default());
     Ok(Means { policies: Arc::clone(policies), sts, exchange, answers, names })
 }

@@ -1,7 +1,8 @@
 """Alibaba Cloud as an upstream: a security token service and an API that verifies ACS3-HMAC-SHA256 by the cloud's own
 description, with code of its own. Each line is JSON.
 
-Told {}: tells {"url", "key"}. Told {"seen"}: tells what has arrived. Told {"end"}: ends."""
+Told {}: tells {"url", "key"}. Told {"seen"}: tells what has arrived. Told {"longer"}: from then on its roles last twice as
+long as they are asked for. Told {"end"}: ends."""
 
 import hashlib
 import hmac
@@ -10,11 +11,13 @@ import secrets
 import sys
 import threading
 import urllib.parse
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 KEY = {"accessKeyId": "LTAI0000", "accessKeySecret": "the-sidecars-own"}
 GIVEN = {}
 SEEN = []
+LONGER = [1]
 
 
 def quoted(text):
@@ -59,17 +62,20 @@ class Cloud(BaseHTTPRequestHandler):
         if key_id is None:
             return self.say(403, {"Code": "SignatureDoesNotMatch", "Message": why, "RequestId": "1"})
         if headers.get("x-acs-action") == "AssumeRole" and headers.get("x-acs-version") == "2015-04-01":
-            return self.say(200, self.role())
+            return self.say(200, self.role(form))
         return self.say(200, {"RequestId": "1", "by": key_id})
 
     do_GET = do_POST
 
-    def role(self):
+    def role(self, form):
         key_id = "STS." + secrets.token_hex(8)
         GIVEN[key_id] = {"secret": secrets.token_hex(16), "token": secrets.token_urlsafe(64)}
         credentials = {"AccessKeyId": key_id, "AccessKeySecret": GIVEN[key_id]["secret"]}
-        credentials |= {"SecurityToken": GIVEN[key_id]["token"], "Expiration": "2100-01-01T00:00:00Z"}
-        return {"RequestId": "1", "Credentials": credentials}
+        end = datetime.now(timezone.utc) + timedelta(seconds=int(form["DurationSeconds"]) * LONGER[0])
+        credentials |= {"SecurityToken": GIVEN[key_id]["token"], "Expiration": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
+        session = form["RoleSessionName"]
+        user = {"Arn": f"{form['RoleArn']}/{session}", "AssumedRoleId": f"300000000000001:{session}"}
+        return {"RequestId": "1", "Credentials": credentials, "AssumedRoleUser": user}
 
     def say(self, status, answer):
         body = json.dumps(answer).encode()
@@ -91,6 +97,8 @@ def main():
     for line in sys.stdin:
         if "end" in json.loads(line):
             return
+        if "longer" in line:
+            LONGER[0] = 2
         print(json.dumps(SEEN), flush=True)
 
 

@@ -1,7 +1,8 @@
 """boto3, unmodified, before a sidecar; behind it moto's server, which checks every signature that reaches it. This
 script plays the upstream's administrator and the application; each line is JSON.
 
-Told {}: starts moto and tells what the sidecar needs. Told {"sidecar", "credentials", "run"}: does that run with them."""
+Told {}: starts moto and tells what the sidecar needs. Told {"sidecar", "credentials", "run"}: does that run with them.
+Told {"run": "asked"}: tells what moto was asked for roles."""
 
 import hashlib
 import hmac
@@ -17,6 +18,7 @@ import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
+from moto.sts.responses import TokenResponse
 
 ANYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 KEYS = ["plain.txt", "a b/ü.txt", "x+y=z&.txt", "pa(r)en's!*~.txt", "a:b@c,d$e", "ends in a slash/", "100% sure.txt"]
@@ -299,6 +301,19 @@ def large(url, credentials):
     return {"size": size, "got": got}
 
 
+ASKED = []
+
+
+def written_down(answer):
+    """What moto's STS is asked for a role, and answers as ever."""
+
+    def assume_role(self):
+        ASKED.append({name: values[0] for name, values in self.querystring.items()})
+        return answer(self)
+
+    return assume_role
+
+
 def moto():
     """The upstream, with a role that a sidecar may assume; from then on it checks every signature."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -313,8 +328,10 @@ def moto():
         key = iam.create_access_key(UserName=name)["AccessKey"]
         users[name] = {"accessKeyId": key["AccessKeyId"], "accessKeySecret": key["SecretAccessKey"], "arn": arn}
     trust = {"Effect": "Allow", "Principal": {"AWS": users["sidecar"]["arn"]}, "Action": "sts:AssumeRole"}
-    iam.create_role(RoleName="consentry", AssumeRolePolicyDocument=policy(trust))
-    iam.put_role_policy(RoleName="consentry", PolicyName="all", PolicyDocument=policy(ANYTHING))
+    for name in ("consentry", "reader"):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy(trust))
+        iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=policy(ANYTHING))
+    TokenResponse.assume_role = written_down(TokenResponse.assume_role)
     requests.post(url + "/moto-api/reset-auth", data="0", timeout=10).raise_for_status()
     return {"url": url, **users}
 
@@ -336,6 +353,8 @@ def main():
             tell(by_hand(asked["sidecar"], asked["credentials"], upstream))
         elif asked["run"] == "one":
             tell(refusal(lambda: client("s3", asked["sidecar"], asked["credentials"]).list_buckets()))
+        elif asked["run"] == "asked":
+            tell(ASKED)
         elif asked["run"] == "end":
             os._exit(0)
         else:

@@ -51,6 +51,8 @@ def main():
         asked = json.loads(line)
         if asked["do"] == "end":
             return
+        if asked["do"] == "nothing":
+            continue
         try:
             answer = do(asked, credentials)
         except DaraException as error:

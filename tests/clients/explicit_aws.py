@@ -43,6 +43,9 @@ def main():
         asked = json.loads(line)
         if asked["do"] == "end":
             return
+        if asked["do"] == "nothing":
+            continue
+        credentials = asked.get("credentials", credentials)
         try:
             answer = do(asked, credentials)
         except ClientError as error:

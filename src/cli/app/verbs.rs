@@ -242,12 +242,16 @@ fn said(one: &Value) -> Vec<String> {
 }
 
 fn everywhere(value: &Value) -> String {
-    format!(
+    let mut text = format!(
         "True everywhere after {} ms (revision {}, streams closed: {}).\n",
         word(at(value, "elapsed_ms")),
         word(at(value, "revision")),
         word(at(value, "streams_closed")),
-    )
+    );
+    if let Some(until) = at(value, "roles_until").as_str() {
+        text.push_str(&format!("Credentials of a cloud that were given before work there until {until}.\n"));
+    }
+    text
 }
 
 fn described(value: &Value) -> String {

@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use http_body::Frame;
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use utoipa::ToSchema;
@@ -21,7 +22,7 @@ use super::request::{Administrator, Asked, not_installed};
 use crate::control::{Control, Problem, Reply};
 use crate::grants::acknowledge::{Confirmation, CutBefore, Receipt};
 use crate::model::grant::{Grant, GrantState};
-use crate::model::id::{Revision, Seq};
+use crate::model::id::{GrantKey, Revision, Seq};
 use crate::policy::ConsoleAction;
 use crate::store::StoreError;
 
@@ -41,6 +42,11 @@ pub(in crate::control) struct Effect {
     /// Open streams that were cut for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     streams_closed: Option<u64>,
+    /// Until when a cloud's own credentials work at the cloud that sidecars have given for the grant before; absent where
+    /// there are none. Nobody can end those.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    roles_until: Option<Timestamp>,
 }
 
 /// One sidecar's part: it has confirmed, or it is known to have stopped by itself.
@@ -72,6 +78,7 @@ impl Effect {
                 elapsed_ms: None,
                 sidecars: None,
                 streams_closed: None,
+                roles_until: None,
             };
         };
         Self {
@@ -80,6 +87,7 @@ impl Effect {
             elapsed_ms: Some(receipt.elapsed_ms),
             sidecars: Some(receipt.sidecars.into_iter().map(SidecarEffect::of).collect()),
             streams_closed: Some(receipt.streams_closed),
+            roles_until: receipt.roles_until,
         }
     }
 }
@@ -114,12 +122,34 @@ fn line(value: &impl Serialize) -> Bytes {
 pub(in crate::control) struct Change {
     before: CutBefore,
     wait: bool,
+    /// The grant, where the receipt is to say what has left for it.
+    grant: Option<GrantKey>,
 }
 
 impl Change {
     /// Begins; call it before the store is asked to change anything.
     pub(in crate::control) fn begin(control: &Control, wait: bool) -> Self {
-        Self { before: control.source().cut_so_far(), wait }
+        Self { before: control.source().cut_so_far(), wait, grant: None }
+    }
+
+    /// The receipt is to say what has left for this grant.
+    pub(in crate::control) fn of(self, grant: &GrantKey) -> Self {
+        Self { grant: Some(grant.clone()), ..self }
+    }
+
+    /// Once it is true everywhere: nothing leaves for it any more, and all that has is known.
+    async fn everywhere(
+        &self,
+        control: &Control,
+        seq: Seq,
+        word: impl FnMut(&Confirmation) + Send,
+    ) -> Receipt {
+        let receipt = control.source().everywhere(seq, &self.before, word).await;
+        let roles_until = match &self.grant {
+            Some(grant) => control.roles_until(grant).await,
+            None => None,
+        };
+        Receipt { roles_until, ..receipt }
     }
 
     /// Answers each sidecar's word as it comes, a line of JSON each, and at last the whole receipt in a line.
@@ -148,7 +178,7 @@ impl Change {
                     late.push(piece);
                 }
             };
-            let receipt = control.source().everywhere(seq, &self.before, word).await;
+            let receipt = self.everywhere(&control, seq, word).await;
             for piece in late {
                 let _ = pieces.send(piece).await;
             }
@@ -159,7 +189,7 @@ impl Change {
 
     /// Waits until the change at `seq` is true everywhere, unless it is not to be waited for.
     pub(in crate::control) async fn settle(self, control: &Control, seq: Seq) -> Option<Receipt> {
-        if self.wait { Some(control.source().everywhere(seq, &self.before, |_| ()).await) } else { None }
+        if self.wait { Some(self.everywhere(control, seq, |_| ()).await) } else { None }
     }
 }
 
@@ -176,7 +206,7 @@ pub(in crate::control) async fn set(
 ) -> Reply<(Grant, Option<Receipt>)> {
     let change = Change::begin(control, wait);
     let (grant, seq) = put(control, by, client_id, state).await?;
-    Ok((grant, change.settle(control, seq).await))
+    Ok((grant.clone(), change.of(&grant.key).settle(control, seq).await))
 }
 
 /// Puts an application into a state.
@@ -227,7 +257,7 @@ pub(super) async fn revoke(
     if asked.waits()? && asked.takes(LINES_OF_JSON) {
         let change = Change::begin(&control, true);
         let (grant, seq) = put(&control, &by, &client_id, GrantState::Revoked).await?;
-        return Ok(change.told(control, grant.revision, seq));
+        return Ok(change.of(&grant.key).told(control, grant.revision, seq));
     }
     let (grant, receipt) = set(&control, &by, &client_id, GrantState::Revoked, asked.waits()?).await?;
     Ok(Effect::answer(grant.revision, receipt))

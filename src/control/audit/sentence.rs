@@ -182,6 +182,13 @@ impl Told<'_> {
                 self.text("access_key_id"),
                 self.text("principal")
             ),
+            "role" => format!(
+                "{} was given credentials of the role {} for {}, which work at its cloud for {} seconds.",
+                self.application,
+                self.text("role"),
+                self.text("principal"),
+                self.detail.get("seconds").unwrap_or(&Value::Null)
+            ),
             _ => self.other(),
         }
     }

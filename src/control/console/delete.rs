@@ -113,7 +113,7 @@ pub(super) async fn delete(
     let (visit, _) = posted(&control, &headers, &body, ConsoleAction::Revoke, &back).await?;
     let installed = applications::find(&control, &visit.by, &client_id).await?;
     let at = control.clock().now();
-    let change = state::Change::begin(&control, true);
+    let change = state::Change::begin(&control, true).of(&installed.grant.key);
     let (grant, seq) = state::put(&control, &visit.by, &client_id, GrantState::Revoked).await?;
     let display_name = Label::new(&installed.application.display_name);
     let page = Deleted {

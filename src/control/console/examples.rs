@@ -160,6 +160,7 @@ fn receipt() -> String {
             word("gateway-2", None, Some(812)),
         ],
         streams_closed: 2,
+        roles_until: None,
     };
     let mut live: String = receipt.sidecars.iter().map(|word| Word { word }.render().unwrap()).collect();
     let end = Everywhere { display_name: &"Report Hub".into(), receipt: &receipt };

@@ -5,6 +5,7 @@
 //! with them at every sidecar. It is kept nowhere; that it was made is in the audit.
 
 mod endpoint;
+mod roles;
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use serde_json::json;
 use super::Control;
 use super::browser::throttle::{Guess, ThrottleSettings};
 use super::oauth::live::{self, Live};
-use crate::grants::exchange::{Exchange, Exchanger, NotExchanged};
+use crate::grants::exchange::{Exchange, Exchanger, Leaving, NotExchanged};
 use crate::grants::origin::OriginError;
 use crate::model::caller::Caller;
 use crate::model::scope::ScopeSet;
@@ -46,12 +47,8 @@ impl Control {
     pub(super) async fn exchange(&self, asked: &Exchange, by: By<'_>) -> Result<Exchanged, NotExchanged> {
         let (caller, audience) = self.presented(&asked.token, by).ok_or(NotExchanged::Token)?;
         let (now, at) = (self.clock.now(), self.clock.seconds());
-        self.exchanges
-            .begin(Guess::Exchange(caller.family.as_str()), None, at)
-            .map_err(NotExchanged::TooOften)?;
         let (grant, principal) = (caller.grant(), &caller.principal);
-        let live = live::standing(self, &grant, principal, caller.revision, &caller.family).await;
-        let live = live.map_err(unavailable)?.ok_or(NotExchanged::Token)?;
+        let live = self.stands(&caller, at).await?;
         let scopes = scopes(&live, &caller, asked.scope.as_deref())?;
         let ends = live.ends_by(caller.expires_at).saturating_sub(at);
         let seconds = asked.seconds.unwrap_or(LONGEST).min(LONGEST).min(u32::try_from(ends).unwrap_or(0));
@@ -90,6 +87,16 @@ impl Control {
         // Told first: a credential that nobody knows of is none.
         self.store.keep_audit(&event).await.map_err(unavailable)?;
         Ok(exchanged)
+    }
+
+    /// What a caller's token rests on, as the store has it now. Each look counts.
+    async fn stands(&self, caller: &Caller, at: i64) -> Result<Live, NotExchanged> {
+        self.exchanges
+            .begin(Guess::Exchange(caller.family.as_str()), None, at)
+            .map_err(NotExchanged::TooOften)?;
+        let (grant, principal) = (caller.grant(), &caller.principal);
+        let live = live::standing(self, &grant, principal, caller.revision, &caller.family).await;
+        live.map_err(unavailable)?.ok_or(NotExchanged::Token)
     }
 
     /// Whom the token speaks for, and for whom it is meant. A security token counts only where a sidecar has seen that
@@ -132,7 +139,11 @@ impl Exchanger for Control {
     }
 
     async fn exchange(&self, asked: &Exchange) -> Result<Exchanged, NotExchanged> {
-        self.exchange(asked, By::Sidecar("in this process")).await
+        self.exchange(asked, By::Sidecar(HERE)).await
+    }
+
+    async fn leaving(&self, told: &Leaving) -> Result<(), NotExchanged> {
+        self.leaving(told, HERE).await
     }
 }
 
@@ -156,6 +167,9 @@ fn not_now(why: &dyn std::fmt::Display) -> NotExchanged {
     tracing::error!(error = %why, "a credential could not be made");
     NotExchanged::Unavailable(OriginError("no credential can be made now".to_owned()))
 }
+
+/// The sidecar of `consentry dev`.
+const HERE: &str = "in this process";
 
 /// How often one authorization may exchange: a client uses a credential until it ends.
 pub(super) const EXCHANGES: ThrottleSettings =

@@ -67,6 +67,7 @@ fn proven() -> Vec<(&'static str, MethodRouter<Arc<Control>>)> {
         ("/internal/v1/grants/{account}/{application}/members/{kind}/{id}", get(facts::member)),
         ("/internal/v1/keys", get(keys::get).post(keys::publish)),
         ("/internal/v1/exchange", post(exchange::exchange)),
+        ("/internal/v1/roles", post(exchange::leaving)),
         ("/internal/v1/policies", get(policies::get)),
         ("/internal/v1/records", post(records::take)),
     ]

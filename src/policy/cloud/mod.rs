@@ -6,9 +6,14 @@
 //! only whose they may be, where the cloud's language can (AWS): a bucket's name does not tell its owner. Which of them a
 //! call may touch is decided call by call.
 //!
+//! Whoever asks for a role may give a policy along ([`Narrowing`]): then what comes out allows what both do.
+//!
 //! `sts` itself is never in one: who may assume a further role with a role's credentials has left the session policy
 //! behind.
 
+#[cfg(test)]
+mod judge;
+mod narrow;
 mod permissions;
 mod shorten;
 #[cfg(test)]
@@ -26,6 +31,8 @@ use super::session::Session;
 use crate::model::call::Action;
 use crate::model::grant::GrantState;
 use crate::model::scope::ScopeSet;
+use narrow::{Conditions, Effect, OPERATOR, OWNER, Once, Scalar, Values};
+pub use narrow::{Narrowing, NotUnderstood};
 use permissions::needs;
 use shorten::Patterns;
 
@@ -117,13 +124,29 @@ impl Permit<'_> {
         account: Option<&str>,
         meant: impl Fn(&str) -> bool,
     ) -> Result<SessionPolicy, NotExpressible> {
+        self.narrowed_session_policy(cloud, holder, account, meant, None)
+    }
+
+    /// The same, and of it what `narrowing` leaves.
+    ///
+    /// # Errors
+    /// As [`Permit::session_policy`]; a policy that leaves nothing is none.
+    pub fn narrowed_session_policy(
+        &self,
+        cloud: Cloud,
+        holder: Holder,
+        account: Option<&str>,
+        meant: impl Fn(&str) -> bool,
+        narrowing: Option<&Narrowing>,
+    ) -> Result<SessionPolicy, NotExpressible> {
         let session = self.session();
         let inside = |action: &Action| {
             meant(action.service())
                 && has(session, action)
                 && !(holder.is_out_of_reach() && may_be_forbidden(session, action))
         };
-        Wanted { cloud, holder, account, catalogue: session.grant.policies.catalogue() }.policy(inside)
+        let catalogue = session.grant.policies.catalogue();
+        Wanted { cloud, holder, account, catalogue, narrowing }.policy(inside)
     }
 }
 
@@ -165,6 +188,7 @@ struct Wanted<'a> {
     holder: Holder,
     account: Option<&'a str>,
     catalogue: &'a Catalogue,
+    narrowing: Option<&'a Narrowing>,
 }
 
 impl Wanted<'_> {
@@ -188,6 +212,10 @@ impl Wanted<'_> {
         if held.0.is_empty() {
             return Err(NotExpressible::Nothing);
         }
+        if let Some(narrowing) = self.narrowing {
+            let text = self.narrowed(&held, &barred, narrowing)?;
+            return Ok(SessionPolicy { text, left_out });
+        }
         let mut patterns = Patterns::exact(held.spelled());
         let mut text = self.text(&patterns)?;
         while text.len() > LONGEST {
@@ -206,12 +234,60 @@ impl Wanted<'_> {
 
     fn text(&self, patterns: &Patterns) -> Result<String, NotExpressible> {
         let action = patterns.iter().collect();
-        let condition = match self.cloud {
+        let condition = self.condition(Conditions::default());
+        let statement = Statement { effect: Effect::Allow, action, resource: Resource::All("*"), condition };
+        self.document(vec![statement])
+    }
+
+    /// What `narrowing` leaves of the permissions that are held. Names are not shortened: a narrower policy is short.
+    fn narrowed(
+        &self,
+        held: &Held,
+        barred: &[Barred],
+        narrowing: &Narrowing,
+    ) -> Result<String, NotExpressible> {
+        let mut statements = Vec::new();
+        let mut left = Held::default();
+        for one in &narrowing.statements {
+            let (action, condition): (Vec<_>, _) = match one.effect {
+                Effect::Allow => {
+                    let action: Vec<_> =
+                        held.spelled().filter(|name| narrowing.takes_in(one, name)).collect();
+                    action.iter().for_each(|name| left.add(name));
+                    (action, self.condition(one.condition.clone()))
+                }
+                Effect::Deny => (one.action.iter().map(String::as_str).collect(), one.condition.clone()),
+            };
+            // A statement that allows none of what was granted says nothing.
+            if !action.is_empty() {
+                let resource = Resource::These(&one.resource);
+                statements.push(Statement { effect: one.effect, action, resource, condition });
+            }
+        }
+        if left.0.is_empty() {
+            return Err(NotExpressible::Nothing);
+        }
+        if barred.iter().any(|barred| barred.is_allowed(|name| left.has(name))) {
+            return Err(NotExpressible::Mistaken);
+        }
+        let text = self.document(statements)?;
+        if text.len() > LONGEST { Err(NotExpressible::TooLong { found: text.len() }) } else { Ok(text) }
+    }
+
+    /// These conditions, and that of the account.
+    fn condition(&self, mut conditions: Conditions) -> Conditions {
+        match (self.cloud, self.account) {
             // What has no resource has no such key, and is the role's own account's.
-            Cloud::Aws => self.account.map(|account| Condition { is: Owner { account } }),
-            Cloud::Alibaba => None,
-        };
-        let statement = [Statement { effect: "Allow", action, resource: "*", condition }];
+            (Cloud::Aws, Some(account)) => {
+                let Once(keys) = conditions.0.entry(OPERATOR.to_owned()).or_default();
+                keys.insert(OWNER.to_owned(), Values::One(Scalar::Text(account.to_owned())));
+            }
+            (Cloud::Aws, None) | (Cloud::Alibaba, _) => {}
+        }
+        conditions
+    }
+
+    fn document(&self, statement: Vec<Statement<'_>>) -> Result<String, NotExpressible> {
         let document = Document { version: self.cloud.version(), statement };
         serde_json::to_string(&document).map_err(|_| NotExpressible::Mistaken)
     }
@@ -283,27 +359,26 @@ fn spellable(action: &Action) -> bool {
 #[serde(rename_all = "PascalCase")]
 struct Document<'a> {
     version: &'static str,
-    statement: [Statement<'a>; 1],
+    statement: Vec<Statement<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Statement<'a> {
-    effect: &'static str,
+    effect: Effect,
     action: Vec<&'a str>,
-    resource: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    condition: Option<Condition<'a>>,
+    resource: Resource<'a>,
+    #[serde(skip_serializing_if = "is_none")]
+    condition: Conditions,
 }
 
 #[derive(Serialize)]
-struct Condition<'a> {
-    #[serde(rename = "StringEqualsIfExists")]
-    is: Owner<'a>,
+#[serde(untagged)]
+enum Resource<'a> {
+    All(&'static str),
+    These(&'a [String]),
 }
 
-#[derive(Serialize)]
-struct Owner<'a> {
-    #[serde(rename = "aws:ResourceAccount")]
-    account: &'a str,
+fn is_none(conditions: &Conditions) -> bool {
+    conditions.0.is_empty()
 }

@@ -3,39 +3,32 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::answer::Identity;
-use super::{Operation, Role, Wanted};
+use super::Operation;
+use super::answer::{Identity, Told};
 use crate::model::account::PrincipalKind;
-use crate::token::exchange::Exchanged;
 
 /// `AssumeRole` and `AssumeRoleWithOIDC`.
-pub(super) fn credentials(
-    wanted: &Wanted,
-    role: &Role,
-    given: &Exchanged,
-    who: &Identity<'_>,
-) -> Option<String> {
-    let Wanted { operation, session, .. } = wanted;
+pub(super) fn credentials(operation: Operation, who: &Identity<'_>, told: &Told<'_>) -> Option<String> {
     let mut answer = json!({
         "RequestId": who.id,
-        "AssumedRoleUser": {
-            "Arn": format!("acs:ram::{}:role/{}/{session}", role.account, role.last()),
-            // Who it really is: the role is no more than a name.
-            "AssumedRoleId": format!("{}:{session}", who.number),
-        },
+        "AssumedRoleUser": { "Arn": told.arn, "AssumedRoleId": told.role_id },
         "Credentials": {
-            "AccessKeyId": given.access_key_id,
-            "AccessKeySecret": given.access_key_secret.expose(),
-            "SecurityToken": given.security_token.expose(),
-            "Expiration": moment(given.expires_at)?,
+            "AccessKeyId": told.key_id,
+            "AccessKeySecret": told.secret,
+            "SecurityToken": told.token,
+            "Expiration": moment(told.expires_at)?,
         },
     });
-    if *operation == Operation::WithToken {
+    let members = answer.as_object_mut()?;
+    if let Some(source) = told.source_identity {
+        members.insert("SourceIdentity".to_owned(), json!(source));
+    }
+    if operation == Operation::WithToken {
         let token = json!({
             "Subject": who.subject, "Issuer": who.issuer, "ClientIds": who.application,
-            "ExpirationTime": moment(given.expires_at)?, "VerificationInfo": "Success",
+            "ExpirationTime": moment(told.expires_at)?, "VerificationInfo": "Success",
         });
-        answer.as_object_mut()?.insert("OIDCTokenInfo".to_owned(), token);
+        members.insert("OIDCTokenInfo".to_owned(), token);
     }
     Some(answer.to_string())
 }

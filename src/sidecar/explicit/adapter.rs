@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 
 use super::{Operation, Parameters, Wanted};
-use crate::config::route::Dialect;
+use crate::config::route::{Answers, Dialect};
 use crate::net::body::Inbound;
 use crate::sidecar::adapter::{Adapter, Asked, Head, NotUnderstood, Reading, Shaped};
 use crate::sidecar::aws::Names;
@@ -16,18 +16,27 @@ use crate::token::random::Secret;
 pub(in crate::sidecar) struct Explicit {
     inner: Box<dyn Adapter>,
     dialect: Dialect,
+    answers: Answers,
     names: Names,
 }
 
 impl Explicit {
     /// `inner` is the protocol's own; `names` knows the numbers that accounts have at the cloud.
-    pub(in crate::sidecar) fn new(inner: Box<dyn Adapter>, dialect: Dialect, names: Names) -> Self {
-        Self { inner, dialect, names }
+    pub(in crate::sidecar) fn new(
+        inner: Box<dyn Adapter>,
+        (dialect, answers): (Dialect, Answers),
+        names: Names,
+    ) -> Self {
+        Self { inner, dialect, answers, names }
+    }
+
+    fn wanted(&self, operation: Operation, head: &Head<'_>, body: &Bytes) -> Result<Wanted, NotUnderstood> {
+        Wanted::read((self.dialect, self.answers), operation, &Parameters::read(head.query, body)?)
     }
 
     fn about(&self, asked: Asked, head: &Head<'_>, body: &Bytes) -> Result<Asked, NotUnderstood> {
         let Some(operation) = Operation::of(self.dialect, &asked.action) else { return Ok(asked) };
-        let wanted = Wanted::read(self.dialect, operation, &Parameters::read(head.query, body)?)?;
+        let wanted = self.wanted(operation, head, body)?;
         match (self.dialect, wanted.role) {
             // Its own adapter has read the ARN.
             (Dialect::Aws, _) | (Dialect::Acs, None) => Ok(asked),
@@ -76,8 +85,7 @@ impl Adapter for Explicit {
     fn token_among_parameters(&self, head: &Head<'_>, body: &Bytes) -> Result<Option<Secret>, NotUnderstood> {
         let asked = self.read_with_body(head, body)?;
         let Some(operation) = Operation::of(self.dialect, &asked.action) else { return Ok(None) };
-        let wanted = Wanted::read(self.dialect, operation, &Parameters::read(head.query, body)?)?;
-        Ok(wanted.token)
+        Ok(self.wanted(operation, head, body)?.token)
     }
 
     fn tell(&self, told: &Told<'_>, request: Option<&Request<Inbound>>) -> Option<Shaped> {

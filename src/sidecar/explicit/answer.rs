@@ -1,26 +1,34 @@
-//! The answer to a permitted call: credentials from the control plane, in the words of the caller's cloud.
+//! The answer to a permitted call: credentials, in the words of the caller's cloud.
 //!
-//! Comes in: what was permitted, and the caller's own token, which is all that the control plane goes by: nothing that a
-//! request says can make more of it. Goes out: a response, or a refusal.
+//! Comes in: what was permitted, and the caller's own token. That is all that the control plane goes by, where it gives
+//! the credentials: nothing that a request says can make more of it. A cloud's STS is asked for what follows from the
+//! permit ([`Leave`]). Goes out: a response, or a refusal.
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
+use serde::Deserialize;
 
-use super::{Operation, Parameters, Wanted, acs, aws};
-use crate::config::route::Dialect;
-use crate::grants::exchange::{Exchange, NotExchanged};
+use super::{Operation, Parameters, Role, Wanted, acs, aws};
+use crate::config::route::{Answers, Dialect};
+use crate::grants::Standing;
+use crate::grants::exchange::{Exchange, Leaving, NotExchanged};
 use crate::grants::origin::Origin;
 use crate::model::account::PrincipalKind;
 use crate::model::call::Action;
 use crate::model::caller::Caller;
 use crate::model::id::AccountId;
 use crate::net::body::Answer as Body;
+use crate::policy::Permit;
 use crate::sidecar::adapter::NotUnderstood;
 use crate::sidecar::aws::Names;
-use crate::sidecar::refuse::Refusal;
+use crate::sidecar::identify::Known;
+use crate::sidecar::refuse::{NoIdentity, Refusal};
+use crate::sidecar::sts::{Handed, Leave, NotGiven, Sts, Wish};
 use crate::token::exchange::Exchanged;
 use crate::token::random::equal;
 
@@ -30,6 +38,35 @@ pub(in crate::sidecar) struct Answering {
     origin: Arc<dyn Origin>,
     issuer: Arc<str>,
     names: Names,
+    /// Whose credentials are given, where they are not ours.
+    sts: Option<Arc<Sts>>,
+    /// The sidecar's own address, as tokens name it.
+    public_url: Arc<str>,
+}
+
+/// What answers are made with.
+#[derive(Clone)]
+pub(in crate::sidecar) struct Manner {
+    /// Who exchanges tokens for credentials of ours.
+    pub(in crate::sidecar) origin: Arc<dyn Origin>,
+    /// The issuer of the tokens.
+    pub(in crate::sidecar) issuer: Arc<str>,
+    /// The sidecar's own address, as tokens name it.
+    pub(in crate::sidecar) public_url: Arc<str>,
+}
+
+/// Credentials to be told, ours or a cloud's.
+pub(super) struct Told<'a> {
+    pub(super) key_id: &'a str,
+    pub(super) secret: &'a str,
+    pub(super) token: &'a str,
+    /// In seconds since 1970.
+    pub(super) expires_at: i64,
+    /// The session of the role.
+    pub(super) arn: String,
+    pub(super) role_id: String,
+    /// Whom the cloud's audit will name, where it will.
+    pub(super) source_identity: Option<&'a str>,
 }
 
 /// Whose call it is.
@@ -62,13 +99,14 @@ pub(super) struct Identity<'a> {
 }
 
 impl Answering {
+    /// `sts` is asked, if there is one; the control plane otherwise.
     pub(in crate::sidecar) fn new(
         dialect: Dialect,
-        origin: Arc<dyn Origin>,
-        issuer: Arc<str>,
+        Manner { origin, issuer, public_url }: Manner,
         names: Names,
+        sts: Option<Arc<Sts>>,
     ) -> Self {
-        Self { dialect, origin, issuer, names }
+        Self { dialect, origin, issuer, names, sts, public_url }
     }
 
     /// Whether a call with this action is answered here; every other is forwarded.
@@ -76,16 +114,36 @@ impl Answering {
         Operation::of(self.dialect, action).is_some()
     }
 
-    /// Answers one call that was permitted. `query` and `body` are those that it was decided on.
+    /// What a cloud's STS may be asked for a permitted call; nothing where it is not asked. `query` and `body` are those
+    /// that it was decided on, `now` in seconds since 1970.
+    pub(in crate::sidecar) fn leave(
+        &self,
+        permit: &Permit<'_>,
+        (known, standing): (&Known, &Standing),
+        (query, body): (Option<&str>, Option<&Bytes>),
+        now: i64,
+    ) -> Result<Option<Box<Leave>>, Refusal> {
+        let Some(sts) = &self.sts else { return Ok(None) };
+        let wanted = self.wanted(&permit.call().action, (query, body.ok_or(Refusal::Internal)?))?;
+        let Some(role) = &wanted.role else { return Ok(None) };
+        if !is_for_everything(known.token(), [&self.issuer, &self.public_url]) {
+            return Err(Refusal::NotGiven(NotGiven::Place));
+        }
+        let wish = Wish { role: &role.arn, policy: wanted.policy.as_deref(), seconds: wanted.seconds };
+        let leave = sts.may_give(permit, &known.caller, standing, &wish, now);
+        leave.map(|leave| Some(Box::new(leave))).map_err(Refusal::NotGiven)
+    }
+
+    /// Answers one call that was permitted. `query` and `body` are those that it was decided on, `leave` is what followed
+    /// from its permit.
     pub(in crate::sidecar) async fn answer(
         &self,
         action: &Action,
         (query, body): (Option<&str>, &Bytes),
+        leave: Option<&Leave>,
         subject: Subject<'_>,
     ) -> Result<Response<Body>, Refusal> {
-        let operation = Operation::of(self.dialect, action).ok_or(Refusal::Internal)?;
-        let parameters = Parameters::read(query, body).map_err(Refusal::NotUnderstood)?;
-        let wanted = Wanted::read(self.dialect, operation, &parameters).map_err(Refusal::NotUnderstood)?;
+        let wanted = self.wanted(action, (query, body))?;
         // Two credentials in one request are two callers.
         if wanted
             .token
@@ -105,19 +163,20 @@ impl Answering {
             issuer: &self.issuer,
             id: subject.id,
         };
-        let text = match (operation, &wanted.role) {
-            (Operation::GetCallerIdentity, _) => match self.dialect {
+        let text = match (wanted.operation, &wanted.role, &self.sts) {
+            (Operation::GetCallerIdentity, _, _) => match self.dialect {
                 Dialect::Acs => acs::identity(&who),
                 Dialect::Aws => aws::identity(&who),
             },
-            (Operation::AssumeRole | Operation::WithToken, Some(role)) => {
-                let given = self.exchange(subject.token, wanted.seconds).await?;
-                match self.dialect {
-                    Dialect::Acs => acs::credentials(&wanted, role, &given, &who),
-                    Dialect::Aws => aws::credentials(&wanted, role, &given, &who),
-                }
+            (Operation::AssumeRole | Operation::WithToken, Some(role), None) => {
+                let given = self.exchange(subject.token, wanted.exchanged_seconds()).await?;
+                self.tell(wanted.operation, &who, &ours(self.dialect, &wanted, role, &given, &who)?)
             }
-            (Operation::AssumeRole | Operation::WithToken, None) => return Err(Refusal::Internal),
+            (Operation::AssumeRole | Operation::WithToken, Some(_), Some(sts)) => {
+                let handed = self.hand(sts, leave.ok_or(Refusal::Internal)?, subject.token).await?;
+                self.tell(wanted.operation, &who, &the_clouds(&handed)?)
+            }
+            (Operation::AssumeRole | Operation::WithToken, None, _) => return Err(Refusal::Internal),
         };
         let text = text.ok_or(Refusal::Internal)?;
         let mut response = Response::new(Body::from(Bytes::from(text)));
@@ -130,13 +189,95 @@ impl Answering {
         Ok(response)
     }
 
+    fn wanted(&self, action: &Action, (query, body): (Option<&str>, &Bytes)) -> Result<Wanted, Refusal> {
+        let operation = Operation::of(self.dialect, action).ok_or(Refusal::Internal)?;
+        let answers = if self.sts.is_some() { Answers::Sts } else { Answers::Exchanged };
+        let parameters = Parameters::read(query, body).map_err(Refusal::NotUnderstood)?;
+        Wanted::read((self.dialect, answers), operation, &parameters).map_err(Refusal::NotUnderstood)
+    }
+
+    fn tell(&self, operation: Operation, who: &Identity<'_>, told: &Told<'_>) -> Option<String> {
+        match self.dialect {
+            Dialect::Acs => acs::credentials(operation, who, told),
+            Dialect::Aws => aws::credentials(operation, who, told),
+        }
+    }
+
     async fn exchange(&self, token: &str, seconds: u32) -> Result<Exchanged, Refusal> {
         let asked = Exchange { token: token.to_owned(), seconds: Some(seconds), scope: None };
-        self.origin.exchange(&asked).await.map_err(|why| match why {
-            NotExchanged::Token => Refusal::TokenInvalid(why.to_string()),
-            // None was asked for.
-            NotExchanged::Scope(_) => Refusal::Internal,
-            NotExchanged::TooOften(_) | NotExchanged::Unavailable(_) => Refusal::Unavailable(why.to_string()),
-        })
+        self.origin.exchange(&asked).await.map_err(Refusal::from)
     }
+
+    /// Gets a cloud's credentials. Nobody can end those, so that none are asked for that nobody has taken down.
+    async fn hand(&self, sts: &Sts, leave: &Leave, token: &str) -> Result<Handed, Refusal> {
+        let (token, role) = (token.to_owned(), leave.role().to_owned());
+        self.origin.leaving(&Leaving { token, role, seconds: leave.seconds() }).await?;
+        Ok(sts.give(leave).await?)
+    }
+}
+
+impl From<NotExchanged> for Refusal {
+    fn from(why: NotExchanged) -> Self {
+        match why {
+            NotExchanged::Token => Self::TokenInvalid(why.to_string()),
+            // None was asked for.
+            NotExchanged::Scope(_) => Self::Internal,
+            NotExchanged::TooOften(_) => Self::Unavailable(why.to_string()),
+            NotExchanged::Unavailable(why) => Self::NoIdentity(NoIdentity::Failed(why.to_string())),
+        }
+    }
+}
+
+/// Whether a verified token is for all that there is here (one of `whole`), and not narrowed to a place (RFC 8707).
+pub(super) fn is_for_everything(token: &[u8], whole: [&str; 2]) -> bool {
+    #[derive(Deserialize)]
+    struct Claims {
+        aud: String,
+    }
+    let claims = token.split(|byte| *byte == b'.').nth(1);
+    let claims = claims.and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let claims = claims.and_then(|claims| serde_json::from_slice::<Claims>(&claims).ok());
+    let plain = |url: &str| url.trim_end_matches('/').to_owned();
+    claims.is_some_and(|Claims { aud }| whole.into_iter().any(|whole| plain(whole) == plain(&aud)))
+}
+
+/// Credentials of ours. The role is no more than a name: who it really is stands beside it.
+fn ours<'a>(
+    dialect: Dialect,
+    Wanted { session, .. }: &Wanted,
+    role: &Role,
+    given: &'a Exchanged,
+    who: &Identity<'_>,
+) -> Result<Told<'a>, Refusal> {
+    let (account, name) = (&role.account, role.last());
+    let arn = match dialect {
+        Dialect::Acs => format!("acs:ram::{account}:role/{name}/{session}"),
+        Dialect::Aws => {
+            let partition = role.arn.split(':').nth(1).ok_or(Refusal::Internal)?;
+            format!("arn:{partition}:sts::{account}:assumed-role/{name}/{session}")
+        }
+    };
+    Ok(Told {
+        key_id: &given.access_key_id,
+        secret: given.access_key_secret.expose(),
+        token: given.security_token.expose(),
+        expires_at: given.expires_at,
+        arn,
+        role_id: format!("{}:{session}", who.number),
+        source_identity: None,
+    })
+}
+
+/// A cloud's credentials, with what it says of them.
+fn the_clouds(handed: &Handed) -> Result<Told<'_>, Refusal> {
+    let Handed { credentials, assumed, source_identity } = handed;
+    Ok(Told {
+        key_id: &credentials.key_id,
+        secret: credentials.secret.expose(),
+        token: credentials.token.as_ref().ok_or(Refusal::Internal)?.expose(),
+        expires_at: credentials.expires_at,
+        arn: assumed.arn.clone(),
+        role_id: assumed.assumed_role_id.clone(),
+        source_identity: Some(source_identity),
+    })
 }

@@ -2,34 +2,27 @@
 
 use std::fmt::Write;
 
+use super::Operation;
 use super::acs::moment;
-use super::answer::Identity;
-use super::{Operation, Role, Wanted};
+use super::answer::{Identity, Told};
 use crate::model::account::PrincipalKind;
-use crate::token::exchange::Exchanged;
 
 /// `AssumeRole` and `AssumeRoleWithWebIdentity`.
-pub(super) fn credentials(
-    wanted: &Wanted,
-    role: &Role,
-    given: &Exchanged,
-    who: &Identity<'_>,
-) -> Option<String> {
-    let Wanted { operation, session, .. } = wanted;
-    let partition = role.arn.split(':').nth(1)?;
-    let arn = format!("arn:{partition}:sts::{}:assumed-role/{}/{session}", role.account, role.last());
+pub(super) fn credentials(operation: Operation, who: &Identity<'_>, told: &Told<'_>) -> Option<String> {
     let mut result = Elements::default();
     result.open("Credentials");
-    result.text("AccessKeyId", &given.access_key_id);
-    result.text("SecretAccessKey", given.access_key_secret.expose());
-    result.text("SessionToken", given.security_token.expose());
-    result.text("Expiration", &moment(given.expires_at)?);
+    result.text("AccessKeyId", told.key_id);
+    result.text("SecretAccessKey", told.secret);
+    result.text("SessionToken", told.token);
+    result.text("Expiration", &moment(told.expires_at)?);
     result.close("Credentials");
     result.open("AssumedRoleUser");
-    // Who it really is: the role is no more than a name.
-    result.text("AssumedRoleId", &format!("{}:{session}", who.number));
-    result.text("Arn", &arn);
+    result.text("AssumedRoleId", &told.role_id);
+    result.text("Arn", &told.arn);
     result.close("AssumedRoleUser");
+    if let Some(source) = told.source_identity {
+        result.text("SourceIdentity", source);
+    }
     let name = match operation {
         Operation::AssumeRole => "AssumeRole",
         Operation::WithToken => {

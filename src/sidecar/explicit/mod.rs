@@ -1,12 +1,16 @@
 //! Explicit assume-identity calls: what a client asks a cloud's STS for, and the sidecar answers itself.
 //!
 //! Comes in: a permitted call of `sts:AssumeRole`, `sts:AssumeRoleWithOIDC`, `sts:AssumeRoleWithWebIdentity` or
-//! `sts:GetCallerIdentity`, in either cloud's protocol. Goes out: that cloud's answer, with credentials of ours that
-//! work at a sidecar alone, for what the caller's own token allows, for 15 minutes at most; they die with the grant. The
-//! role is a name: nobody becomes anybody else by naming one, and one of another account is denied like every resource of
-//! another account.
+//! `sts:GetCallerIdentity`, in either cloud's protocol. Goes out: that cloud's answer, with credentials. One of another
+//! account's roles is denied like every resource of another account. Whose they are is the route's to say:
 //!
-//! A policy that comes along is refused, since it would not be kept to.
+//! - ours (`answers = "exchanged"`): they work at a sidecar alone, for what the caller's own token allows, for 15 minutes
+//!   at most, and die with the grant. The role is a name: nobody becomes anybody else by naming one. A policy that comes
+//!   along is refused, since it would not be kept to.
+//! - the cloud's (`answers = "sts"`): its STS is asked for a role that the settings name ([`super::sts`]), and held to what
+//!   was granted and to the policy that came along. They work until they end, whatever becomes of the grant.
+//!
+//! What says more than either keeps to (session tags, a source identity of the caller's own) is refused.
 
 mod acs;
 mod adapter;
@@ -18,10 +22,11 @@ mod tests;
 mod way;
 
 pub(super) use adapter::Explicit;
-pub(super) use answer::{Answering, Subject};
+pub(super) use answer::{Answering, Manner, Subject};
 
 use super::adapter::NotUnderstood;
-use crate::config::route::Dialect;
+use crate::config::route::{Answers, Dialect};
+use crate::config::sts::SHORTEST;
 use crate::model::call::Action;
 use crate::token::random::Secret;
 use parameters::Parameters;
@@ -43,8 +48,10 @@ pub(super) struct Wanted {
     /// The role's ARN and its name; none where nobody is assumed.
     role: Option<Role>,
     session: String,
-    /// For how long, in seconds.
-    seconds: u32,
+    /// A policy that came along.
+    policy: Option<String>,
+    /// For how long, in seconds, where that is said.
+    seconds: Option<u32>,
     /// The token among the parameters.
     token: Option<Secret>,
 }
@@ -69,9 +76,9 @@ impl Operation {
 }
 
 impl Wanted {
-    /// Reads the parameters of an operation.
+    /// Reads the parameters of an operation, for one way of answering.
     fn read(
-        dialect: Dialect,
+        (dialect, answers): (Dialect, Answers),
         operation: Operation,
         parameters: &Parameters<'_>,
     ) -> Result<Self, NotUnderstood> {
@@ -81,31 +88,59 @@ impl Wanted {
             (Operation::AssumeRole | Operation::GetCallerIdentity, Dialect::Acs | Dialect::Aws) => None,
         };
         let token = token.map(|text| Secret::new(text.to_owned()));
+        let mut wanted =
+            Self { operation, role: None, session: String::new(), policy: None, seconds: None, token };
         if operation == Operation::GetCallerIdentity {
-            return Ok(Self { operation, role: None, session: String::new(), seconds: LONGEST, token });
+            return Ok(wanted);
         }
-        // Whoever sends a policy counts on having no more than it says.
-        if parameters.any(|name| name == "Policy" || name.starts_with("PolicyArns")) {
-            let expected = "left out: what the credentials allow follows from what was granted";
-            return Err(NotUnderstood::Malformed { what: "Policy", expected });
-        }
-        let role = Role::read(dialect, parameters.must("RoleArn")?)?;
+        wanted.policy = policy(answers, parameters)?;
+        wanted.role = Some(Role::read(dialect, parameters.must("RoleArn")?)?);
         let session = parameters.must("RoleSessionName")?;
         let named = |byte: u8| byte.is_ascii_alphanumeric() || b"=,.@-_".contains(&byte);
         if !(2..=64).contains(&session.len()) || !session.bytes().all(named) {
             let expected = "2 to 64 letters, digits and = , . @ - _";
             return Err(NotUnderstood::Malformed { what: "RoleSessionName", expected });
         }
-        let seconds = match parameters.get("DurationSeconds") {
-            None => LONGEST,
-            Some(text) => {
-                let expected = "a whole number of seconds, 900 to 43200";
-                let seconds = text.parse().ok().filter(|seconds| (LONGEST..=43_200).contains(seconds));
-                seconds.ok_or(NotUnderstood::Malformed { what: "DurationSeconds", expected })?.min(LONGEST)
-            }
-        };
-        Ok(Self { operation, role: Some(role), session: session.to_owned(), seconds, token })
+        session.clone_into(&mut wanted.session);
+        if let Some(text) = parameters.get("DurationSeconds") {
+            let expected = "a whole number of seconds, 900 to 43200";
+            let seconds = text.parse().ok().filter(|seconds| (SHORTEST..=43_200).contains(seconds));
+            let seconds = seconds.ok_or(NotUnderstood::Malformed { what: "DurationSeconds", expected })?;
+            wanted.seconds = Some(seconds);
+        }
+        Ok(wanted)
     }
+
+    /// For how long credentials of ours are asked for, in seconds.
+    fn exchanged_seconds(&self) -> u32 {
+        self.seconds.map_or(LONGEST, |seconds| seconds.min(LONGEST))
+    }
+}
+
+/// The policy that came along, where it is kept to. Whoever sends one counts on having no more than it says; and what
+/// would say more than who asks is not taken either.
+fn policy(answers: Answers, parameters: &Parameters<'_>) -> Result<Option<String>, NotUnderstood> {
+    let left_out = |what: &'static str, expected: &'static str| -> Result<Option<String>, NotUnderstood> {
+        Err(NotUnderstood::Malformed { what, expected })
+    };
+    if parameters.any(|name| name.starts_with("PolicyArns")) {
+        return left_out("PolicyArns", "left out: what the credentials allow follows from what was granted");
+    }
+    match answers {
+        Answers::Exchanged if parameters.any(|name| name == "Policy") => {
+            left_out("Policy", "left out: what the credentials allow follows from what was granted")
+        }
+        Answers::Exchanged => Ok(None),
+        Answers::Sts if parameters.any(|name| name == "SourceIdentity") => {
+            left_out("SourceIdentity", "left out: it names the user")
+        }
+        Answers::Sts if parameters.any(is_tag) => left_out("Tags", "left out: the cloud may go by them"),
+        Answers::Sts => Ok(parameters.get("Policy").map(str::to_owned)),
+    }
+}
+
+fn is_tag(name: &str) -> bool {
+    ["Tags", "Tag.", "TransitiveTagKeys", "ProvidedContexts"].iter().any(|begin| name.starts_with(begin))
 }
 
 impl Role {
@@ -142,5 +177,5 @@ impl Role {
     }
 }
 
-/// The longest life, and the shortest that either cloud lets anybody ask for, in seconds.
+/// The longest life of credentials of ours, in seconds.
 const LONGEST: u32 = crate::token::exchange::LONGEST;

@@ -1,5 +1,7 @@
 //! How requests are read, and that answers say no more than they should.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 
 use super::*;
@@ -8,8 +10,17 @@ const ACS: &str = "RoleArn=acs:ram::1000000000000001:role/reader&RoleSessionName
 const AWS: &str = "RoleArn=arn:aws:iam::123456789012:role/path/reader&RoleSessionName=alice";
 
 fn read(dialect: Dialect, operation: Operation, query: &str, form: &str) -> Result<Wanted, NotUnderstood> {
+    read_for(Answers::Exchanged, dialect, operation, (query, form))
+}
+
+fn read_for(
+    answers: Answers,
+    dialect: Dialect,
+    operation: Operation,
+    (query, form): (&str, &str),
+) -> Result<Wanted, NotUnderstood> {
     let form = Bytes::copy_from_slice(form.as_bytes());
-    Wanted::read(dialect, operation, &Parameters::read(Some(query), &form)?)
+    Wanted::read((dialect, answers), operation, &Parameters::read(Some(query), &form)?)
 }
 
 #[test]
@@ -30,7 +41,7 @@ fn a_role_is_asked_for_in_the_query_or_the_form_of_either_cloud() {
 fn nothing_lasts_longer_than_a_quarter_of_an_hour() {
     for (asked, seconds) in [("", 900), ("&DurationSeconds=900", 900), ("&DurationSeconds=43200", 900)] {
         let wanted = read(Dialect::Acs, Operation::AssumeRole, &format!("{ACS}{asked}"), "").unwrap();
-        assert_eq!(wanted.seconds, seconds);
+        assert_eq!(wanted.exchanged_seconds(), seconds);
     }
     for asked in ["0", "899", "43201", "-1", "1e3", "4294968196"] {
         assert!(
@@ -66,6 +77,44 @@ fn what_stands_twice_is_missing_or_would_not_be_kept_to_is_refused() {
     assert!(refused(Dialect::Acs, Operation::WithToken, ACS, ""), "without a token");
     let many: String = (0..200).map(|n| format!("&p{n}=1")).collect();
     assert!(refused(Dialect::Acs, Operation::AssumeRole, &format!("{ACS}{many}"), ""));
+}
+
+#[test]
+fn for_a_clouds_own_answer_a_policy_may_come_along_and_nothing_that_says_who_it_is() {
+    let read = |more: &str| {
+        let form = format!("{AWS}&DurationSeconds=3600{more}");
+        read_for(Answers::Sts, Dialect::Aws, Operation::AssumeRole, ("", &form))
+    };
+    let wanted = read("&Policy=%7B%7D&ExternalId=x").unwrap();
+    assert_eq!((wanted.policy.as_deref(), wanted.seconds), (Some("{}"), Some(3600)));
+    for more in [
+        "&SourceIdentity=root",
+        "&Tags.member.1.Key=a",
+        "&TransitiveTagKeys.member.1=a",
+        "&PolicyArns.member.1.arn=x",
+    ] {
+        assert!(read(more).is_err(), "{more}");
+    }
+}
+
+#[test]
+fn only_a_token_for_all_of_a_sidecar_is_for_what_works_elsewhere_too() {
+    let for_all = |claims: &str| {
+        let token = format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims));
+        answer::is_for_everything(token.as_bytes(), ["https://issuer.example", "https://sidecar.example"])
+    };
+    assert!(
+        for_all(r#"{"aud":"https://issuer.example"}"#) && for_all(r#"{"aud":"https://sidecar.example/"}"#)
+    );
+    for claims in [
+        r#"{"aud":"https://sidecar.example/oss"}"#,
+        r#"{"aud":"https://sidecar.example.evil"}"#,
+        r#"{"aud":["https://issuer.example"]}"#,
+        "{}",
+        "",
+    ] {
+        assert!(!for_all(claims), "{claims}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::sidecar::adapter::{Asked, Reading};
 use crate::sidecar::record::{Ledger, Phase};
 use crate::sidecar::refuse::Refusal;
 use crate::sidecar::seat::{Footing, Seat};
+use crate::sidecar::sts::Leave;
 use crate::sidecar::{Seen, Understood, Worker, asking, parameters};
 
 impl Worker {
@@ -56,7 +57,7 @@ impl Worker {
     /// Answers a permitted call.
     pub(in crate::sidecar) async fn answered(
         &self,
-        answering: &Answering,
+        (answering, leave): (&Answering, Option<&Leave>),
         (Understood { canonical, .. }, call, (seat, footing)): (&Understood<'_>, &Call, (&Seat, &Footing)),
         request: &mut Option<Box<Request<Inbound>>>,
         ledger: &mut Ledger<'_>,
@@ -69,7 +70,7 @@ impl Worker {
         let token = std::str::from_utf8(seat.known.token()).map_err(|_| Refusal::Internal)?;
         let id = ledger.id().as_str().to_owned();
         let subject = Subject { caller: &seat.known.caller, login: standing.login(), token, id: &id };
-        let answer = answering.answer(&call.action, (canonical.query(), &body), subject).await?;
+        let answer = answering.answer(&call.action, (canonical.query(), &body), leave, subject).await?;
         ledger.lap(Phase::Assume);
         ledger.waited();
         sidecar.tokens.still(&seat.known, sidecar.clock.seconds())?;

@@ -17,13 +17,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::Method;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::sidecar::ControlPlane;
-use crate::grants::exchange::{Exchange, NotExchanged};
+use crate::grants::exchange::{Exchange, Leaving, NotExchanged};
 use crate::grants::follow::Refresh;
 use crate::grants::follow::messages::{
     EXCHANGE_SCOPE, EXCHANGE_TOKEN, EXCHANGE_TOO_OFTEN, Enrol, Enrolment, FoundGrant, FoundMember, Keys,
@@ -176,6 +177,23 @@ impl Link {
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Asked> {
         let question = Question { method: Method::GET, path, body: Vec::new(), within: Some(self.patience) };
         nodes::read(&self.nodes.ask(&question, &self.proof()?).await?)
+    }
+
+    /// What comes of a caller's token.
+    async fn exchanged<B: Serialize>(&self, path: &str, body: &B) -> Result<Bytes, NotExchanged> {
+        let unavailable = |why: String| NotExchanged::Unavailable(OriginError(why));
+        let body = serde_json::to_vec(body).map_err(|why| unavailable(why.to_string()))?;
+        let question = Question { method: Method::POST, path, body, within: Some(self.patience) };
+        let proof = self.proof().map_err(OriginError::from)?;
+        self.nodes.ask(&question, &proof).await.map_err(|why| match why {
+            Asked::Unreachable(why) => unavailable(why),
+            Asked::Refused { code, text } => match code.as_str() {
+                EXCHANGE_TOKEN => NotExchanged::Token,
+                EXCHANGE_SCOPE => NotExchanged::Scope(text),
+                EXCHANGE_TOO_OFTEN => NotExchanged::TooOften(TOO_OFTEN_SECONDS),
+                _ => unavailable(text),
+            },
+        })
     }
 
     fn proof(&self) -> Result<Secret, Asked> {
@@ -348,24 +366,12 @@ impl Origin for Link {
     }
 
     async fn exchange(&self, asked: &Exchange) -> Result<Exchanged, NotExchanged> {
-        let unavailable = |why: String| NotExchanged::Unavailable(OriginError(why));
-        let body = serde_json::to_vec(asked).map_err(|why| unavailable(why.to_string()))?;
-        let path = "/internal/v1/exchange";
-        let question = Question { method: Method::POST, path, body, within: Some(self.patience) };
-        let proof = self.proof().map_err(OriginError::from)?;
-        let answer = match self.nodes.ask(&question, &proof).await {
-            Ok(answer) => nodes::read::<Wire>(&answer).map_err(OriginError::from)?,
-            Err(Asked::Unreachable(why)) => return Err(unavailable(why)),
-            Err(Asked::Refused { code, text }) => {
-                return Err(match code.as_str() {
-                    EXCHANGE_TOKEN => NotExchanged::Token,
-                    EXCHANGE_SCOPE => NotExchanged::Scope(text),
-                    EXCHANGE_TOO_OFTEN => NotExchanged::TooOften(TOO_OFTEN_SECONDS),
-                    _ => unavailable(text),
-                });
-            }
-        };
-        Ok(answer.into())
+        let answer = self.exchanged("/internal/v1/exchange", asked).await?;
+        Ok(nodes::read::<Wire>(&answer).map_err(OriginError::from)?.into())
+    }
+
+    async fn leaving(&self, told: &Leaving) -> Result<(), NotExchanged> {
+        self.exchanged("/internal/v1/roles", told).await.map(drop)
     }
 
     async fn session_secret(&self) -> Result<Option<SessionSecret>, OriginError> {

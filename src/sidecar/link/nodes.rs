@@ -1,7 +1,6 @@
 //! The control nodes as one: asks the node that answered last, and the next one when it does not answer.
 //!
-//! HTTP/1.1 on purpose: an answer that does not come ends its connection, and the next question begins on a new one,
-//! whereas on a shared HTTP/2 connection it would wait behind the node that hangs.
+//! Comes in: a question and the sidecar's proof. Goes out: the answer's bytes, or that no node gave one.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,23 +8,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http_body_util::Full;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::LinkError;
 use crate::config::sidecar::ControlPlane;
-use crate::net::tls;
+use crate::net::ask::{Asking, Way};
 use crate::token::random::{self, Secret};
 
 /// The control nodes.
 pub(super) struct Nodes {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Asking,
     /// Each one's address, without a slash at its end.
     urls: Vec<String>,
     at: AtomicUsize,
@@ -53,21 +48,15 @@ impl Nodes {
     pub(super) fn new(settings: &ControlPlane) -> Result<Self, LinkError> {
         let own = settings.certificate.as_deref().zip(settings.key.as_deref());
         let secure = settings.urls.iter().any(|url| url.scheme() == "https");
-        let tls =
-            if secure { tls::client_with(settings.ca.as_deref(), own)? } else { tls::client_in_the_clear()? };
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .build(connector);
+        let client = Asking::new(&Way {
+            secure,
+            authority: settings.ca.as_deref(),
+            own,
+            allow_local: true,
+            connect: CONNECT,
+            idle: Some(IDLE),
+            largest: LARGEST,
+        })?;
         // Sidecars that start together do not all begin with the same node.
         let mut seed = [0; 2];
         random::fill(&mut seed)?;
@@ -118,11 +107,8 @@ impl Nodes {
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::copy_from_slice(&question.body)))
             .map_err(|why| unreachable(&why))?;
-        let answer = self.client.request(request).await.map_err(|why| unreachable(&Chain(&why)))?;
-        let status = answer.status();
-        let body =
-            Limited::new(answer.into_body(), LARGEST).collect().await.map_err(|why| unreachable(&why))?;
-        judge(url, status, body.to_bytes())
+        let (status, body) = self.client.send(request).await.map_err(|why| unreachable(&why))?;
+        judge(url, status, body)
     }
 
     #[cfg(test)]
@@ -198,21 +184,6 @@ async fn jitter() {
     let mut bytes = [0; 1];
     let pause = if random::fill(&mut bytes).is_ok() { u64::from(u8::from_be_bytes(bytes)) / 10 } else { 10 };
     tokio::time::sleep(Duration::from_millis(pause)).await;
-}
-
-/// An error with its causes: the client's own words leave out what happened.
-struct Chain<'e>(&'e (dyn std::error::Error + 'static));
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }
 
 const CONNECT: Duration = Duration::from_secs(1);

@@ -6,20 +6,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::header::{ACCEPT, CONTENT_TYPE, HOST};
+use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::credentials::{Credentials, source};
 use super::{NoCredentials, sign};
 use crate::config::sts::{self as settings, Cloud};
-use crate::net::tls::{self, TlsError};
+use crate::net::ask::{Ask, NoWay};
 use crate::token::random::Secret;
 use crate::token::signature::encode;
 
@@ -34,79 +29,52 @@ pub(super) struct Question {
     pub(super) seconds: u32,
 }
 
+/// What was given.
+pub(super) struct Given {
+    pub(super) credentials: Credentials,
+    /// Whom the service says they are of, if it does.
+    pub(super) assumed: Option<Assumed>,
+}
+
+/// A role's session, in the service's words.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(in crate::sidecar) struct Assumed {
+    /// The session's ARN.
+    pub(in crate::sidecar) arn: String,
+    /// The role's id and the session's name.
+    pub(in crate::sidecar) assumed_role_id: String,
+}
+
 /// The way to the service.
 pub(super) struct Asking {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    ask: Ask,
     settings: settings::Sts,
-    /// Scheme, host and port.
-    endpoint: String,
     host: String,
 }
 
 impl Asking {
-    pub(super) fn new(settings: &settings::Sts) -> Result<Self, TlsError> {
-        let secure = settings.endpoint.scheme() == "https";
-        let tls = if secure {
-            tls::client_with(settings.ca.as_deref(), None)?
-        } else {
-            tls::client_in_the_clear()?
-        };
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            // Workers have runtimes of their own, and a connection lives on that of the worker that opened it: none is
-            // kept for the others.
-            .pool_max_idle_per_host(0)
-            .build(connector);
-        let endpoint = settings.endpoint.as_str().trim_end_matches('/').to_owned();
+    pub(super) fn new(settings: &settings::Sts) -> Result<Self, NoWay> {
+        let within = Duration::from_millis(settings.timeout_ms);
+        let ask = Ask::new(&settings.endpoint, settings.ca.as_deref(), settings.allow_local, within)?;
+        let endpoint = settings.endpoint.as_str().trim_end_matches('/');
         let host = endpoint.split_once("://").map_or("", |(_, host)| host).to_owned();
-        Ok(Self { client, settings: settings.clone(), endpoint, host })
+        Ok(Self { ask, settings: settings.clone(), host })
     }
 
     /// Asks for credentials. `now` in seconds since 1970.
-    pub(super) async fn ask(&self, question: &Question, now: i64) -> Result<Credentials, NoCredentials> {
-        let own = source(self.settings.cloud, self.settings.credentials_file.as_deref()).await?;
-        let limit = Duration::from_millis(self.settings.timeout_ms);
-        let late = || refused(format!("it did not answer within {} ms", limit.as_millis()));
-        tokio::time::timeout(limit, self.exchange(question, &own, now)).await.unwrap_or_else(|_| Err(late()))
-    }
-
-    async fn exchange(
-        &self,
-        question: &Question,
-        own: &Credentials,
-        now: i64,
-    ) -> Result<Credentials, NoCredentials> {
-        let body = form(self.settings.cloud, question);
-        let headers = self.headers(own, &body, now)?;
-        // A connection that was kept may have been closed meanwhile; asking twice costs nothing but the second answer.
-        let mut last = None;
-        for _ in 0..2 {
-            let mut request = Request::post(format!("{}/", self.endpoint))
-                .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
-                .map_err(|error| refused(error.to_string()))?;
-            request.headers_mut().clone_from(&headers);
-            match self.client.request(request).await {
-                Err(error) => last = Some(refused(chain(&error))),
-                Ok(answer) => {
-                    let status = answer.status();
-                    let body = Limited::new(answer.into_body(), LARGEST).collect().await;
-                    let body = body.map_err(|error| refused(error.to_string()))?.to_bytes();
-                    if status.is_success() {
-                        return read(self.settings.cloud, &body, now);
-                    }
-                    return Err(refused(format!("{} {}", status.as_u16(), code(self.settings.cloud, &body))));
-                }
-            }
+    pub(super) async fn ask(&self, question: &Question, now: i64) -> Result<Given, NoCredentials> {
+        let cloud = self.settings.cloud;
+        let own = source(cloud, self.settings.credentials_file.as_deref()).await?;
+        let body = form(cloud, question);
+        let headers = self.headers(&own, &body, now)?;
+        let answer = self.ask.post_with(headers, Bytes::from(body)).await;
+        let (status, body) = answer.map_err(|why| refused(why.to_string()))?;
+        if status.is_success() {
+            read(cloud, &body, now)
+        } else {
+            Err(refused(format!("{} {}", status.as_u16(), code(cloud, &body))))
         }
-        Err(last.unwrap_or_else(|| refused("it was not asked".to_owned())))
     }
 
     fn headers(&self, own: &Credentials, body: &str, now: i64) -> Result<HeaderMap, NoCredentials> {
@@ -127,7 +95,6 @@ impl Asking {
             }
         };
         signed.map_err(|error| refused(error.to_string()))?;
-        debug_assert!(headers.contains_key(AUTHORIZATION));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/xml"));
         Ok(headers)
     }
@@ -160,45 +127,53 @@ fn form(cloud: Cloud, question: &Question) -> String {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
-    credentials: Given,
+    credentials: Told,
+    #[serde(default)]
+    assumed_role_user: Option<Assumed>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Given {
+struct Told {
     access_key_id: String,
     access_key_secret: String,
     security_token: String,
     expiration: String,
 }
 
-fn read(cloud: Cloud, body: &[u8], now: i64) -> Result<Credentials, NoCredentials> {
-    let given = match cloud {
-        Cloud::Alibaba => serde_json::from_slice::<Answer>(body).ok().map(|answer| answer.credentials),
-        Cloud::Aws => std::str::from_utf8(body).ok().and_then(given_in_xml),
+fn read(cloud: Cloud, body: &[u8], now: i64) -> Result<Given, NoCredentials> {
+    let answer = match cloud {
+        Cloud::Alibaba => serde_json::from_slice::<Answer>(body).ok(),
+        Cloud::Aws => std::str::from_utf8(body).ok().and_then(answer_in_xml),
     };
     let unreadable = || refused("its answer holds no credentials".to_owned());
-    let given = given.ok_or_else(unreadable)?;
-    let ends: Timestamp = given.expiration.parse().map_err(|_| unreadable())?;
-    if ends.as_second() <= now || given.access_key_id.is_empty() || given.security_token.is_empty() {
+    let Answer { credentials: told, assumed_role_user: assumed } = answer.ok_or_else(unreadable)?;
+    let ends: Timestamp = told.expiration.parse().map_err(|_| unreadable())?;
+    if ends.as_second() <= now || told.access_key_id.is_empty() || told.security_token.is_empty() {
         return Err(refused("its answer holds credentials that have ended".to_owned()));
     }
-    Ok(Credentials {
-        key_id: given.access_key_id,
-        secret: Secret::new(given.access_key_secret),
-        token: Some(Secret::new(given.security_token)),
+    let credentials = Credentials {
+        key_id: told.access_key_id,
+        secret: Secret::new(told.access_key_secret),
+        token: Some(Secret::new(told.security_token)),
         expires_at: ends.as_second(),
-    })
+    };
+    Ok(Given { credentials, assumed })
 }
 
-fn given_in_xml(text: &str) -> Option<Given> {
+fn answer_in_xml(text: &str) -> Option<Answer> {
     let credentials = element(text, "Credentials")?;
-    Some(Given {
+    let credentials = Told {
         access_key_id: plain(element(credentials, "AccessKeyId")?),
         access_key_secret: plain(element(credentials, "SecretAccessKey")?),
         security_token: plain(element(credentials, "SessionToken")?),
         expiration: plain(element(credentials, "Expiration")?),
-    })
+    };
+    let assumed_role_user = element(text, "AssumedRoleUser").and_then(|user| {
+        let (arn, id) = (element(user, "Arn")?, element(user, "AssumedRoleId")?);
+        Some(Assumed { arn: plain(arn), assumed_role_id: plain(id) })
+    });
+    Some(Answer { credentials, assumed_role_user })
 }
 
 /// What stands in the only element of this name. (The answers are flat and have no attributes there: a whole XML
@@ -235,17 +210,6 @@ fn refused(why: String) -> NoCredentials {
     NoCredentials::Refused(why)
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
-    }
-}
-
-const ACCEPT: HeaderName = http::header::ACCEPT;
-const CONNECT: Duration = Duration::from_secs(2);
-const LARGEST: usize = 64 << 10;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,13 +221,24 @@ mod tests {
     #[test]
     fn the_answers_of_both_clouds_are_read() {
         let of = |cloud, body: &str| {
-            let got = read(cloud, body.as_bytes(), 1_700_000_000).unwrap();
+            let got = read(cloud, body.as_bytes(), 1_700_000_000).unwrap().credentials;
             (got.key_id.clone(), got.secret.expose().to_owned(), got.token.unwrap().expose().to_owned())
         };
         assert_eq!(of(Cloud::Aws, XML), ("ASIA1".into(), "s/+".into(), "a&b=".into()));
         let json = r#"{"RequestId":"1","Credentials":{"AccessKeyId":"STS.1","AccessKeySecret":"s",
             "SecurityToken":"t","Expiration":"2026-11-22T13:00:00Z"}}"#;
         assert_eq!(of(Cloud::Alibaba, json), ("STS.1".into(), "s".into(), "t".into()));
+    }
+
+    #[test]
+    fn whom_the_service_says_they_are_of_is_read_where_it_does() {
+        let of = |cloud, body: &str| read(cloud, body.as_bytes(), 1_700_000_000).unwrap().assumed;
+        assert_eq!(of(Cloud::Aws, XML), None);
+        let user = "<AssumedRoleUser><Arn>arn:aws:sts::1:assumed-role/r/s</Arn><AssumedRoleId>A:s</AssumedRoleId></AssumedRoleUser>";
+        let assumed =
+            of(Cloud::Aws, &XML.replace("</AssumeRoleResult>", &format!("{user}</AssumeRoleResult>")))
+                .unwrap();
+        assert_eq!((&*assumed.arn, &*assumed.assumed_role_id), ("arn:aws:sts::1:assumed-role/r/s", "A:s"));
     }
 
     #[test]

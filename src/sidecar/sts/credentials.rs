@@ -12,11 +12,14 @@ use crate::token::random::Secret;
 
 /// What signs requests.
 pub(in crate::sidecar) struct Credentials {
-    pub(super) key_id: String,
-    pub(super) secret: Secret,
-    pub(super) token: Option<Secret>,
+    /// Names the key.
+    pub(in crate::sidecar) key_id: String,
+    /// Signs.
+    pub(in crate::sidecar) secret: Secret,
+    /// Goes with each request, where they are of a session.
+    pub(in crate::sidecar) token: Option<Secret>,
     /// When they end, in seconds since 1970.
-    pub(super) expires_at: i64,
+    pub(in crate::sidecar) expires_at: i64,
 }
 
 impl fmt::Debug for Credentials {

@@ -14,6 +14,8 @@ use crate::grants::Standing;
 pub(super) struct Kept {
     entries: Mutex<HashMap<Purpose, Entry>>,
     flights: Mutex<HashMap<Purpose, Flight>>,
+    /// When it last failed, in seconds since 1970, and why.
+    failures: Mutex<HashMap<Purpose, (i64, NoCredentials)>>,
 }
 
 struct Entry {
@@ -75,11 +77,32 @@ impl Kept {
         entries.insert(purpose.clone(), entry);
     }
 
-    /// Renewing failed: the next one tries again, after a while.
-    pub(super) fn not_renewed(&self, purpose: &Purpose, now: i64) {
+    /// Getting them failed. Whoever needs them has the failure too for a moment; where some are kept still, they are
+    /// renewed after a while.
+    pub(super) fn failed(&self, purpose: &Purpose, why: &NoCredentials, now: i64) {
+        let mut failures = self.failures.lock();
+        if failures.len() >= MOST_FAILURES {
+            failures.retain(|_, (at, _)| is_just_now(*at, now));
+        }
+        // With more than that just now there is no pause for the others: the service takes so many at once and no more.
+        if failures.len() < MOST_FAILURES {
+            failures.insert(purpose.clone(), (now, why.clone()));
+        }
+        drop(failures);
         if let Some(entry) = self.entries.lock().get_mut(purpose) {
             (entry.is_renewed, entry.renew_from) = (false, now.saturating_add(TRY_AGAIN_SECONDS));
         }
+    }
+
+    /// Why getting them has failed in this second or the one before, if it has.
+    pub(super) fn just_failed(&self, purpose: &Purpose, now: i64) -> Option<NoCredentials> {
+        let mut failures = self.failures.lock();
+        let (at, why) = failures.get(purpose)?;
+        if is_just_now(*at, now) {
+            return Some(why.clone());
+        }
+        failures.remove(purpose);
+        None
     }
 
     /// Gets what `purpose` needs, once for all who need it now. Who waits shares a failure too: it is not tried as
@@ -94,6 +117,11 @@ impl Kept {
     pub(super) fn drop_ended(&self) {
         self.entries.lock().retain(|_, entry| !entry.standing.has_ended());
     }
+}
+
+/// In this second or the one before; a clock that was set back since lengthens no pause.
+fn is_just_now(at: i64, now: i64) -> bool {
+    (0..=1).contains(&now.saturating_sub(at))
 }
 
 /// Removes a flight, also when whoever began it is gone.
@@ -119,3 +147,4 @@ const SPARE_SECONDS: i64 = 60;
 /// After a failure, while what is kept still lives.
 const TRY_AGAIN_SECONDS: i64 = 5;
 const MOST: usize = 20_000;
+const MOST_FAILURES: usize = 1000;

@@ -3,10 +3,12 @@
 //! Comes in: a permit, and on what standing it rests. Goes out: credentials of the role of the caller's account, held by
 //! a session policy to what the grant gives of the called service, named after the user and the application. They are
 //! kept while they live and the standing does, by grant, revision, principal, scopes and service; asked for once by all
-//! who need them, anew before they end. They never leave the sidecar but as signatures.
+//! who need them, anew before they end, and not again in the moment after a failure. They never leave the sidecar but as
+//! signatures. (Those that do are others: `give`.)
 
 mod ask;
 mod credentials;
+mod give;
 mod kept;
 mod names;
 pub(super) mod sign;
@@ -17,17 +19,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) use credentials::Credentials;
+pub(super) use give::{Handed, Leave, NotGiven, Wish};
 
 use super::assume::{AtHand, Errand, Identity};
 use super::identify::Known;
-use super::refuse::Refusal;
+use super::refuse::{NoIdentity, Refusal};
 use crate::config::sts::{self as settings, Cloud};
 use crate::grants::Standing;
 use crate::model::account::PrincipalKey;
 use crate::model::id::{AccountId, GrantKey, Revision};
 use crate::model::scope::ScopeSet;
 use crate::model::time::Clock;
-use crate::net::tls::TlsError;
+use crate::net::ask::NoWay;
 use crate::policy::Permit;
 use crate::policy::cloud::{Cloud as Language, Holder, NotExpressible};
 use ask::{Asking, Question};
@@ -40,8 +43,6 @@ pub(super) type CloudAccounts = Arc<BTreeMap<AccountId, AccountId>>;
 pub(super) struct Sts {
     cloud: Cloud,
     region: String,
-    role: String,
-    seconds: u32,
     accounts: CloudAccounts,
     settings: settings::Sts,
     asking: Asking,
@@ -84,6 +85,9 @@ pub(super) enum NoCredentials {
     /// The service did not give any.
     #[error("the security token service gave no credentials: {0}")]
     Refused(String),
+    /// So it was a moment ago, and nothing was tried again.
+    #[error("{0}")]
+    Just(Box<Self>),
 }
 
 impl Sts {
@@ -91,12 +95,10 @@ impl Sts {
         settings: &settings::Sts,
         accounts: CloudAccounts,
         clock: Clock,
-    ) -> Result<Self, TlsError> {
+    ) -> Result<Self, NoWay> {
         Ok(Self {
             cloud: settings.cloud,
             region: settings.region.clone().unwrap_or_default(),
-            role: settings.role.clone(),
-            seconds: settings.seconds,
             accounts,
             settings: settings.clone(),
             asking: Asking::new(settings)?,
@@ -161,14 +163,10 @@ impl Sts {
         permit: &Permit<'_>,
         standing: &Arc<Standing>,
     ) -> Result<Wanted, NoCredentials> {
-        let language = match self.cloud {
-            Cloud::Alibaba => Language::Alibaba,
-            Cloud::Aws => Language::Aws,
-        };
-        let role = self.role_of(&purpose.principal.account)?;
+        let role = self.role_of(&self.settings.role, &purpose.principal.account)?;
         let owner = self.settings.account_of(&role);
         let meant = |service: &str| *service == *purpose.service;
-        let policy = match permit.session_policy(language, Holder::Sidecar, owner, meant) {
+        let policy = match permit.session_policy(self.language(), Holder::Sidecar, owner, meant) {
             Ok(policy) => policy.as_str().to_owned(),
             // An operation that needs no permission of the cloud: the role gets none.
             Err(NotExpressible::Nothing) => names::nothing(self.cloud).to_owned(),
@@ -181,19 +179,26 @@ impl Sts {
             session_name: names::session(standing.login(), purpose.grant.application.as_str()),
             source_identity: names::source(standing.login(), &purpose.principal),
             policy,
-            seconds: self.seconds,
+            seconds: self.settings.seconds,
         };
         Ok(Wanted { purpose, question, standing: Arc::clone(standing) })
     }
 
-    /// The role of an account. No account's callers get the role of another.
-    fn role_of(&self, account: &AccountId) -> Result<String, NoCredentials> {
+    fn language(&self) -> Language {
+        match self.cloud {
+            Cloud::Alibaba => Language::Alibaba,
+            Cloud::Aws => Language::Aws,
+        }
+    }
+
+    /// The role of an account, as the settings write it. No account's callers get the role of another.
+    fn role_of(&self, role: &str, account: &AccountId) -> Result<String, NoCredentials> {
         let number = match self.accounts.get(account) {
             Some(number) => number,
             None if self.accounts.is_empty() => account,
-            None => return Err(NoCredentials::Account { role: self.role.clone() }),
+            None => return Err(NoCredentials::Account { role: role.to_owned() }),
         };
-        let role = self.role.replace("{account}", number.as_str());
+        let role = role.replace("{account}", number.as_str());
         if self.settings.account_of(&role) == Some(number.as_str()) {
             Ok(role)
         } else {
@@ -205,11 +210,14 @@ impl Sts {
     async fn fetch(&self, wanted: Wanted) -> Result<Arc<Credentials>, NoCredentials> {
         let Wanted { purpose, question, standing } = &wanted;
         let ask = async {
-            let now = self.clock.now().as_second();
-            let got = self.asking.ask(question, now).await.map(Arc::new);
+            let now = self.clock.seconds();
+            if let Some(why) = self.kept.just_failed(purpose, now) {
+                return Err(NoCredentials::Just(Box::new(why)));
+            }
+            let got = self.asking.ask(question, now).await.map(|given| Arc::new(given.credentials));
             match &got {
                 Ok(credentials) => self.kept.put(purpose, Arc::clone(credentials), standing, now),
-                Err(_) => self.kept.not_renewed(purpose, now),
+                Err(why) => self.kept.failed(purpose, why, self.clock.seconds()),
             }
             got
         };
@@ -219,6 +227,12 @@ impl Sts {
 
 impl From<NoCredentials> for Refusal {
     fn from(why: NoCredentials) -> Self {
-        Self::Unavailable(why.to_string())
+        match why {
+            NoCredentials::Just(why) => Self::NoIdentity(NoIdentity::JustFailed(why.to_string())),
+            NoCredentials::Account { .. }
+            | NoCredentials::Policy(_)
+            | NoCredentials::Source(_)
+            | NoCredentials::Refused(_) => Self::NoIdentity(NoIdentity::Failed(why.to_string())),
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::config::sts::Cloud;
 use crate::model::call::Call;
 use crate::net::body::Inbound;
 use crate::net::upstream::Upstream;
-use crate::sidecar::refuse::Refusal;
+use crate::sidecar::refuse::{NoIdentity, Refusal};
 use crate::token::random::{self, sha256};
 use crate::token::signature::sigv4::{self, NotSigned, Scope, Signable};
 use crate::token::signature::{Parts, acs3, hex};
@@ -65,7 +65,7 @@ impl Sts {
             }
             (Cloud::Aws, None) => Err(no_hash()),
         };
-        signed.map_err(|error| Refusal::Unavailable(error.to_string()))
+        signed.map_err(|error| Refusal::NoIdentity(NoIdentity::Failed(error.to_string())))
     }
 }
 

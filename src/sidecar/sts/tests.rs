@@ -54,6 +54,20 @@ async fn what_many_need_at_once_is_got_once_and_a_failure_is_shared() {
 }
 
 #[test]
+fn after_a_failure_there_is_a_pause_of_a_moment_for_who_needs_the_same() {
+    let (kept, s3, ec2) = (Kept::default(), purpose("s3"), purpose("ec2"));
+    let just = |purpose, now| kept.just_failed(purpose, now).map(|why| why.to_string());
+    assert_eq!(just(&s3, 100), None);
+    kept.failed(&s3, &NoCredentials::Refused("403".to_owned()), 100);
+    assert!(just(&s3, 100).is_some_and(|why| why.contains("403")) && just(&s3, 101).is_some());
+    assert_eq!(just(&ec2, 100), None, "nobody else waits");
+    assert_eq!(just(&s3, 102), None);
+    // Nor for ever, should the clock be set back.
+    kept.failed(&s3, &NoCredentials::Refused("403".to_owned()), 100);
+    assert_eq!(just(&s3, 99), None);
+}
+
+#[test]
 fn a_role_serves_the_callers_of_its_own_account_alone() {
     let sts = |role: &str, accounts: &[(&str, &str)]| {
         let settings = format!(
@@ -62,7 +76,7 @@ fn a_role_serves_the_callers_of_its_own_account_alone() {
         let accounts = accounts.iter().map(|(own, cloud)| (own.parse().unwrap(), cloud.parse().unwrap()));
         Sts::new(&toml::from_str(&settings).unwrap(), Arc::new(accounts.collect()), Clock::system()).unwrap()
     };
-    let role = |sts: &Sts, account: &str| sts.role_of(&account.parse().unwrap()).ok();
+    let role = |sts: &Sts, account: &str| sts.role_of(&sts.settings.role, &account.parse().unwrap()).ok();
     let each = sts("arn:aws:iam::{account}:role/c", &[("1", "111111111111"), ("2", "222222222222")]);
     assert_eq!(role(&each, "1").as_deref(), Some("arn:aws:iam::111111111111:role/c"));
     assert_eq!(role(&each, "2").as_deref(), Some("arn:aws:iam::222222222222:role/c"));

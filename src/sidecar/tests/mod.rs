@@ -1,4 +1,5 @@
 //! The sidecar by itself: an origin, an upstream and a place for records that a test can break, one at a time.
 
 mod fails_closed;
+mod roles;
 mod world;

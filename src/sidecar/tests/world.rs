@@ -237,7 +237,7 @@ pub(super) async fn upstream(answer: &'static [u8]) -> (SocketAddr, Arc<Mutex<Ve
 /// The answer of an upstream that never answers.
 pub(super) const SILENCE: &[u8] = b"silence";
 
-fn member() -> Member {
+pub(super) fn member() -> Member {
     let key = PrincipalKey {
         account: "1000000000000001".parse().unwrap(),
         kind: PrincipalKind::User,
@@ -254,7 +254,7 @@ fn member() -> Member {
     Member { principal, assigned: true, consented: None, ended: Vec::new() }
 }
 
-fn installed() -> Installed {
+pub(super) fn installed() -> Installed {
     let application = Application {
         id: "4611686018427387904".parse().unwrap(),
         name: "report-hub".to_owned(),

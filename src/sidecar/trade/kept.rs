@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use http::HeaderValue;
 use parking_lot::{Mutex, RwLock};
@@ -41,7 +40,8 @@ struct Whose {
 /// The token of one of them.
 pub(super) struct Place {
     ready: RwLock<Option<Ready>>,
-    failed_at: AtomicI64,
+    /// When, in seconds since 1970, and why.
+    failed: Mutex<Option<(i64, String)>>,
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -78,11 +78,7 @@ impl Kept {
 
 impl Place {
     fn empty() -> Self {
-        Self {
-            ready: RwLock::default(),
-            failed_at: AtomicI64::new(i64::MIN),
-            turn: tokio::sync::Mutex::default(),
-        }
+        Self { ready: RwLock::default(), failed: Mutex::default(), turn: tokio::sync::Mutex::default() }
     }
 
     /// The token, while it may be used.
@@ -101,13 +97,16 @@ impl Place {
         *self.ready.write() = Some(Ready { token, use_until, standing });
     }
 
-    pub(super) fn failed(&self, now: i64) {
-        self.failed_at.store(now, Ordering::Relaxed);
+    pub(super) fn failed(&self, why: &str, now: i64) {
+        *self.failed.lock() = Some((now, why.to_owned()));
     }
 
-    /// In this second or the one before.
-    pub(super) fn has_just_failed(&self, now: i64) -> bool {
-        now.saturating_sub(self.failed_at.load(Ordering::Relaxed)) <= 1
+    /// Why it has failed in this second or the one before, if it has; a clock that was set back since lengthens no
+    /// pause.
+    pub(super) fn just_failed(&self, now: i64) -> Option<String> {
+        let failed = self.failed.lock();
+        let (_, why) = failed.as_ref().filter(|(at, _)| (0..=1).contains(&now.saturating_sub(*at)))?;
+        Some(why.clone())
     }
 }
 

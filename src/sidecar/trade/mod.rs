@@ -8,8 +8,8 @@
 
 mod answer;
 mod kept;
+mod secret;
 
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use http::HeaderValue;
 use jiff::Timestamp;
 use url::form_urlencoded;
 
-use super::refuse::Refusal;
+use super::refuse::{NoIdentity, Refusal};
 use crate::config::exchange::Exchange;
 use crate::grants::Standing;
 use crate::model::caller::Caller;
@@ -32,6 +32,7 @@ use crate::token::assertion::{AssertionSigner, Assumed};
 use crate::token::random::Secret;
 use answer::Given;
 use kept::{Kept, Place};
+use secret::SecretAt;
 
 /// A token service, and the tokens that it gave.
 pub(super) struct Trade {
@@ -54,6 +55,7 @@ pub(super) type Fetch = Pin<Box<dyn Future<Output = Result<HeaderValue, Refusal>
 struct Shop {
     name: String,
     ask: Ask,
+    secret: Option<SecretAt>,
     settings: Exchange,
     clock: Clock,
 }
@@ -77,8 +79,9 @@ impl Trade {
         let within = Duration::from_millis(settings.timeout_ms);
         let ask = Ask::new(&settings.url, settings.ca.as_deref(), settings.allow_local, within)
             .map_err(|why: NoWay| wrong(&why))?;
-        let shop = Shop { name: name.to_owned(), ask, settings: settings.clone(), clock };
-        shop.secret().map_err(|why| wrong(&why))?;
+        let secret = SecretAt::of(settings);
+        secret.as_ref().map_or(Ok(()), SecretAt::check).map_err(|why| wrong(&why))?;
+        let shop = Shop { name: name.to_owned(), ask, secret, settings: settings.clone(), clock };
         Ok(Self { shop: Arc::new(shop), kept: Kept::default() })
     }
 
@@ -115,8 +118,8 @@ impl Shop {
             return Ok(ready);
         }
         // Whoever waited for a failure has it too, instead of waiting for another.
-        if place.has_just_failed(now) {
-            return Err(self.unavailable("it has just failed"));
+        if let Some(why) = place.just_failed(now) {
+            return Err(Refusal::NoIdentity(NoIdentity::JustFailed(self.gave_none(&why))));
         }
         match self.ask(&question).await {
             Ok((token, use_until)) => {
@@ -124,15 +127,14 @@ impl Shop {
                 Ok(token)
             }
             Err(why) => {
-                place.failed(self.clock.now().as_second());
-                tracing::warn!(service = %self.name, error = %why, "a token service gave no token");
+                place.failed(&why, self.clock.seconds());
                 Err(self.unavailable(&why))
             }
         }
     }
 
     async fn ask(&self, question: &Question) -> Result<(HeaderValue, i64), String> {
-        let authorization = self.authorization()?;
+        let authorization = self.authorization().await?;
         let (status, body) =
             self.ask.post(question.form.clone(), authorization).await.map_err(|why| why.to_string())?;
         let now = self.clock.now().as_second();
@@ -165,9 +167,9 @@ impl Shop {
             ends_at,
             audience: self.settings.assertion_audience(),
         };
-        let assertion = signer
-            .sign(assumed, None, now)
-            .map_err(|error| Refusal::Unavailable(format!("the identity could not be signed: {error}")))?;
+        let assertion = signer.sign(assumed, None, now).map_err(|error| {
+            self.unavailable(&format!("the assertion for it could not be signed: {error}"))
+        })?;
         let asked = self.asked(permit)?;
         let scope = asked.as_ref().map(ToString::to_string);
         let mut fields = vec![
@@ -180,7 +182,7 @@ impl Shop {
         fields.extend(settings.audience.as_deref().map(|audience| ("audience", audience)));
         fields.extend(settings.resource.as_deref().map(|resource| ("resource", resource)));
         fields.extend(scope.as_deref().map(|scope| ("scope", scope)));
-        if settings.client_secret_file.is_none() && settings.client_secret_env.is_none() {
+        if self.secret.is_none() {
             fields.push(("client_id", &settings.client_id));
         }
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
@@ -203,34 +205,21 @@ impl Shop {
     }
 
     fn unavailable(&self, why: &str) -> Refusal {
-        Refusal::Unavailable(format!("the token service {} gave no token for this call: {why}", self.name))
+        Refusal::NoIdentity(NoIdentity::Failed(self.gave_none(why)))
     }
 
-    /// Basic (RFC 6749 §2.3.1), where we have a secret.
-    fn authorization(&self) -> Result<Option<HeaderValue>, String> {
-        let Some(secret) = self.secret()? else { return Ok(None) };
+    fn gave_none(&self, why: &str) -> String {
+        format!("the token service {} gave no token: {why}", self.name)
+    }
+
+    /// Basic (RFC 6749 §2.3.1), where we have a secret: as it is at this moment, since files are replaced.
+    async fn authorization(&self) -> Result<Option<HeaderValue>, String> {
+        let Some(secret) = &self.secret else { return Ok(None) };
+        let secret = secret.read().await?;
         let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let pair = Secret::new(format!("{}:{}", encoded(&self.settings.client_id), encoded(secret.expose())));
         let value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair.expose())));
         value.map(Some).map_err(|_| "our secret there cannot be sent".to_owned())
-    }
-
-    /// Our secret there, as it is at this moment: files are replaced.
-    fn secret(&self) -> Result<Option<Secret>, String> {
-        let missing =
-            |path: &PathBuf, why| format!("our secret cannot be read from {}: {why}", path.display());
-        let text = match (&self.settings.client_secret_file, &self.settings.client_secret_env) {
-            (Some(path), _) => std::fs::read_to_string(path).map_err(|why| missing(path, why))?,
-            (None, Some(name)) => {
-                std::env::var(name).map_err(|_| format!("our secret is not in the environment as {name}"))?
-            }
-            (None, None) => return Ok(None),
-        };
-        let text = text.trim_end_matches(['\r', '\n']);
-        if text.is_empty() {
-            return Err("our secret there is empty".to_owned());
-        }
-        Ok(Some(Secret::new(text.to_owned())))
     }
 }
 

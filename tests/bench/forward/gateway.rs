@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -140,7 +140,10 @@ fn give_role(mut asked: TcpStream) -> std::io::Result<()> {
     let mut request = [0; 16384];
     let _ = asked.read(&mut request)?;
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
-    write!(asked, "{head}\r\ncontent-length: {}\r\n\r\n{answer}", answer.len())
+    write!(asked, "{head}\r\ncontent-length: {}\r\n\r\n{answer}", answer.len())?;
+    // What had come and was not read would break the connection off before the answer is there.
+    asked.shutdown(Shutdown::Write)?;
+    asked.read_to_end(&mut Vec::new()).map(drop)
 }
 
 async fn start(
