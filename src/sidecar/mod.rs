@@ -11,6 +11,7 @@ mod aws;
 mod explicit;
 mod forward;
 mod identify;
+pub mod intercept;
 pub mod link;
 mod metadata;
 mod record;
@@ -39,7 +40,7 @@ use crate::model::call::{Call, Resource};
 use crate::model::decision::Outcome;
 use crate::model::time::Clock;
 use crate::net::body::{Answer, Inbound};
-use crate::net::canonical::{self, Canonical, Rules};
+use crate::net::canonical::{self, Canonical, Malformed, Rules};
 use crate::net::headers;
 use crate::net::listener::Abandoned;
 use crate::net::upstream::Upstream;
@@ -52,6 +53,7 @@ use assume::{AtHand, Errand, Identities, Identity};
 use explicit::Answering;
 use forward::Upstreams;
 use identify::Tokens;
+use intercept::Interception;
 use record::{Desk, Id, Ledger, Phase};
 use refuse::{Place, Refusal};
 use route::{Assume, Route, Routes};
@@ -72,6 +74,8 @@ pub(super) struct Sidecar {
     clock: Clock,
     limits: Limits,
     nonces: Nonces,
+    /// Opens tunnels, where it may.
+    interception: Option<Interception>,
     /// Forgets what ended at once.
     sts: Vec<Arc<Sts>>,
 }
@@ -106,7 +110,8 @@ impl Worker {
             let passed = 'life: {
                 // A block of its own: what leads to the decision takes no room in the future that waits for the answer.
                 let upstream = {
-                    let (understood, reading) = match self.begin(&mut request, &mut ledger, &mut seen) {
+                    let begun = self.begin(&mut request, &exchange, &mut ledger, &mut seen);
+                    let (understood, reading) = match begun {
                         Ok(Begun::Understood(understood, reading)) => (understood, reading),
                         // Boxed, as what is not on every call's way.
                         Ok(Begun::Signed(begun)) => {
@@ -166,22 +171,33 @@ impl Worker {
 
     /// What can be known of a request at once: its one spelling, its route, what it asks for, and who asks.
     fn begin<'w>(
-        &'w self,
+        self: &'w Rc<Self>,
         request: &mut Option<Box<Request<Inbound>>>,
+        exchange: &Exchange,
         ledger: &mut Ledger<'_>,
         seen: &mut Seen<'w>,
     ) -> Result<Begun<'w>, Refusal> {
         let sidecar = &*self.sidecar;
         let request = request.as_mut().ok_or(Refusal::Internal)?;
         // Policy and upstream see the same bytes.
-        let candidate = canonical::read(request).map_err(Refusal::Malformed)?;
+        let candidate = match canonical::read(request) {
+            Ok(candidate) => candidate,
+            Err(Malformed::Connect) => return self.tunnel(request, exchange, ledger).map(Begun::Answered),
+            Err(malformed) => return Err(Refusal::Malformed(malformed)),
+        };
         seen.is_well_formed = true;
+        let within = exchange.within();
+        if let Some(tunnel) = within {
+            tunnel.admits(request, &candidate).map_err(Refusal::Malformed)?;
+        }
         if let Some(answer) =
             metadata::answer(request.method(), candidate.path(), &sidecar.public_url, &sidecar.issuer)
         {
             return Ok(Begun::Answered(answer));
         }
-        let route = sidecar.routes.find(candidate.path(), candidate.host()).ok_or(Refusal::NoRoute)?;
+        let route = sidecar.routes.find(candidate.path(), candidate.host());
+        // The first that fits takes it. Where that is not for tunnels, no later one is meant either.
+        let route = route.filter(|route| within.is_none() || route.intercept).ok_or(Refusal::NoRoute)?;
         ledger.routed(&route.recorded);
         seen.route = Some(route);
         let canonical = admit(request, candidate, route)?;

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
+use http::uri::{PathAndQuery, Port};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -77,7 +77,13 @@ impl<'w> Ledger<'w> {
         line.piece(&desk.sidecar);
         line.text(r#""method":"#, request.map_or("", |request| request.method().as_str()));
         let target = request.and_then(|request| request.uri().path_and_query());
-        line.text(r#""path":"#, target.map_or("*", PathAndQuery::path));
+        match (target, request.and_then(|request| request.uri().authority())) {
+            // What a tunnel leads to; no user and no password before it.
+            (None, Some(to)) => {
+                line.parts(r#""path":"#, [to.host(), ":", to.port().as_ref().map_or("", Port::as_str)])
+            }
+            (target, _) => line.text(r#""path":"#, target.map_or("*", PathAndQuery::path)),
+        }
         line.hex(r#""trace":"#, &trace.0, 3..35);
         Self {
             place: Some(place),

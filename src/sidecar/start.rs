@@ -15,6 +15,7 @@ use super::assume::Identities;
 use super::aws::Names;
 use super::forward::Upstreams;
 use super::identify::Tokens;
+use super::intercept::{AuthorityError, Interception};
 use super::record::Desk;
 use super::route::{Means, Routes};
 use super::seat::Recent;
@@ -72,6 +73,9 @@ pub enum StartError {
     /// A certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Its certificate authority for tunnels cannot be used.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// Its own key cannot be made.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -164,6 +168,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         clock: clock.clone(),
         limits: settings.limits.clone(),
         nonces: Nonces::new(settings.limits.nonces),
+        interception: Interception::new(&settings, &clock)?,
         sts,
     });
     let following = watch::Sender::default();
