@@ -35,7 +35,7 @@ struct Opened {
 
 impl Opened {
     async fn start(more: &str) -> Self {
-        let mut fleet = Fleet::start().await;
+        let fleet = Fleet::start().await;
         let tokens = fleet.world.install("report-hub", "admin@acme", &["/acs/ecs:read"]).await;
         Self::with(fleet, tokens, &format!("{more}{ROUTES}")).await
     }
@@ -108,7 +108,8 @@ impl Opened {
     }
 }
 
-#[tokio::test]
+// Not one thread alone: the upstream answers while the client is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_clouds_python_clients_call_over_https_through_the_sidecar() {
     let opened = Opened::start("").await;
     let key = opened.exchange().await;
@@ -207,7 +208,8 @@ async fn boto3_calls_the_endpoints_of_aws_over_https_through_the_sidecar() {
     script.finish();
 }
 
-#[tokio::test]
+// Not one thread alone: the upstream answers while the client is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curl_is_answered_in_either_protocol_and_believes_the_authority_alone() {
     let opened = Opened::start("").await;
     let url = "https://oss.example.com/oss/reports/q1.csv";
@@ -356,7 +358,7 @@ async fn a_deletion_cuts_streams_in_tunnels_and_the_end_of_the_sidecar_ends_tunn
         .write_all(format!("GET /oss-socket/reports HTTP/1.1\r\n{head}{upgrade}\r\n").as_bytes())
         .await
         .unwrap();
-    read_to(&mut socket, "hi").await;
+    read_to(&mut socket, "\u{2}hi").await;
     let modern = opened.enter(host, "h2").await;
     let mut modern = over_http2(modern, &opened.tokens.access).await;
     assert_eq!(modern.status(), 200);

@@ -110,19 +110,20 @@ impl Worker {
             let passed = 'life: {
                 // A block of its own: what leads to the decision takes no room in the future that waits for the answer.
                 let upstream = {
-                    let begun = self.begin(&mut request, &exchange, &mut ledger, &mut seen);
-                    let (understood, reading) = match begun {
-                        Ok(Begun::Understood(understood, reading)) => (understood, reading),
-                        // Boxed, as what is not on every call's way.
-                        Ok(Begun::Signed(begun)) => {
-                            match Box::pin(self.shown(*begun, &mut request, &mut ledger, &mut seen)).await {
-                                Ok((understood, asked)) => (understood, Reading::Asked(asked)),
-                                Err(refusal) => break 'life Err(refusal),
+                    let (understood, reading) =
+                        match self.begin(&mut request, &exchange, &mut ledger, &mut seen) {
+                            Ok(Begun::Understood(understood, reading)) => (understood, reading),
+                            // Boxed, as what is not on every call's way.
+                            Ok(Begun::Signed(begun)) => {
+                                match Box::pin(self.shown(*begun, &mut request, &mut ledger, &mut seen)).await
+                                {
+                                    Ok((understood, asked)) => (understood, Reading::Asked(asked)),
+                                    Err(refusal) => break 'life Err(refusal),
+                                }
                             }
-                        }
-                        Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered)),
-                        Err(refusal) => break 'life Err(refusal),
-                    };
+                            Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered)),
+                            Err(refusal) => break 'life Err(refusal),
+                        };
                     let asked = match reading {
                         Reading::Asked(asked) => asked,
                         // Boxed, as what is not on every call's way.

@@ -13,7 +13,7 @@ from alibabacloud_ecs20140526.client import Client as Ecs
 from alibabacloud_sts20150401 import models as sts
 from alibabacloud_sts20150401.client import Client as Sts
 from alibabacloud_tea_openapi.models import Config
-from darabonba.exceptions import DaraException
+from darabonba.exceptions import DaraException, UnretryableException
 from darabonba.runtime import RuntimeOptions
 
 
@@ -80,7 +80,9 @@ def answer(asked):
     except ClientException as error:
         return {"error": {"code": error.get_error_code(), "message": error.get_error_msg()}}
     except DaraException as error:
-        return {"error": {"code": error.code, "message": error.message, "data": getattr(error, "data", None)}}
+        return {"error": {"code": error.code, "message": error.message, "data": error.data}}
+    except UnretryableException as error:
+        return {"error": {"code": "", "message": str(error)}}
 
 
 for line in sys.stdin:

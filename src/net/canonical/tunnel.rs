@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{Request, Version};
 use hyper::body::Body as _;
+use rustls::pki_types::ServerName;
 
 use super::host::split;
 use super::{Candidate, MOST_HEADERS, Malformed};
@@ -41,6 +42,10 @@ impl Destination {
         let (host, port) = named(authority).ok_or(Malformed::BadHost)?;
         let destination =
             Self { host: host.to_ascii_lowercase().into(), port: port.ok_or(Malformed::TunnelForm)? };
+        let named_well = matches!(ServerName::try_from(destination.host()), Ok(ServerName::DnsName(_)));
+        if !named_well && !destination.is_address() {
+            return Err(Malformed::BadHost);
+        }
         // HTTP/1.0 needs none (Python's before 3.12), and some clients leave the usual port out of it.
         let mut hosts = headers.get_all(HOST).iter();
         match (hosts.next().map(|host| host.to_str()), hosts.next()) {
@@ -139,6 +144,8 @@ mod tests {
             ("user:password@ecs.example:443", &[], Malformed::BadHost),
             ("ecs.example.:443", &[], Malformed::BadHost),
             ("ecs.example:0443", &[], Malformed::BadHost),
+            ("ecs..example:443", &[], Malformed::BadHost),
+            ("-ecs.example:443", &[], Malformed::BadHost),
             ("ecs.example:443", &[("host", "rds.example:443")], Malformed::TwoHosts),
             ("ecs.example:443", &[("host", "ecs.example:444")], Malformed::TwoHosts),
             ("ecs.example:444", &[("host", "ecs.example")], Malformed::TwoHosts),
