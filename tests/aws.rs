@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::script::{self, Script};
-use crate::support::{Application, Tokens};
+use crate::support::{Application, Tokens, eventually};
 
 /// moto, a sidecar before it, and an application that an account has authorized.
 struct Aws {
@@ -116,8 +116,10 @@ async fn what_was_not_granted_is_refused_in_words_that_boto3_understands() {
     said("presigned", "", "presigned");
     assert_eq!(done["presigned"]["status"], 400, "{done}");
     assert_eq!(done["dots"]["status"], 400, "{done}");
-    let records = aws.records();
-    assert!(records.len() >= 13, "each is recorded: {}", records.len());
+    let records = eventually("each is recorded", || async {
+        Some(aws.records()).filter(|records| records.len() >= 13)
+    })
+    .await;
     assert!(records.iter().all(|record| record["outcome"] != "forwarded"), "{records:?}");
     aws.end();
 }

@@ -39,6 +39,7 @@ mod federation;
 mod grpc;
 mod keys;
 mod limits;
+mod mcp;
 mod narrowing;
 mod oauth;
 mod restart;

@@ -63,12 +63,11 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     let store = open(&settings).await?;
     let (policies, _watcher) = policies::in_force(settings.policies.as_deref())?;
     let bound = bind(settings.listen).await?;
-    let operators = bind_operators(settings.admin).await?;
-    let internal = bind_internal(settings.internal.as_ref()).await?;
-    let clock = Clock::system();
-    let secure = settings.internal.as_ref().is_some_and(|internal| internal.tls.is_some());
-    let scheme = if secure { "https" } else { "http" };
-    let (lease, shared) = (settings.lease(), sidecar::reach(settings.redis.as_ref())?);
+    let (operators, internal) =
+        (bind_operators(settings.admin).await?, bind_internal(settings.internal.as_ref()).await?);
+    let scheme = scheme(settings.internal.as_ref());
+    let (lease, clock, shared) =
+        (settings.lease(), Clock::system(), sidecar::reach(settings.redis.as_ref())?);
     // Also without an internal API: sidecars of other nodes on the same store, and those that an earlier run of this one
     // has given a lease, are waited for.
     let source = Source::new(Arc::clone(&store), lease, clock.clone(), true).await?;
@@ -84,6 +83,7 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
         clock,
         settings: Settings::default(),
         providers: settings.providers,
+        registration: settings.registration,
     })
     .await
     .map_err(|error| Failure::Unreachable(error.to_string()))?;
@@ -119,6 +119,11 @@ async fn serve(settings: settings::Control, ready_file: Option<PathBuf>) -> Resu
     control.close_audit().await;
     store.close().await;
     Ok(())
+}
+
+/// How the internal API is reached.
+fn scheme(internal: Option<&settings::Internal>) -> &'static str {
+    if internal.is_some_and(|internal| internal.tls.is_some()) { "https" } else { "http" }
 }
 
 /// The store, to whose audit this node adds by its name.

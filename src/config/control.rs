@@ -12,6 +12,7 @@ use super::file::{self, ConfigError};
 use super::is_this_machine;
 use super::provider::{self, Provider};
 use super::redis::Redis;
+use super::registration::Registration;
 
 /// A control plane's settings.
 #[derive(Debug, Clone, Deserialize)]
@@ -52,6 +53,9 @@ pub struct Control {
     /// The shared tier that grants are published to.
     #[serde(default)]
     pub redis: Option<Redis>,
+    /// How applications may register themselves; they cannot unless it is said.
+    #[serde(default)]
+    pub registration: Registration,
     /// The proxies between people and this server: their `X-Forwarded-For` is believed. This machine's own unless set.
     #[serde(default = "this_machine")]
     pub trusted_proxies: Vec<IpNet>,
@@ -116,6 +120,7 @@ impl Control {
         }
         self.redis.as_ref().map_or(Ok(()), |redis| redis.check(path))?;
         provider::check(&self.providers, path)?;
+        self.registration.check(path)?;
         self.internal.as_ref().map_or(Ok(()), |internal| internal.check(path))?;
         let allowed = match self.issuer.scheme() {
             "https" => true,

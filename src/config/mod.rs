@@ -11,6 +11,7 @@ pub mod file;
 pub mod interception;
 pub mod provider;
 pub mod redis;
+pub mod registration;
 pub mod route;
 pub mod sidecar;
 pub mod sts;

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::model::scope::ScopeSet;
+
 /// One `[[route]]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,23 +25,28 @@ pub struct Route {
     /// Where permitted calls go: the name of an `[upstreams.*]`. Not needed where the sidecar itself answers.
     #[serde(default = "nowhere")]
     pub upstream: Spanned<String>,
-    /// How a request is read: `rest`, `acs` or `aws`.
+    /// How a request is read: `rest`, `acs`, `aws` or `mcp`.
     pub adapter: Spanned<Kind>,
     /// For `rest`: the action of each method.
     #[serde(default)]
     pub actions: BTreeMap<String, String>,
-    /// For `rest`: the resource's name, with the path's parameters in it: `{bucket}/{object}`.
+    /// For `rest`: the resource's name, with the path's parameters in it: `{bucket}/{object}`. For `mcp`: the name of the
+    /// server, where the path tells several apart; what is inside it is named by the messages.
     #[serde(default)]
     pub resource: Option<String>,
-    /// For `rest`: the account that owns the resource, from the path: `{account}`; the caller's unless set.
+    /// For `rest` and `mcp`: the account that owns the resource, from the path: `{account}`; the caller's unless set.
     #[serde(default)]
     pub account: Option<String>,
-    /// For `acs`: the service that the operations belong to: `ecs`.
+    /// For `acs` and `mcp`: the service that the operations belong to: `ecs`.
     #[serde(default)]
     pub product: Option<String>,
     /// For `aws`: the only service that the route takes: `s3`; the request says which unless set.
     #[serde(default)]
     pub service: Option<Service>,
+    /// The scopes that applications ask for which know nothing but this address (RFC 9728, `scopes_supported`). People
+    /// read all of them on the consent page: the least that is of use.
+    #[serde(default)]
+    pub scopes: ScopeSet,
     /// What the upstream receives as the caller's identity.
     #[serde(default)]
     pub assume: Assume,
@@ -80,6 +87,8 @@ pub enum Kind {
     Acs,
     /// The protocols of AWS.
     Aws,
+    /// The Model Context Protocol over streamable HTTP: the message says it.
+    Mcp,
 }
 
 /// The services of AWS that are read.
@@ -140,6 +149,15 @@ pub enum Adapter<'a> {
         /// The only service that is taken; what the request says unless set.
         service: Option<Service>,
     },
+    /// The Model Context Protocol.
+    Mcp {
+        /// The service that the methods and tools belong to.
+        product: &'a str,
+        /// The server's name, with the path's parameters in it.
+        resource: Option<&'a str>,
+        /// The account that owns it, with the path's parameters in it; the caller's unless set.
+        account: Option<&'a str>,
+    },
 }
 
 impl Route {
@@ -163,6 +181,10 @@ impl Route {
             (Kind::Acs, _, _) => {
                 Err("an acs route has a product, and neither actions nor resource nor account".to_owned())
             }
+            (Kind::Mcp, resource, Some(product)) if actions.is_empty() => {
+                Ok(Adapter::Mcp { product, resource: resource.as_deref(), account: account.as_deref() })
+            }
+            (Kind::Mcp, _, _) => Err("an mcp route has a product and no actions".to_owned()),
             (Kind::Aws, None, None) if actions.is_empty() && account.is_none() => {
                 Ok(Adapter::Aws { service: *service })
             }
@@ -185,7 +207,7 @@ impl Route {
             (Kind::Acs, Some("sts"), _) => (Some(Dialect::Acs), true),
             (Kind::Aws, _, Some(Service::Sts)) => (Some(Dialect::Aws), true),
             (Kind::Aws, _, None) => (Some(Dialect::Aws), false),
-            (Kind::Rest | Kind::Acs | Kind::Aws, _, _) => (None, false),
+            (Kind::Rest | Kind::Acs | Kind::Aws | Kind::Mcp, _, _) => (None, false),
         };
         match (self.answers, dialect) {
             (Some(Answers::Exchanged), None) => Err("only a route that takes sts has answers".to_owned()),

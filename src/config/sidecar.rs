@@ -270,6 +270,12 @@ impl Sidecar {
                 .find(|name| !template.has(name))
                 .map(str::to_owned),
             Adapter::Acs { .. } | Adapter::Aws { .. } => None,
+            Adapter::Mcp { resource, account, .. } => resource
+                .into_iter()
+                .chain(account)
+                .flat_map(parameters)
+                .find(|name| !template.has(name))
+                .map(str::to_owned),
         };
         if let Some(name) = missing {
             let why = format!(

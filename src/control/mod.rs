@@ -28,6 +28,7 @@ pub mod people;
 mod problem;
 pub mod publishing;
 mod redirect_uri;
+mod registration;
 pub mod requests;
 pub mod rescope;
 pub mod resources;
@@ -47,11 +48,15 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
 use crate::config::provider::Provider;
+use crate::config::registration::Registration;
 use crate::grants::acknowledge::CutBefore;
+use crate::grants::origin::SessionSecret;
 use crate::grants::shared::{Publisher, Reach};
 use crate::grants::source::Source;
 use crate::model::time::Clock;
@@ -61,7 +66,7 @@ use crate::store::{Shared, StoreError};
 use crate::token::factor::passkey::Passkeys;
 use crate::token::issue::Subjects;
 use crate::token::password::Passwords;
-use crate::token::seal::Sealer;
+use crate::token::seal::{SealError, Sealer};
 use arrival::Arrival;
 use audit::Refusals;
 use browser::throttle::Throttle;
@@ -70,6 +75,7 @@ use federation::Federation;
 use issuer::Issuer;
 pub use peer::with_peer;
 pub use problem::{Problem, Reply};
+use registration::Registrar;
 use resources::Resources;
 use signing::Ring;
 pub use signing::{StartError, rotate_keys};
@@ -94,6 +100,8 @@ pub struct Setup {
     pub settings: Settings,
     /// The organizations' own providers, by which their people log in.
     pub providers: Vec<Provider>,
+    /// How applications may register themselves.
+    pub registration: Registration,
 }
 
 /// Lives and limits.
@@ -154,6 +162,7 @@ pub struct Control {
     narrowings: Throttle,
     /// How often tokens may be exchanged.
     exchanges: Throttle,
+    registrar: Registrar,
     publisher: OnceLock<Arc<Publisher>>,
     refusals: Refusals,
 }
@@ -164,7 +173,8 @@ impl Control {
     /// # Errors
     /// [`StartError`] says what is missing.
     pub async fn start(setup: Setup) -> Result<Arc<Self>, StartError> {
-        let Setup { issuer, resources, store, policies, source, sealer, clock, settings, providers } = setup;
+        let Setup { issuer, resources, store, policies, source, sealer, clock, settings, .. } = setup;
+        let (providers, registrar) = (setup.providers, Registrar::new(setup.registration)?);
         let issuer = Issuer::new(&issuer)?;
         let resources = Resources::new(&issuer, &resources);
         store.adopt(clock.now()).await?;
@@ -194,6 +204,7 @@ impl Control {
             starts,
             narrowings: Throttle::new(narrowing::OFTEN),
             exchanges,
+            registrar,
             publisher: OnceLock::new(),
             refusals: Refusals::new(),
         }))
@@ -232,6 +243,7 @@ impl Control {
             .merge(sessions::routes())
             .merge(me::routes())
             .merge(publishing::routes())
+            .merge(registration::routes())
             .merge(usage::routes())
             .merge(requests::routes())
             .merge(rescope::routes())
@@ -300,6 +312,15 @@ impl Control {
     #[must_use]
     pub fn passwords(&self) -> &Passwords {
         &self.passwords
+    }
+
+    /// The secret under which sidecars bind sessions: the same for every node with this store's key.
+    ///
+    /// # Errors
+    /// It cannot be derived.
+    pub fn session_secret(&self) -> Result<SessionSecret, SealError> {
+        let secret = self.sealer.derive("upstream sessions")?;
+        Ok(SessionSecret::new(STANDARD.encode(*secret)))
     }
 
     /// Makes opaque subjects.

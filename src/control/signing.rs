@@ -13,6 +13,7 @@ use super::issuer::NotAnIssuer;
 use super::{Control, Problem};
 use crate::grants::shared::publish::{RecordKeys, Signing};
 use crate::model::id::Seq;
+use crate::net::tls::TlsError;
 use crate::store::{KeyPurpose, SealedKey, Shared, StoreError, Subject};
 use crate::token::jwk::PublicJwk;
 use crate::token::keyring::{Keyring, KeyringEntry};
@@ -39,6 +40,9 @@ pub enum StartError {
     /// Passwords could not be checked.
     #[error(transparent)]
     Password(#[from] PasswordError),
+    /// Descriptions of clients cannot be read.
+    #[error("registration: {0}")]
+    Registration(#[from] TlsError),
     /// A provider to log in at cannot be asked.
     #[error("provider {name:?}: {why}")]
     Provider {
@@ -130,6 +134,10 @@ impl Control {
                 forget_at = later(now, FORGET_SECONDS);
                 if let Err(error) = self.store.forget_old_tokens(now).await {
                     tracing::warn!(error = %error, "the store could not forget what is over; it will be tried again");
+                }
+                let idle = self.registrar.forget_before(now);
+                if let Err(error) = self.store.forget_unauthorized(idle, now).await {
+                    tracing::warn!(error = %error, "applications that nobody authorized could not be forgotten; it will be tried again");
                 }
                 if let Err(error) = self.store.forget_old_figures(now).await {
                     tracing::warn!(error = %error, "the store could not forget old figures of use; it will be tried again");

@@ -22,6 +22,9 @@ pub mod use_and_ends {}
 #[doc = include_str!("writing_policies.md")]
 pub mod writing_policies {}
 
+#[doc = include_str!("mcp.md")]
+pub mod mcp {}
+
 #[doc = include_str!("adding_an_adapter.md")]
 pub mod adding_an_adapter {}
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::exchange::{Exchange, Exchanger, NotExchanged};
 use super::shared::Publisher;
@@ -39,8 +40,37 @@ pub trait Origin: Send + Sync + 'static {
         let _ = asked;
         Err(NotExchanged::Unavailable(OriginError("it exchanges nothing".to_owned())))
     }
+    /// The secret that sessions are bound under, as it came with the keys last asked for. With none, no session is bound.
+    async fn session_secret(&self) -> Result<Option<SessionSecret>, OriginError> {
+        Ok(None)
+    }
     /// Publishes this sidecar's own public key, or prolongs it.
     async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError>;
+}
+
+/// The secret under which sidecars bind an upstream's sessions to their callers. It is printed by nobody.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionSecret(String);
+
+impl SessionSecret {
+    /// A secret, as text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// It, to make a key of.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SessionSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SessionSecret(***)")
+    }
 }
 
 /// The public half of the key that a sidecar signs assumed identities with.
@@ -73,27 +103,33 @@ pub struct StoreOrigin {
     clock: Clock,
     publisher: Option<Arc<Publisher>>,
     exchanger: Option<Arc<dyn Exchanger>>,
+    sessions: Option<SessionSecret>,
 }
 
 impl StoreOrigin {
     /// Reads from `store`.
     #[must_use]
     pub fn new(store: Shared, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { store, clock, publisher: None, exchanger: None })
+        Arc::new(Self { store, clock, publisher: None, exchanger: None, sessions: None })
     }
 
     /// Reads from `store`, and leaves what it reads in the shared tier, so that the next one need not ask.
     #[must_use]
-    pub fn publishing(store: Shared, clock: Clock, publisher: Option<Arc<Publisher>>) -> Arc<Self> {
-        Arc::new(Self { store, clock, publisher, exchanger: None })
+    pub fn publishing(
+        store: Shared,
+        clock: Clock,
+        publisher: Option<Arc<Publisher>>,
+        sessions: Option<SessionSecret>,
+    ) -> Arc<Self> {
+        Arc::new(Self { store, clock, publisher, exchanger: None, sessions })
     }
 
     /// The same, with who exchanges tokens.
     #[must_use]
     pub fn exchanging(&self, exchanger: Arc<dyn Exchanger>) -> Arc<Self> {
-        let Self { store, clock, publisher, .. } = self;
+        let Self { store, clock, publisher, sessions, .. } = self;
         let (store, clock, publisher) = (Arc::clone(store), clock.clone(), publisher.clone());
-        Arc::new(Self { store, clock, publisher, exchanger: Some(exchanger) })
+        Arc::new(Self { store, clock, publisher, exchanger: Some(exchanger), sessions: sessions.clone() })
     }
 
     /// How far the log has come, to be asked before a fact is read; none when the fact is left nowhere.
@@ -152,6 +188,10 @@ impl Origin for StoreOrigin {
             Some(exchanger) => exchanger.exchange(asked).await,
             None => Err(NotExchanged::Unavailable(OriginError("it exchanges nothing".to_owned()))),
         }
+    }
+
+    async fn session_secret(&self) -> Result<Option<SessionSecret>, OriginError> {
+        Ok(self.sessions.clone())
     }
 
     async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError> {

@@ -46,11 +46,23 @@ pub struct Application {
     pub created_at: Timestamp,
 }
 
+/// The publisher of applications that registered themselves: nobody. No account is of this name.
+pub const UNVERIFIED: &str = "self-registered";
+
 impl Application {
+    /// Whether it registered itself, so that nobody vouches for what it says.
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        self.publisher.as_str() == UNVERIFIED
+    }
+
     /// What the application is to `account`.
     #[must_use]
     pub fn relation_to(&self, account: &AccountId) -> Relation {
-        if self.official {
+        if self.is_unverified() {
+            // It is nobody's own, whatever an account may be called.
+            Relation::ThirdParty
+        } else if self.official {
             Relation::Official
         } else if self.publisher == *account {
             Relation::FirstParty

@@ -11,6 +11,7 @@ pub mod canonical;
 pub mod headers;
 pub mod listener;
 pub mod sieve;
+pub mod sift;
 pub mod stream;
 pub mod tls;
 pub mod upstream;

@@ -1,9 +1,12 @@
-//! Protected-resource metadata (RFC 9728): where an application learns which issuer to go to.
+//! Protected-resource metadata (RFC 9728): where an application learns which issuer to go to, and which scopes to ask for
+//! to begin with.
 
 use http::header::{self, HeaderValue};
 use http::{Method, Response, StatusCode};
 use serde::Serialize;
 
+use super::Sidecar;
+use crate::model::scope::Scope;
 use crate::net::body::Answer;
 
 /// What is told about one protected resource.
@@ -12,26 +15,26 @@ struct Metadata<'a> {
     resource: String,
     authorization_servers: [&'a str; 1],
     bearer_methods_supported: [&'a str; 1],
+    /// What is asked for unless an application knows better: a person reads it on the consent page.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scopes_supported: Vec<&'a str>,
     resource_name: &'a str,
 }
 
 /// The metadata's answer, when `path` asks for it: the well-known path, alone or before a resource's own path
 /// (RFC 9728 §3.1).
-pub(super) fn answer(
-    method: &Method,
-    path: &str,
-    public_url: &str,
-    issuer: &str,
-) -> Option<Response<Answer>> {
+pub(super) fn answer(method: &Method, path: &str, host: &str, sidecar: &Sidecar) -> Option<Response<Answer>> {
     let resource = path.strip_prefix(WELL_KNOWN).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
     if method != Method::GET && method != Method::HEAD {
         return None;
     }
-    let base = public_url.trim_end_matches('/');
+    let base = sidecar.public_url.trim_end_matches('/');
+    let route = sidecar.routes.find(resource, host);
     let metadata = Metadata {
         resource: format!("{base}{}", resource.trim_end_matches('/')),
-        authorization_servers: [issuer],
+        authorization_servers: [&sidecar.issuer],
         bearer_methods_supported: ["header"],
+        scopes_supported: route.iter().flat_map(|route| route.scopes.iter()).map(Scope::as_str).collect(),
         resource_name: "Consentry sidecar",
     };
     let mut response = Response::new(Answer::from(serde_json::to_string(&metadata).ok()?));

@@ -13,6 +13,7 @@ mod forward;
 mod identify;
 pub mod intercept;
 pub mod link;
+mod mcp;
 mod metadata;
 mod record;
 mod refuse;
@@ -31,11 +32,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use arc_swap::ArcSwapOption;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Body as _;
 
 use crate::config::sidecar::Limits;
-use crate::grants::Grants;
+use crate::grants::{Grants, Standing};
 use crate::model::call::{Call, Resource};
 use crate::model::decision::Outcome;
 use crate::model::time::Clock;
@@ -48,12 +50,14 @@ use crate::net::watch::Exchange;
 use crate::observe::metrics::Metrics;
 use crate::observe::records::Records;
 use crate::policy::{self, Surroundings};
-use adapter::{Asked, Head, NotUnderstood, Parameters, Reading};
+use crate::token::session::SessionKey;
+use adapter::{Asked, Head, NotUnderstood, Parameters, Permitted, Reading};
 use assume::{AtHand, Errand, Identities, Identity};
 use explicit::Answering;
 use forward::Upstreams;
 use identify::Tokens;
 use intercept::Interception;
+use mcp::Tended;
 use record::{Desk, Id, Ledger, Phase};
 use refuse::{Place, Refusal};
 use route::{Assume, Route, Routes};
@@ -69,6 +73,8 @@ pub(super) struct Sidecar {
     tokens: Tokens,
     grants: Arc<Grants>,
     identities: Identities,
+    /// Binds sessions of upstreams to their callers, once the control plane has said how.
+    sessions: ArcSwapOption<SessionKey>,
     records: Records,
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -106,33 +112,21 @@ impl Worker {
             let sidecar = &*self.sidecar;
             let Ok(place) = sidecar.records.claim() else { return self.unrecorded() };
             let mut ledger = Ledger::open(place, &self.desk, sidecar.clock.now(), request.as_deref());
-            let mut seen = Seen::default();
+            let mut seen = Seen { exchange: Some(&exchange), ..Seen::default() };
             let passed = 'life: {
                 // A block of its own: what leads to the decision takes no room in the future that waits for the answer.
-                let upstream = {
-                    let (understood, reading) =
-                        match self.begin(&mut request, &exchange, &mut ledger, &mut seen) {
-                            Ok(Begun::Understood(understood, reading)) => (understood, reading),
-                            // Boxed, as what is not on every call's way.
-                            Ok(Begun::Signed(begun)) => {
-                                match Box::pin(self.shown(*begun, &mut request, &mut ledger, &mut seen)).await
-                                {
-                                    Ok((understood, asked)) => (understood, Reading::Asked(asked)),
-                                    Err(refusal) => break 'life Err(refusal),
-                                }
-                            }
-                            Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered)),
-                            Err(refusal) => break 'life Err(refusal),
-                        };
-                    let asked = match reading {
-                        Reading::Asked(asked) => asked,
+                let (upstream, tended) = {
+                    let (understood, asked) = match self.begin(&mut request, &mut ledger, &mut seen) {
+                        Ok(Begun::Understood(understood, asked)) => (understood, asked),
                         // Boxed, as what is not on every call's way.
-                        Reading::NeedsBody => {
-                            match Box::pin(self.read_body(&understood, &mut request, &mut ledger)).await {
-                                Ok(asked) => asked,
+                        Ok(Begun::Later(begun)) => {
+                            match Box::pin(self.read_on(*begun, &mut request, &mut ledger, &mut seen)).await {
+                                Ok((understood, asked)) => (understood, asked),
                                 Err(refusal) => break 'life Err(refusal),
                             }
                         }
+                        Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered, OK)),
+                        Err(refusal) => break 'life Err(refusal),
                     };
                     let Some(seat) = &seen.seat else { break 'life Err(Refusal::Internal) };
                     let (call, also) = asked.by(&seat.known.caller.principal.account);
@@ -148,13 +142,15 @@ impl Worker {
                     let calls = (&call, &*also);
                     let based = Based { seat, footing, fetched: None };
                     match self.decide(&understood, calls, based, &mut request, &exchange, &mut ledger) {
-                        Ok(Decided::Go(upstream)) => upstream,
+                        Ok(Decided::Go(upstream, tended)) => (upstream, tended),
                         // Boxed, as what is not on every call's way.
                         Ok(Decided::Later(later)) => {
                             let on = (&understood, calls, &**seat, footing);
                             match Box::pin(self.wait(later, on, &mut request, &exchange, &mut ledger)).await {
-                                Ok(Waited::Go(upstream)) => upstream,
-                                Ok(Waited::Answered(answer)) => break 'life Ok((answer, Outcome::Answered)),
+                                Ok(Waited::Go(upstream, tended)) => (upstream, tended),
+                                Ok(Waited::Answered(answer)) => {
+                                    break 'life Ok((answer, Outcome::Answered, OK));
+                                }
                                 Err(refusal) => break 'life Err(refusal),
                             }
                         }
@@ -164,8 +160,16 @@ impl Worker {
                 let Some(footing) = &seen.footing else { break 'life Err(Refusal::Internal) };
                 let sent = upstream.send(&mut request, &exchange, Some(&footing.cut)).await;
                 ledger.lap(Phase::Forward);
-                sent.map(|response| (response, Outcome::Forwarded)).map_err(Refusal::Upstream)
+                match (sent, tended) {
+                    (Ok(response), None) => Ok((response, Outcome::Forwarded, OK)),
+                    // Boxed, as what is not on every call's way.
+                    (Ok(response), Some(tended)) => Ok(Box::pin(attend(response, tended, &mut ledger)).await),
+                    (Err(error), _) => Err(Refusal::Upstream(error)),
+                }
             };
+            if passed.is_err() && seen.route.is_some_and(|route| route.adapter.reads_before_refusing() > 0) {
+                Box::pin(read_through(&seen, &mut request)).await;
+            }
             self.conclude(passed, &mut ledger, &seen, request.as_deref())
         }
     }
@@ -174,7 +178,6 @@ impl Worker {
     fn begin<'w>(
         self: &'w Rc<Self>,
         request: &mut Option<Box<Request<Inbound>>>,
-        exchange: &Exchange,
         ledger: &mut Ledger<'_>,
         seen: &mut Seen<'w>,
     ) -> Result<Begun<'w>, Refusal> {
@@ -183,16 +186,15 @@ impl Worker {
         // Policy and upstream see the same bytes.
         let candidate = match canonical::read(request) {
             Ok(candidate) => candidate,
-            Err(Malformed::Connect) => return self.tunnel(request, exchange, ledger).map(Begun::Answered),
+            Err(Malformed::Connect) => return self.tunnel(request, seen, ledger).map(Begun::Answered),
             Err(malformed) => return Err(Refusal::Malformed(malformed)),
         };
         seen.is_well_formed = true;
-        let within = exchange.within();
+        let within = seen.exchange.and_then(Exchange::within);
         if let Some(tunnel) = within {
             tunnel.admits(request, &candidate).map_err(Refusal::Malformed)?;
         }
-        if let Some(answer) =
-            metadata::answer(request.method(), candidate.path(), &sidecar.public_url, &sidecar.issuer)
+        if let Some(answer) = metadata::answer(request.method(), candidate.path(), candidate.host(), sidecar)
         {
             return Ok(Begun::Answered(answer));
         }
@@ -211,13 +213,18 @@ impl Worker {
         let (seat, at_hand) = match sidecar.tokens.identify(&self.recent, request.headers(), acs, now) {
             Ok(known) => known,
             Err(Refusal::NoCredential) if route.adapter.signatures().is_some() => {
-                return Ok(Begun::Signed(Box::new((Understood { route, canonical }, reading))));
+                let understood = Understood { route, canonical };
+                return Ok(Begun::Later(Box::new(Unread::Signed(understood, reading))));
             }
             Err(refusal) => return Err(refusal),
         };
         ledger.identified(&seat.known.recorded, at_hand);
         seen.seat = Some(seat);
-        Ok(Begun::Understood(Understood { route, canonical }, reading))
+        let understood = Understood { route, canonical };
+        Ok(match reading {
+            Reading::Asked(asked) => Begun::Understood(understood, asked),
+            Reading::NeedsBody => Begun::Later(Box::new(Unread::Body(understood))),
+        })
     }
 
     /// Whether the call may pass, and what the upstream will see of it. The permit is used up: one permit, one request.
@@ -241,16 +248,7 @@ impl Worker {
             path: canonical.path(),
         };
         sidecar.tokens.still(known, around.time.as_second())?;
-        for name in also {
-            let resource = Resource { name: name.clone(), ..call.resource.clone() };
-            let other = Call { resource, ..call.clone() };
-            let permit = policy::decide(standing.session(), &other, &around).map_err(|denial| {
-                ledger.denied(&denial);
-                Refusal::Denied(denial)
-            })?;
-            // The request is forwarded by one, when all are there.
-            drop(permit);
-        }
+        may_also(also, call, standing, &around, ledger)?;
         let permit = policy::decide(standing.session(), call, &around).map_err(|denial| {
             ledger.denied(&denial);
             Refusal::Denied(denial)
@@ -280,13 +278,24 @@ impl Worker {
                 sidecar.identities.assume(&permit, known, standing, route, spelled, now)?
             }
         };
+        let tended = route.adapter.tend(&mut Permitted {
+            request,
+            call,
+            caller: &known.caller,
+            standing,
+            around: &around,
+            sessions: &sidecar.sessions,
+            place: &route.upstream,
+            limit: sidecar.limits.body_to_decide,
+        });
+        let tended = tended.map_err(Refusal::NotUnderstood)?;
         let signed = forward::shape(request, canonical, identity, ledger);
         let upstream = self.upstreams.way(permit, &sidecar.grants, standing, route)?;
         if let (Some(by), Assume::Sts(sts)) = (signed, &route.assume) {
             sts.sign(request, call, upstream, &by, now)?;
         }
         ledger.lap(Phase::Assume);
-        Ok(Decided::Go(upstream))
+        Ok(Decided::Go(upstream, tended))
     }
 
     /// What a call comes to for which something had to be fetched. It is decided anew once that is back: much may have
@@ -311,7 +320,7 @@ impl Worker {
         ledger.waited();
         let based = Based { seat, footing, fetched };
         match self.decide(understood, calls, based, request, exchange, ledger)? {
-            Decided::Go(upstream) => Ok(Waited::Go(upstream)),
+            Decided::Go(upstream, tended) => Ok(Waited::Go(upstream, tended)),
             Decided::Later(_) => Err(Refusal::Internal),
         }
     }
@@ -319,18 +328,37 @@ impl Worker {
     /// The answer, and the last words of the record.
     fn conclude(
         &self,
-        passed: Result<(Response<Answer>, Outcome), Refusal>,
+        passed: Result<(Response<Answer>, Outcome, &'static str), Refusal>,
         ledger: &mut Ledger<'_>,
         seen: &Seen<'_>,
         request: Option<&Request<Inbound>>,
     ) -> Response<Answer> {
         let (mut response, outcome, code) = match passed {
-            Ok((response, outcome)) => (response, outcome, "ok"),
+            Ok(passed) => passed,
             Err(refusal) => refusal.answer(&seen.place(&self.sidecar, request), ledger.id()),
         };
         ledger.end(outcome, code, response.status());
         ledger.mark(response.headers_mut());
         response
+    }
+
+    /// Who asks for what, where more than the head must be read.
+    async fn read_on<'w>(
+        &'w self,
+        unread: Unread<'w>,
+        request: &mut Option<Box<Request<Inbound>>>,
+        ledger: &mut Ledger<'_>,
+        seen: &mut Seen<'w>,
+    ) -> Result<(Understood<'w>, Asked), Refusal> {
+        match unread {
+            Unread::Signed(understood, reading) => {
+                self.shown((understood, reading), request, ledger, seen).await
+            }
+            Unread::Body(understood) => {
+                let asked = self.read_body(&understood, request, ledger).await?;
+                Ok((understood, asked))
+            }
+        }
     }
 
     /// What is asked for, where only the body says it. It is read only for a caller who is known: nobody else can make
@@ -365,14 +393,73 @@ impl Worker {
     }
 }
 
+/// The answer as its protocol wants it.
+async fn attend(
+    response: Response<Answer>,
+    tended: Box<Tended>,
+    ledger: &mut Ledger<'_>,
+) -> (Response<Answer>, Outcome, &'static str) {
+    let attended = tended.answer(response).await;
+    ledger.lap(Phase::Forward);
+    match attended.refused {
+        None => (attended.response, Outcome::Forwarded, OK),
+        Some(code) => (attended.response, Outcome::Failed, code),
+    }
+}
+
+/// Whether the call may act upon the further resources that it names, too.
+fn may_also(
+    also: &[String],
+    call: &Call,
+    standing: &Standing,
+    around: &Surroundings<'_>,
+    ledger: &mut Ledger<'_>,
+) -> Result<(), Refusal> {
+    for name in also {
+        let resource = Resource { name: name.clone(), ..call.resource.clone() };
+        let other = Call { resource, ..call.clone() };
+        let permit = policy::decide(standing.session(), &other, around).map_err(|denial| {
+            ledger.denied(&denial);
+            Refusal::Denied(denial)
+        })?;
+        // The request is forwarded by one, when all are there.
+        drop(permit);
+    }
+    Ok(())
+}
+
+/// Reads what is left of a short body, so that its sender is there to read the refusal, and the refusal can name what it
+/// answers. A longer one breaks off.
+async fn read_through(seen: &Seen<'_>, request: &mut Option<Box<Request<Inbound>>>) {
+    let (Some(route), Some(request)) = (seen.route, request) else { return };
+    if request.body().whole().is_some() || request.body().is_end_stream() {
+        return;
+    }
+    let body = std::mem::replace(request.body_mut(), Inbound::empty());
+    if let Ok(bytes) = body.read(route.adapter.reads_before_refusing()).await {
+        *request.body_mut() = Inbound::from(bytes);
+    }
+}
+
+/// The code of what was answered as it should be.
+const OK: &str = "ok";
+
 /// A request that was begun.
 enum Begun<'w> {
     /// It is a call.
-    Understood(Understood<'w>, Reading),
-    /// It is a call, and whose it is must be found in a signature.
-    Signed(Box<(Understood<'w>, Reading)>),
+    Understood(Understood<'w>, Asked),
+    /// It is a call, and more must be read.
+    Later(Box<Unread<'w>>),
     /// The sidecar itself knows the answer.
     Answered(Response<Answer>),
+}
+
+/// A call of which something stands where it must be waited for.
+enum Unread<'w> {
+    /// What is asked for: in the body.
+    Body(Understood<'w>),
+    /// Whose it is: in a signature, or beside what is asked for.
+    Signed(Understood<'w>, Reading),
 }
 
 /// What a decision is made on.
@@ -386,7 +473,7 @@ struct Based<'a> {
 /// A call that may pass.
 enum Decided<'w> {
     /// Shaped, and on its way.
-    Go(&'w Upstream),
+    Go(&'w Upstream, Option<Box<Tended>>),
     /// Once something has been waited for.
     Later(Later<'w>),
 }
@@ -402,7 +489,7 @@ enum Later<'w> {
 /// What has become of it.
 enum Waited<'w> {
     /// Shaped, and on its way.
-    Go(&'w Upstream),
+    Go(&'w Upstream, Option<Box<Tended>>),
     /// Answered.
     Answered(Response<Answer>),
 }
@@ -455,6 +542,8 @@ fn asking<'a>(
 /// What a refusal can say about a call, as far as the call got.
 #[derive(Default)]
 struct Seen<'w> {
+    /// How it came.
+    exchange: Option<&'w Exchange>,
     /// It speaks its protocol's own words of refusal.
     route: Option<&'w Route>,
     /// The request's target has one spelling, so that an answer may name it.

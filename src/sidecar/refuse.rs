@@ -65,6 +65,7 @@ struct Answer {
     challenge: Option<String>,
     allow: Option<String>,
     needed: Option<ScopeSet>,
+    attainable: bool,
     outcome: Outcome,
 }
 
@@ -102,6 +103,10 @@ pub(super) struct Told<'a> {
     pub(super) application: Option<&'a str>,
     /// The scopes that a token needs for the call, if more of them would let it pass.
     pub(super) needed: Option<&'a ScopeSet>,
+    /// Whether the application may ask for them at all.
+    pub(super) attainable: bool,
+    /// Where the metadata of the protected resource stands (RFC 9728).
+    pub(super) metadata: &'a str,
 }
 
 #[derive(Serialize)]
@@ -130,9 +135,15 @@ impl Refusal {
             decision: id.as_str(),
             application: place.application,
             needed: answer.needed.as_ref(),
+            attainable: answer.attainable,
+            metadata: &place.metadata,
         };
         let own = place.adapter.and_then(|adapter| adapter.tell(&told, place.request));
         let shaped = own.unwrap_or_else(|| told.problem());
+        let challenge = match place.adapter {
+            Some(adapter) => adapter.challenge(&told, answer.challenge.clone()),
+            None => answer.challenge.clone(),
+        };
         let mut response = Response::new(Body::from(shaped.body));
         *response.status_mut() = shaped.status;
         let headers = response.headers_mut();
@@ -143,7 +154,7 @@ impl Refusal {
                 headers.insert(name, value);
             }
         };
-        put(header::WWW_AUTHENTICATE, answer.challenge.as_deref());
+        put(header::WWW_AUTHENTICATE, challenge.as_deref());
         put(header::ALLOW, answer.allow.as_deref());
         put(header::RETRY_AFTER, (answer.status == StatusCode::SERVICE_UNAVAILABLE).then_some("1"));
         // What was not understood may have left bytes behind that are no request.
@@ -253,6 +264,7 @@ impl Answer {
             challenge: None,
             allow: None,
             needed: None,
+            attainable: false,
             outcome: Outcome::Refused,
         }
     }
@@ -291,6 +303,10 @@ fn not_understood(why: &NotUnderstood) -> Answer {
         NotUnderstood::Unknown(_) => {
             let next = "Ask for an operation that this route takes.";
             Answer::new(StatusCode::BAD_REQUEST, "action_unknown", detail, next)
+        }
+        NotUnderstood::NoSession => {
+            let next = "Begin a session of your own.";
+            Answer::new(StatusCode::NOT_FOUND, "unknown_session", detail, next)
         }
         NotUnderstood::Malformed { .. } => {
             Answer::new(StatusCode::BAD_REQUEST, "malformed_request", detail, "Correct the request.")
@@ -363,7 +379,8 @@ fn denied(denial: &Denial, place: &Place<'_>) -> Answer {
                 "Bearer error=\"insufficient_scope\", scope=\"{needed}\", resource_metadata=\"{}\"",
                 place.metadata
             );
-            Answer { needed: Some(needed), ..answer.challenged(challenge) }
+            let attainable = !missing.offered.is_empty();
+            Answer { needed: Some(needed), attainable, ..answer.challenged(challenge) }
         }
     }
 }

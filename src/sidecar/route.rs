@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::config::route::{self as settings, HostPattern, PathTemplate, Route as Settings, Segment};
+use crate::model::scope::ScopeSet;
 use crate::observe::line::Piece;
 use crate::policy::reload::Current;
 
@@ -26,6 +27,8 @@ pub(super) struct Route {
     pub(super) intercept: bool,
     /// How its requests are read.
     pub(super) adapter: Box<dyn Adapter>,
+    /// What applications that know nothing else ask for.
+    pub(super) scopes: ScopeSet,
     /// Where its calls go.
     pub(super) upstream: Arc<str>,
     /// What the upstream receives.
@@ -115,6 +118,7 @@ impl Route {
             host: settings.host.as_ref().map(|host| host.get_ref().clone()),
             intercept: settings.intercept,
             adapter: means.adapter(settings)?,
+            scopes: settings.scopes.clone(),
             assume: means.assume(settings)?,
             answering: means.answering(settings)?,
             audience: settings.audience.as_deref().map_or_else(|| Arc::clone(&upstream), Arc::from),

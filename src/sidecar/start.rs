@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use jiff::SignedDuration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +43,7 @@ use crate::policy::reload::Current;
 use crate::token::assertion::AssertionSigner;
 use crate::token::keys::{self, KeyError, Purpose, Signer};
 use crate::token::random;
+use crate::token::session::SessionKey;
 use crate::token::verify::KeySet;
 
 /// What a sidecar is made of.
@@ -155,7 +157,6 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let tokens =
         Tokens::new(Arc::clone(&origin), settings.issuer.clone(), public_url.clone(), settings.limits.tokens);
     let means = means(&settings, &public_url, (&policies, &origin), &clock)?;
-    let sts = means.sts.iter().map(|(_, sts)| Arc::clone(sts)).collect();
     let sidecar = Arc::new(Sidecar {
         issuer: settings.issuer.clone(),
         public_url,
@@ -163,13 +164,14 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         tokens,
         grants: Arc::clone(&grants),
         identities: Identities::new(AssertionSigner::new(signer, settings.issuer.as_str())?),
+        sessions: ArcSwapOption::empty(),
         records,
         metrics,
         clock: clock.clone(),
         limits: settings.limits.clone(),
         nonces: Nonces::new(settings.limits.nonces),
         interception: Interception::new(&settings, &clock)?,
-        sts,
+        sts: means.sts.iter().map(|(_, sts)| Arc::clone(sts)).collect(),
     });
     let following = watch::Sender::default();
     let status = Arc::new(Status {
@@ -181,8 +183,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         draining: AtomicBool::new(false),
         streams_cut: Arc::default(),
     });
-    let upstreams = upstreams(&settings)?;
-    let named = name.clone();
+    let (upstreams, named) = (upstreams(&settings)?, name.clone());
     let serve = move |worker: &_| prepare(&sidecar, &named, &upstreams, worker).map(super::serve);
     let workers = Arc::new(bound.start(serve).await?);
     Ok(Running { workers, status, grants, shared, slots, lease, key, origin, clock, writer, following })
@@ -292,7 +293,12 @@ impl Running {
                 if !known.is_ok_and(|keys| keys.contains(&key.kid)) {
                     publish(&*origin, &key, &clock).await?;
                 }
-                if sidecar.tokens.refresh_keys().await? {
+                let ends = sidecar.tokens.refresh_keys().await?;
+                if let Some(secret) = origin.session_secret().await? {
+                    let key = SessionKey::new(secret.expose().as_bytes());
+                    sidecar.sessions.store(Some(Arc::new(key)));
+                }
+                if ends {
                     // What was allowed to a token that the withdrawn key has signed may be a forger's, streams too.
                     slots.strike_all();
                 }

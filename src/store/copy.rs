@@ -163,7 +163,7 @@ async fn follow(reading: &mut dyn Session, writing: &mut dyn Session) -> Result<
 const AT_ONCE: usize = 200;
 
 /// Every table with its key, each after those that it refers to.
-const TABLES: [(&str, &[&str]); 40] = [
+const TABLES: [(&str, &[&str]); 41] = [
     ("accounts", &["id"]),
     ("principals", &["account", "kind", "id"]),
     ("memberships", &["account", "kind", "id", "group_name"]),
@@ -177,6 +177,7 @@ const TABLES: [(&str, &[&str]); 40] = [
     ("directory_rules", &["account"]),
     ("applications", &["id"]),
     ("secrets", &["application", "id"]),
+    ("own_registrations", &["application"]),
     ("grants", &["account", "application"]),
     ("assignments", &["account", "application", "kind", "name"]),
     ("consents", &["account", "application", "principal_kind", "principal_id"]),

@@ -25,6 +25,7 @@ mod postgres;
 mod provisioning;
 mod publishing;
 mod records;
+mod registration;
 mod requests;
 mod sessions;
 mod sidecars;
@@ -66,6 +67,7 @@ pub use personal::{Acting, Personal};
 pub use provisioning::{Assignees, AssignmentChange, Provisioning};
 pub use publishing::{AccountsBehind, Behind, Publishing};
 pub use records::{AuditEvent, DecisionFilter, Records};
+pub use registration::{OwnRegistration, Registrations};
 pub use requests::{
     ASKING_WINDOW, ApprovalRequest, ApprovalRequests, Ask, AskOutcome, Decided, MOST_ASKED, RequestFilter,
     RequestState,
@@ -98,6 +100,7 @@ pub trait Store:
     + Personal
     + Publishing
     + Records
+    + Registrations
     + Sessions
     + Sidecars
     + TenantRules

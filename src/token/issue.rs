@@ -182,8 +182,8 @@ impl<'a> IdentityClaims<'a> {
 pub struct IdToken<'a> {
     /// `iss`.
     pub issuer: &'a str,
-    /// `aud`: the application.
-    pub application: &'a ApplicationId,
+    /// `aud`: the application, as it calls itself.
+    pub client_id: &'a str,
     /// The identity, as far as the scopes go.
     pub identity: IdentityClaims<'a>,
     /// `auth_time`: when the person logged in, in seconds since 1970.
@@ -201,7 +201,7 @@ impl IdToken<'_> {
     pub fn sign(&self, signer: &Signer, now: i64) -> Result<Secret, NotIssued> {
         let claims = IdClaims {
             iss: self.issuer,
-            aud: self.application.as_str(),
+            aud: self.client_id,
             identity: &self.identity,
             exp: now.saturating_add(i64::from(self.seconds)),
             iat: now,
@@ -301,7 +301,7 @@ mod tests {
             let access = Secret::new("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y".to_owned());
             let token = IdToken {
                 issuer: "https://issuer",
-                application: &"4001".parse().unwrap(),
+                client_id: "4001",
                 identity: IdentityClaims::new("s", &user, &scopes),
                 authenticated_at: 90,
                 nonce: Some("n-1"),

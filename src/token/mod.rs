@@ -23,4 +23,4 @@ mod sidecar;
 pub mod signature;
 pub mod verify;
 
-pub use sidecar::{assertion, proof};
+pub use sidecar::{assertion, proof, session};

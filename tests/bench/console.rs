@@ -206,6 +206,7 @@ async fn control(store: Shared) -> Arc<Control> {
         clock,
         settings: Settings::default(),
         providers: Vec::new(),
+        registration: consentry::config::registration::Registration::default(),
     };
     Control::start(setup).await.unwrap()
 }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::cloud::Cloud;
 use super::fault::faketime;
+use super::redis::free_ports;
 use super::world::consentry;
 use super::{Answer, Call, World, eventually, get};
 
@@ -70,7 +71,7 @@ impl Fleet {
             data.join("consentry.db").display(),
             data.join("key").display(),
         );
-        let internal = format!("http://127.0.0.1:{}", free_port());
+        let internal = format!("http://127.0.0.1:{}", free_ports::<1>()[0]);
         Self { world, cloud, internal, control: None, settings, folder: tempfile::tempdir().unwrap() }
     }
 
@@ -308,8 +309,3 @@ impl Drop for Role {
 
 const ENVIRONMENT: &str = "environment";
 const CLOCK: &str = "clock";
-
-/// A port that was free a moment ago, for what has to be known before it is listened on.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}

@@ -1,6 +1,7 @@
 //! Real Redis servers: processes of the test's own, on a socket in a temporary folder or on free ports, that keep
 //! nothing on disk and are gone with the test, even with one that is killed.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
@@ -145,9 +146,14 @@ impl Drop for RealRedis {
     }
 }
 
-/// Ports that nothing listens on.
+/// Ports that nothing listens on, for what has to be known before it is listened on. They lie below those that Linux
+/// gives to outgoing connections, one of which would take such a port meanwhile.
 pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
-    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let held = [(); N].map(|()| {
+        let any = || 12_000 + u16::try_from(RandomState::new().hash_one(()) % 20_000).unwrap();
+        let mut ports = std::iter::repeat_with(any);
+        ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).unwrap()
+    });
     held.map(|listener| listener.local_addr().unwrap().port())
 }
 

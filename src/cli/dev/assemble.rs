@@ -12,6 +12,7 @@ use url::Url;
 
 use super::super::{Failure, policies, sealing};
 use super::{Dev, data, loopback};
+use crate::config::registration::Registration;
 use crate::config::sidecar as settings;
 use crate::control::{Control, Settings, Setup, with_peer};
 use crate::demo::ready::Ready;
@@ -204,8 +205,15 @@ async fn start_control(common: &Common, sidecar: SocketAddr, dev: &Dev) -> Resul
         clock: common.clock.clone(),
         settings: Settings::default(),
         providers: dev.providers()?,
+        registration: registration()?,
     };
     Control::start(setup).await.map_err(|error| Failure::Unreachable(error.to_string()))
+}
+
+/// In the demo applications may register themselves, for the demo's MCP server and no more.
+fn registration() -> Result<Registration, Failure> {
+    let scopes = "/acs/mcp-server".parse().map_err(|error| Failure::Invalid(format!("{error}")))?;
+    Ok(Registration { dynamic: true, documents: true, scopes, ..Registration::default() })
 }
 
 /// Who leaves grants in the shared tier, if there is one.
@@ -239,8 +247,13 @@ async fn start_sidecar(
         settings,
         bound,
         name,
-        origin: StoreOrigin::publishing(Arc::clone(&common.store), common.clock.clone(), publisher)
-            .exchanging(Arc::clone(control) as Arc<dyn Exchanger>),
+        origin: StoreOrigin::publishing(
+            Arc::clone(&common.store),
+            common.clock.clone(),
+            publisher,
+            Some(control.session_secret().map_err(|error| Failure::Unreachable(error.to_string()))?),
+        )
+        .exchanging(Arc::clone(control) as Arc<dyn Exchanger>),
         shared: common.shared.clone(),
         policies: Arc::clone(&common.policies),
         clock: common.clock.clone(),

@@ -33,7 +33,8 @@ pub(super) async fn administrator(
     let now = control.clock().now();
     let choice = |scope: &Scope| Choice {
         line: line(control, scope),
-        checked: granted.is_some_and(|granted| granted.contains(scope)),
+        checked: granted.is_some_and(|granted| granted.contains(scope))
+            || wished(application, request, scope),
         mark: granted.map(|granted| Mark::of(granted, scope)),
     };
     let optional = application.optional.without(&application.required);
@@ -57,6 +58,12 @@ pub(super) async fn administrator(
         ends_at: live.filter(|grant| !grant.has_ended(now)).and_then(|grant| grant.expires_at),
         form_target: request.and_then(|request| FormTarget::of(&request.redirect_uri)),
     }))
+}
+
+/// Whether an application that nobody vouches for asks for this scope now. Such a one requires nothing that its
+/// description does not name, and without what it asks for it could do nothing.
+fn wished(application: &Application, request: Option<&AuthorizeRequest>, scope: &Scope) -> bool {
+    application.is_unverified() && request.is_some_and(|request| request.scopes.contains(scope))
 }
 
 /// The person's own page.
@@ -177,6 +184,7 @@ pub(in crate::control) fn asker(person: &SignedIn, application: &Application, re
         description: Label::long(&application.description),
         contact: Label::long(&application.contact),
         redirect_uri: Label::long(redirect_uri),
+        unverified: application.is_unverified(),
     }
 }
 

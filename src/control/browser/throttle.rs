@@ -52,6 +52,8 @@ pub(in crate::control) enum Guess<'a> {
     Provider(&'a str),
     /// Nothing: tokens of this authorization (its family) are exchanged.
     Exchange(&'a str),
+    /// Nothing: what stands at this address is read.
+    Description(&'a str),
 }
 
 impl Guess<'_> {
@@ -63,6 +65,7 @@ impl Guess<'_> {
             Self::NewAuthenticator(login) => ("new authenticator", login),
             Self::Provider(name) => ("provider", name),
             Self::Exchange(family) => ("exchange", family),
+            Self::Description(address) => ("description", address),
         };
         Key::Login(sha256(format!("{what} {}", login.to_lowercase()).as_bytes()))
     }

@@ -125,6 +125,7 @@ pub(in crate::control) fn ordinary() -> Asker {
         description: "Monthly cost reports from what lies in your buckets.".into(),
         contact: "support@globex.example".into(),
         redirect_uri: "https://reports.globex.example/oauth/callback".into(),
+        unverified: false,
     }
 }
 
@@ -135,6 +136,7 @@ pub(in crate::control) fn hostile() -> Asker {
         publisher: Label::new("مركز\u{2067}التقارير"),
         description: Label::long(&"Longwordwithoutanyspace".repeat(30)),
         redirect_uri: Label::long(&format!("https://reports.example/{}", "path/".repeat(60))),
+        unverified: true,
         ..ordinary()
     }
 }

@@ -46,10 +46,13 @@ pub(super) async fn get(
         kid: kid.to_owned(),
         secret: secret.to_wire().expose().to_owned(),
     });
+    let sessions =
+        control.session_secret().map_err(|why| Problem::internal("the secret of sessions", &why))?;
     Ok(Json(Keys {
         jwks: json!({ "keys": jwks }),
         record_keys: json!({ "keys": record_keys }),
         exchange: exchange.collect(),
+        sessions: Some(sessions),
     }))
 }
 

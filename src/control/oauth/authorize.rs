@@ -3,10 +3,11 @@
 //!
 //! The request becomes an [`AuthorizeRequest`]; [`decide`] says what happens; a code needs its [`Agreed`].
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{RawQuery, State};
+use axum::extract::{ConnectInfo, Extension, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use url::form_urlencoded;
@@ -14,6 +15,7 @@ use url::form_urlencoded;
 use super::super::browser::session::{SignedIn, later, signed_in};
 use super::super::browser::{LOGIN, Shown, consent};
 use super::super::form::Parameters;
+use super::super::registration::document;
 use super::super::{Control, Problem, page, tenant};
 use super::decision::{Agreed, Answer, Facts, Stop, decide};
 use super::request::{self, AuthorizeRequest, PageFault, RedirectFault};
@@ -25,30 +27,44 @@ use crate::policy::ConsoleAction;
 use crate::store::{Actor, Authorization, Code, Install, InstallRefused, Lasting, StoreError};
 use crate::token::random::{Secret, identifier};
 
+/// Where a request comes from.
+type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
+
 /// The usual way in.
 pub(super) async fn get(
     State(control): State<Arc<Control>>,
+    peer: Peer,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Shown> {
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
-    answer(&control, &headers, &parameters).await
+    answer(&control, peer, &headers, &parameters).await
 }
 
 /// The same by form (OpenID Connect Core §3.1.2.1). From another site the session's cookie does not come along, so
 /// that the person passes the login page.
 pub(super) async fn post(
     State(control): State<Arc<Control>>,
+    peer: Peer,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Shown> {
     let parameters = Parameters::from_body(&headers, &body)
         .map_err(|fault| Problem::new(StatusCode::BAD_REQUEST, "invalid_request", fault.to_string()))?;
-    answer(&control, &headers, &parameters).await
+    answer(&control, peer, &headers, &parameters).await
 }
 
-async fn answer(control: &Control, headers: &HeaderMap, parameters: &Parameters) -> Result<Response, Shown> {
+async fn answer(
+    control: &Control,
+    peer: Peer,
+    headers: &HeaderMap,
+    parameters: &Parameters,
+) -> Result<Response, Shown> {
     let id = request::client_id(parameters)?;
+    if let Some(text) = parameters.one("client_id").map_err(PageFault::from)? {
+        let address = peer.map(|Extension(ConnectInfo(address))| address.ip());
+        document::look_up(control, text, address).await?;
+    }
     let application = enabled(control, &id).await?;
     let redirect_uri = request::redirect_uri(parameters, &application)?;
     let request =
@@ -246,6 +262,7 @@ impl From<PageFault> for Shown {
     fn from(fault: PageFault) -> Self {
         let code = match &fault {
             PageFault::Client => "unknown_client",
+            PageFault::Document(_) => "client_document",
             PageFault::RedirectUri(_) => "redirect_uri_mismatch",
             PageFault::Repeated(_) => "invalid_request",
         };

@@ -11,9 +11,9 @@ use url::form_urlencoded;
 
 use super::super::Control;
 use super::super::form::Parameters;
+use super::super::registration::document::application_id;
 use super::{Code, OAuthError};
 use crate::model::application::Application;
-use crate::model::id::ApplicationId;
 use crate::token::random::{Secret, equal};
 
 /// An application that may use the token endpoint.
@@ -37,7 +37,7 @@ pub(super) async fn authenticate(
     let presented = presented(headers, form)?;
     let wrong =
         || OAuthError::client("the client is unknown, disabled, or its secret is wrong", presented.basic);
-    let id: ApplicationId = presented.id.parse().map_err(|_| wrong())?;
+    let id = application_id(&presented.id).map_err(|_| wrong())?;
     let application = control.store().application(&id).await?.ok_or_else(wrong)?;
     let kept = control.store().secrets(&id).await?;
     let must = application.kind.is_confidential() || !kept.is_empty();

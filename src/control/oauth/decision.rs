@@ -146,8 +146,8 @@ pub(crate) fn decide(facts: Facts<'_>) -> Answer {
     }
     // An administrator who is here anyway is asked about what is offered newly. Everybody else, and who wants silence,
     // goes on with what is granted.
-    let undecided = request.scopes.iter().any(|scope| waiting.optional.contains(scope));
-    if foreign && undecided && may_authorize && !request.prompt.none {
+    let open = |scope: &Scope| waiting.optional.contains(scope) || needs(application, grant, scope);
+    if foreign && request.scopes.iter().any(open) && may_authorize && !request.prompt.none {
         return Answer::AskAdministrator(Some(grant.revision));
     }
     let scopes = granted(&request.scopes, &grant.scopes);
@@ -182,6 +182,12 @@ fn lacks(grant: &Grant, application: &Application, asked: &ScopeSet) -> bool {
     let offered = application.offered();
     let to_be_had = |scope: &Scope| offered.iter().any(|one| one.covers(scope) && !grant.has_lost(one));
     asked.iter().any(|scope| !is_openid(scope) && !grant.scopes.covers(scope) && to_be_had(scope))
+}
+
+/// Whether an application that registered itself asks for what it does not have. It names what it needs at that moment,
+/// so that nothing of it was declined for good.
+fn needs(application: &Application, grant: &Grant, scope: &Scope) -> bool {
+    application.is_unverified() && !is_openid(scope) && !grant.scopes.covers(scope)
 }
 
 fn is_openid(scope: &Scope) -> bool {

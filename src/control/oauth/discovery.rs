@@ -11,14 +11,14 @@ use serde::Serialize;
 
 use super::super::Control;
 use super::super::exchange;
-use super::super::issuer::Issuer;
 use super::super::narrowing;
+use super::super::registration;
 use super::request;
 
 /// Answers the metadata.
 pub(super) async fn get(State(control): State<Arc<Control>>) -> Response {
     let headers = [(CACHE_CONTROL, "public, max-age=300"), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
-    (headers, Json(Metadata::of(control.issuer()))).into_response()
+    (headers, Json(Metadata::of(&control))).into_response()
 }
 
 #[derive(Serialize)]
@@ -30,10 +30,14 @@ struct Metadata<'a> {
     jwks_uri: String,
     revocation_endpoint: String,
     introspection_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_endpoint: Option<String>,
+    client_id_metadata_document_supported: bool,
     /// Not a registered name: where an access token becomes an access key.
     consentry_exchange_endpoint: String,
-    /// Those of identity only: a client that asks for all that is listed must not ask for clouds.
-    scopes_supported: [&'a str; 3],
+    /// Those of identity only: a client that asks for all that is listed must not ask for clouds. Clients of MCP that can
+    /// use a refresh token and ask for more scopes add `offline_access` by themselves if it is listed.
+    scopes_supported: [&'a str; 4],
     response_types_supported: [&'a str; 1],
     response_modes_supported: [&'a str; 1],
     grant_types_supported: [&'a str; 3],
@@ -53,7 +57,8 @@ struct Metadata<'a> {
 }
 
 impl<'a> Metadata<'a> {
-    fn of(issuer: &'a Issuer) -> Self {
+    fn of(control: &'a Control) -> Self {
+        let (issuer, registrar) = (control.issuer(), &control.registrar);
         Self {
             issuer: issuer.as_str(),
             authorization_endpoint: issuer.at(request::PATH),
@@ -62,8 +67,10 @@ impl<'a> Metadata<'a> {
             jwks_uri: issuer.at("/v1/keys"),
             revocation_endpoint: issuer.at("/v1/revoke"),
             introspection_endpoint: issuer.at("/v1/introspect"),
+            registration_endpoint: registrar.is_dynamic().then(|| issuer.at(registration::PATH)),
+            client_id_metadata_document_supported: registrar.reads_documents(),
             consentry_exchange_endpoint: issuer.at(exchange::PATH),
-            scopes_supported: ["openid", "profile", "aliuid"],
+            scopes_supported: ["openid", "profile", "aliuid", "offline_access"],
             response_types_supported: ["code"],
             response_modes_supported: ["query"],
             grant_types_supported: ["authorization_code", "refresh_token", narrowing::GRANT_TYPE],

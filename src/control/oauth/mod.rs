@@ -17,7 +17,7 @@ mod userinfo;
 use std::sync::Arc;
 
 use axum::http::header::{CACHE_CONTROL, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -69,6 +69,8 @@ pub(crate) enum Code {
     InvalidGrant,
     InvalidScope,
     InvalidTarget,
+    InvalidRedirectUri,
+    InvalidClientMetadata,
     UnauthorizedClient,
     UnsupportedGrantType,
     ServerError,
@@ -76,7 +78,7 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    /// The word (RFC 6749 §5.2, RFC 8707 §2).
+    /// The word (RFC 6749 §5.2, RFC 7591 §3.2.2, RFC 8707 §2).
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
@@ -84,6 +86,8 @@ impl Code {
             Self::InvalidGrant => "invalid_grant",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::ServerError => "server_error",
@@ -100,6 +104,8 @@ impl Code {
             | Self::InvalidGrant
             | Self::InvalidScope
             | Self::InvalidTarget
+            | Self::InvalidRedirectUri
+            | Self::InvalidClientMetadata
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType => StatusCode::BAD_REQUEST,
         }
@@ -181,9 +187,13 @@ impl IntoResponse for OAuthError {
 /// JSON that no cache may keep (RFC 6749 §5.1).
 pub(crate) fn unstored(body: &impl Serialize) -> Response {
     let mut response = Json(body).into_response();
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response.headers_mut().extend(never_stored());
     response
+}
+
+/// The headers that keep an answer out of every cache.
+pub(crate) fn never_stored() -> [(HeaderName, HeaderValue); 2] {
+    [(CACHE_CONTROL, HeaderValue::from_static("no-store")), (PRAGMA, HeaderValue::from_static("no-cache"))]
 }
 
 /// What applications are told when a page would have had a problem.

@@ -13,6 +13,7 @@ use url::form_urlencoded;
 use super::super::audit::Because;
 use super::super::form::{Parameters, Repeated};
 use super::super::issuer::Issuer;
+use super::super::registration::document::application_id;
 use super::super::resources::{NotAResource, Resources};
 use crate::model::application::{Application, ApplicationType};
 use crate::model::id::ApplicationId;
@@ -68,6 +69,9 @@ pub(crate) enum PageFault {
         "the application {0} asked for an answer to an address that it has not registered (redirect_uri)"
     )]
     RedirectUri(String),
+    /// The client ID is an address, and what stands there cannot be used.
+    #[error("the application that sent you here cannot be known by its own description (client_id): {0}")]
+    Document(String),
     /// Given twice.
     #[error(transparent)]
     Repeated(#[from] Repeated),
@@ -98,7 +102,7 @@ impl From<Repeated> for RedirectFault {
 /// Which client the request names.
 pub(crate) fn client_id(parameters: &Parameters) -> Result<ApplicationId, PageFault> {
     let text = parameters.one("client_id")?.ok_or(PageFault::Client)?;
-    text.parse().map_err(|_| PageFault::Client)
+    application_id(text).map_err(|_| PageFault::Client)
 }
 
 /// The address to answer to: named, and one of the application's.
@@ -151,8 +155,9 @@ impl AuthorizeRequest {
             ),
         };
         let offline = match application.kind {
-            ApplicationType::NativeApp => true,
-            ApplicationType::WebApp | ApplicationType::ServerApp => {
+            // One that nobody vouches for asks for a refresh token in so many words.
+            ApplicationType::NativeApp if !application.is_unverified() => true,
+            ApplicationType::NativeApp | ApplicationType::WebApp | ApplicationType::ServerApp => {
                 offline_scope || parameters.one("access_type")? == Some("offline")
             }
         };

@@ -93,6 +93,7 @@ async fn from_code(control: &Control, client: &Client, form: &Parameters) -> Res
         nonce: authorization.nonce.as_deref(),
         audience,
         refresh,
+        named: named(control, client).await?,
     };
     give.answer(control, &live.scopes(&authorization.scopes))
 }
@@ -136,8 +137,14 @@ async fn from_refresh(control: &Control, client: &Client, form: &Parameters) -> 
     let live = must_stand(control, &authorization).await?;
     let audience = audience(&authorization, resource)?;
     let scopes = live.scopes(wanted.as_ref().unwrap_or(&authorization.scopes));
-    let give =
-        Give { authorization: &authorization, live: &live, nonce: None, audience, refresh: Some(successor) };
+    let give = Give {
+        authorization: &authorization,
+        live: &live,
+        nonce: None,
+        audience,
+        refresh: Some(successor),
+        named: named(control, client).await?,
+    };
     give.answer(control, &scopes)
 }
 
@@ -148,6 +155,8 @@ struct Give<'a> {
     nonce: Option<&'a str>,
     audience: Option<&'a str>,
     refresh: Option<Secret>,
+    /// The address that the client is known by, if it is one.
+    named: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -188,7 +197,7 @@ impl Give<'_> {
         if scopes.iter().any(|scope| scope.as_str() == "openid") {
             let token = IdToken {
                 issuer: control.issuer().as_str(),
-                application: &application.id,
+                client_id: self.named.as_deref().unwrap_or(application.id.as_str()),
                 identity: IdentityClaims::new(&subject, &self.live.member.principal, scopes),
                 authenticated_at: self.authorization.authenticated_at.as_second(),
                 nonce: self.nonce,
@@ -206,6 +215,15 @@ impl Give<'_> {
             scope: scopes.to_string(),
         }))
     }
+}
+
+/// The address that the client is known by, if it is one.
+async fn named(control: &Control, client: &Client) -> Result<Option<String>, OAuthError> {
+    if !client.application.is_unverified() {
+        return Ok(None);
+    }
+    let found = control.store().document_of(&client.application.id).await?;
+    Ok(found.map(|(address, _)| address))
 }
 
 /// The first refresh token of a family.

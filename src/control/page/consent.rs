@@ -31,6 +31,8 @@ pub struct Asker {
     pub contact: Label,
     /// Where the browser goes afterwards: the redirect URI.
     pub redirect_uri: Label,
+    /// Whether it registered itself, so that nobody vouches for it.
+    pub unverified: bool,
 }
 
 impl Asker {
@@ -47,6 +49,7 @@ impl Asker {
             description: Label::long(&application.description),
             contact: Label::long(&application.contact),
             redirect_uri: Label::long(redirect_uri),
+            unverified: application.is_unverified(),
         }
     }
 }

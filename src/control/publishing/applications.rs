@@ -293,7 +293,7 @@ async fn application(control: &Control, by: &Administrator, asked: Registration)
 }
 
 /// A number of 19 digits, as the real service's are.
-fn client_id() -> Reply<ApplicationId> {
+pub(in crate::control) fn client_id() -> Reply<ApplicationId> {
     let mut bytes = [0; 8];
     fill(&mut bytes).map_err(|why| Problem::internal("a client ID", &why))?;
     let number = 4_000_000_000_000_000_000 + u64::from_be_bytes(bytes) % 5_000_000_000_000_000_000;

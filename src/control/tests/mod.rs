@@ -21,6 +21,7 @@ use tower::ServiceExt;
 
 use super::browser::session::signed_in;
 use super::{Control, Settings, Setup};
+use crate::config::registration::Registration;
 use crate::grants::source::Source;
 use crate::model::account::{Account, Principal, PrincipalKey, PrincipalKind};
 use crate::model::application::{Application, ApplicationType};
@@ -193,6 +194,7 @@ pub(crate) async fn control(issuer: &str, store: store::Shared) -> Arc<Control> 
         clock,
         settings: Settings::default(),
         providers: Vec::new(),
+        registration: Registration { dynamic: true, ..Registration::default() },
     };
     Control::start(setup).await.unwrap()
 }

@@ -1,11 +1,12 @@
 //! The demo upstream: it plays the cloud, and shows what a real one receives.
 //!
 //! Comes in: any request. Goes out: the request as JSON, with the verified identity; 401 without a valid
-//! assertion; streams at `/oss-watch/…`, `/oss-socket/…` and `/oss/…/big?bytes=N`. `/_seen` tells what arrived,
+//! assertion; an MCP server at every path that ends in `/mcp`; streams at `/oss-watch/…`, `/oss-socket/…` and `/oss/…/big?bytes=N`. `/_seen` tells what arrived,
 //! refused requests included. It checks assertions as any upstream should: against the issuer's published keys,
 //! for its own audience. It keeps no objects: what is written is not there when it is read.
 
 mod issuer_keys;
+mod mcp;
 mod seen;
 mod streams;
 
@@ -46,12 +47,18 @@ struct Upstream {
     settings: Settings,
     keys: IssuerKeys,
     seen: Seen,
+    tools: mcp::Server,
 }
 
 /// The upstream as a service, for any loop that serves HTTP/1.1 and HTTP/2.
 pub fn router(settings: Settings) -> Router {
     let keys = IssuerKeys::new(&settings.issuer);
-    Router::new().fallback(answer).with_state(Arc::new(Upstream { settings, keys, seen: Seen::default() }))
+    Router::new().fallback(answer).with_state(Arc::new(Upstream {
+        settings,
+        keys,
+        seen: Seen::default(),
+        tools: mcp::Server::default(),
+    }))
 }
 
 /// Serves the upstream until `stop` is ready. Open streams are cut then.
@@ -93,6 +100,9 @@ async fn answer(State(upstream): State<Arc<Upstream>>, request: Request) -> Resp
     upstream.seen.complete(number, &request);
     if !identity.allows_body(&received) {
         return Refusal::Token(TokenRefused::Invalid("it is bound to another body")).into_response();
+    }
+    if head.uri.path().ends_with("/mcp") {
+        return upstream.tools.answer(&head, &request.body, &identity);
     }
     json(StatusCode::OK, "application/json", serde_json::to_string(&request).unwrap_or_default())
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::grants::origin::SessionSecret;
 use crate::model::change::Epoch;
 use crate::model::grant::Installed;
 use crate::model::id::{Seq, SidecarId};
@@ -65,6 +66,9 @@ pub struct Keys {
     /// What access keys' secrets are made with. None from a control plane that exchanges nothing.
     #[serde(default)]
     pub exchange: Vec<ExchangeKey>,
+    /// The secret that sessions are bound under.
+    #[serde(default)]
+    pub sessions: Option<SessionSecret>,
 }
 
 /// What the secrets of access keys under one of the issuer's keys are made with. Only for sidecars that have proved

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::{Broken, Wait, allowed, take};
+use crate::net::sift::{Sieve, Sifted, whole};
 use crate::net::upstream::Lease;
 use crate::net::watch::{Cut, Exchange, Slot};
 
@@ -20,6 +21,7 @@ pub struct Answer(Sent);
 enum Sent {
     Whole(Bytes),
     Streamed(Box<Download>),
+    Sifted(Box<Sifted>),
 }
 
 #[derive(Debug)]
@@ -76,6 +78,20 @@ impl Answer {
         let wait = Wait { slot, ticks, cut: cut.cloned() };
         let exchange = exchange.clone();
         Self(Sent::Streamed(Box::new(Download { incoming, lease: Some(lease), exchange, wait, status })))
+    }
+
+    /// The same body behind a sieve.
+    #[must_use]
+    pub fn sifted(self, sieve: Box<dyn Sieve>) -> Self {
+        Self(Sent::Sifted(Box::new(Sifted::new(self, sieve))))
+    }
+
+    /// Reads the whole body, if it is no longer than `limit` bytes. Trailers are dropped.
+    ///
+    /// # Errors
+    /// [`Broken`]; it is [`Broken::TooLong`] as soon as that is certain.
+    pub async fn read(self, limit: usize) -> Result<Bytes, Broken> {
+        whole(self, limit).await
     }
 }
 
@@ -146,6 +162,7 @@ impl Body for Answer {
         match &mut self.0 {
             Sent::Whole(bytes) => Poll::Ready(take(bytes).map(Ok)),
             Sent::Streamed(download) => download.poll(cx),
+            Sent::Sifted(sifted) => sifted.poll(cx),
         }
     }
 
@@ -155,6 +172,7 @@ impl Body for Answer {
             Sent::Streamed(download) => {
                 download.status == Some(Status::Told) || download.incoming.is_end_stream()
             }
+            Sent::Sifted(sifted) => sifted.is_end_stream(),
         }
     }
 
@@ -162,6 +180,7 @@ impl Body for Answer {
         match &self.0 {
             Sent::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Sent::Streamed(download) => download.incoming.size_hint(),
+            Sent::Sifted(_) => SizeHint::default(),
         }
     }
 }

@@ -64,14 +64,19 @@ impl Opener {
     ) -> std::io::Result<TlsStream<TcpStream>> {
         let (tcp, status) = self.ask().await;
         assert_eq!(status, 200);
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config =
-            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let mut config = config.with_root_certificates(self.trusted.clone()).with_no_client_auth();
+        let mut config = self.client();
         change(&mut config);
         TlsConnector::from(Arc::new(config))
             .connect(ServerName::try_from(name.to_owned()).unwrap(), tcp)
             .await
+    }
+
+    /// The client side of TLS that believes the tunnels' certificate.
+    fn client(&self) -> ClientConfig {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider);
+        let config = config.with_safe_default_protocol_versions().unwrap();
+        config.with_root_certificates(self.trusted.clone()).with_no_client_auth()
     }
 
     /// What the one tunnel came to.
@@ -136,6 +141,34 @@ async fn what_comes_through_a_tunnel_is_served_by_the_protocol_that_was_agreed_u
     let mut outside = Client::over(TcpStream::connect(opener.workers.address()).await.unwrap());
     assert_eq!(outside.get("/").await.1, "HTTP/1.1 in nothing false");
     assert!(opener.told.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_tunnel_may_be_asked_for_in_tls_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(path("tls.crt"), made.cert.pem()).unwrap();
+    std::fs::write(path("tls.key"), made.signing_key.serialize_pem()).unwrap();
+    let own = tls::ServerTls::load(&path("tls.crt"), &path("tls.key")).unwrap();
+    let opener = Opener::start(|settings| settings.tls = Some(own)).await;
+
+    let outer = tls::client_config(Some(&path("tls.crt")), false).unwrap();
+    let tcp = TcpStream::connect(opener.workers.address()).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut outer = TlsConnector::from(outer).connect(name, tcp).await.unwrap();
+    outer.write_all(b"CONNECT ecs.example:443 HTTP/1.1\r\nHost: ecs.example:443\r\n\r\n").await.unwrap();
+    let (mut head, mut byte) = (Vec::new(), [0; 1]);
+    while !head.ends_with(b"\r\n\r\n") {
+        assert_eq!(outer.read(&mut byte).await.unwrap(), 1);
+        head.extend_from_slice(&byte);
+    }
+    let inner = TlsConnector::from(Arc::new(opener.client()));
+    let mut inner = inner.connect(ServerName::try_from("ecs.example").unwrap(), outer).await.unwrap();
+    inner.write_all(b"GET / HTTP/1.1\r\nHost: ecs.example\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut read = String::new();
+    let _ = inner.read_to_string(&mut read).await;
+    assert!(read.ends_with("HTTP/1.1 in ecs.example true"), "{read}");
 }
 
 #[tokio::test]

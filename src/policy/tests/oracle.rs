@@ -40,7 +40,7 @@ const ACTIONS: [&str; 8] = [
     "ecs:DescribeDisks",
     "ecs:RunCommand",
     "identity:ReadSubject",
-    "mcp-server:CallTool",
+    "mcp-server:CallTool/stop_instance",
     "oss:NoSuchThing",
 ];
 const NAMES: [&str; 3] = ["books/a", "books/legal-hold/a", "*"];
@@ -53,7 +53,7 @@ fn giving(action: &str) -> Vec<&'static str> {
         "ecs:DescribeDisks" => vec!["/acs/ecs", "/acs/ecs:read"],
         "ecs:RunCommand" => vec!["/acs/ecs"],
         "identity:ReadSubject" => vec!["openid"],
-        "mcp-server:CallTool" => vec!["/acs/mcp-server"],
+        "mcp-server:CallTool/stop_instance" => vec!["/acs/mcp-server"],
         _ => vec![],
     }
 }

@@ -81,7 +81,7 @@ fn a_suspended_or_expired_grant_allows_nothing() {
 
 #[test]
 fn an_official_application_asks_for_assignment_then_for_consent() {
-    let tool = call("mcp-server:CallTool", "*");
+    let tool = call("mcp-server:CallTool/stop_instance", "*");
     let grant = || official("openid /acs/mcp-server");
     let mut member = alice();
     member.assigned = false;

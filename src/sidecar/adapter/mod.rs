@@ -10,22 +10,29 @@
 
 mod acs;
 mod aws;
+mod mcp;
 mod rest;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 
+use super::mcp::Tended;
 use super::refuse::Told;
 use super::route::Means;
 use super::signed::Schemes;
 use crate::config::route;
+use crate::grants::Standing;
 use crate::model::call::{Action, Call, Resource};
+use crate::model::caller::Caller;
 use crate::model::id::AccountId;
 use crate::net::body::Inbound;
+use crate::policy::Surroundings;
 use crate::token::random::Secret;
+use crate::token::session::SessionKey;
 
 /// A protocol.
 pub(super) trait Adapter: Send + Sync {
@@ -63,6 +70,45 @@ pub(super) trait Adapter: Send + Sync {
         let _ = (told, request);
         None
     }
+
+    /// So many bytes of a body are read before a refusal is said, where clients always send one: an answer that comes
+    /// before they are through is lost with the connection. It bounds what somebody unknown can make a sidecar hold.
+    fn reads_before_refusing(&self) -> usize {
+        0
+    }
+
+    /// The challenge of a refusal, where the protocol's clients act on it otherwise than others do.
+    fn challenge(&self, told: &Told<'_>, own: Option<String>) -> Option<String> {
+        let _ = told;
+        own
+    }
+
+    /// Makes a permitted request ready to be sent, where the protocol has more to be looked after than the
+    /// credential, and keeps what its answer has to be made ready with; none where both pass as they are.
+    fn tend(&self, permitted: &mut Permitted<'_>) -> Result<Option<Box<Tended>>, NotUnderstood> {
+        let _ = permitted;
+        Ok(None)
+    }
+}
+
+/// A permitted request, before it is sent.
+pub(super) struct Permitted<'a> {
+    /// The request.
+    pub(super) request: &'a mut Request<Inbound>,
+    /// What was permitted.
+    pub(super) call: &'a Call,
+    /// Who calls.
+    pub(super) caller: &'a Arc<Caller>,
+    /// What the call rests on.
+    pub(super) standing: &'a Arc<Standing>,
+    /// What else was known when it was decided.
+    pub(super) around: &'a Surroundings<'a>,
+    /// What binds an upstream's sessions to their callers, once it is known.
+    pub(super) sessions: &'a ArcSwapOption<SessionKey>,
+    /// Where it goes.
+    pub(super) place: &'a Arc<str>,
+    /// So many bytes of an answer may be read to look after it.
+    pub(super) limit: usize,
 }
 
 /// An answer in a protocol's own error shape.
@@ -157,6 +203,9 @@ pub(super) enum NotUnderstood {
     /// It says nothing that is known here.
     #[error("{0} is not known here")]
     Unknown(&'static str),
+    /// It is about a session that is none, or is not the caller's.
+    #[error("there is no such session")]
+    NoSession,
     /// It says something that cannot be.
     #[error("{what} is not {expected}")]
     Malformed {
@@ -175,5 +224,8 @@ pub(super) fn for_route(reading: route::Adapter<'_>, means: &Means) -> Box<dyn A
         }
         route::Adapter::Acs { product } => Box::new(acs::Acs::new(product, &means.policies)),
         route::Adapter::Aws { service } => Box::new(aws::Aws::new(service, &means.names)),
+        route::Adapter::Mcp { product, resource, account } => {
+            Box::new(mcp::Mcp::new(product, resource, account))
+        }
     }
 }

@@ -56,7 +56,7 @@ impl Adapter for Rest {
     }
 }
 
-fn account(text: &str) -> Result<AccountId, NotUnderstood> {
+pub(super) fn account(text: &str) -> Result<AccountId, NotUnderstood> {
     text.parse().map_err(|_| NotUnderstood::Malformed {
         what: "the account in the path",
         expected: "an account's number",
@@ -64,7 +64,7 @@ fn account(text: &str) -> Result<AccountId, NotUnderstood> {
 }
 
 /// A text with parameters in braces.
-struct Template(Vec<Piece>);
+pub(super) struct Template(Vec<Piece>);
 
 enum Piece {
     Text(String),
@@ -72,7 +72,7 @@ enum Piece {
 }
 
 impl Template {
-    fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         let mut pieces = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
@@ -86,7 +86,7 @@ impl Template {
     }
 
     /// A parameter that is not there is left empty; the settings were checked for that.
-    fn fill(&self, parameters: &Parameters<'_>) -> String {
+    pub(super) fn fill(&self, parameters: &Parameters<'_>) -> String {
         self.0.iter().fold(String::with_capacity(64), |mut filled, piece| {
             filled.push_str(match piece {
                 Piece::Text(text) => text,

@@ -17,17 +17,16 @@ use http::{Request, Response, StatusCode};
 pub use authority::{Authority, AuthorityError};
 use leaves::Leaves;
 
-use super::Worker;
 use super::forward::TRACEPARENT;
 use super::record::Ledger;
 use super::refuse::Refusal;
+use super::{Seen, Worker};
 use crate::config::sidecar::Sidecar as SidecarSettings;
 use crate::model::decision::Outcome;
 use crate::model::time::Clock;
 use crate::net::body::{Answer, Inbound};
 use crate::net::canonical::{Destination, Malformed};
 use crate::net::listener::{NotOpened, NotServed, Tunnel};
-use crate::net::watch::Exchange;
 
 /// What a sidecar opens tunnels with.
 pub(super) struct Interception {
@@ -126,13 +125,14 @@ impl Worker {
     pub(super) fn tunnel(
         self: &Rc<Self>,
         request: &mut Request<Inbound>,
-        exchange: &Exchange,
+        seen: &Seen<'_>,
         ledger: &Ledger<'_>,
     ) -> Result<Response<Answer>, Refusal> {
         let sidecar = &*self.sidecar;
         let Some(interception) = &sidecar.interception else {
             return Err(Refusal::Malformed(Malformed::Connect));
         };
+        let exchange = seen.exchange.ok_or(Refusal::Internal)?;
         if exchange.within().is_some() {
             return Err(NoTunnel::Nested.into());
         }

@@ -30,7 +30,7 @@ use crate::grants::follow::messages::{
     OwnKeyPublished, PolicyFiles, REFUSED, REVOKED, UNKNOWN,
 };
 use crate::grants::follow::news::{ChangeLog, FollowError, News, Report, Snapshot};
-use crate::grants::origin::{Origin, OriginError, OwnKey};
+use crate::grants::origin::{Origin, OriginError, OwnKey, SessionSecret};
 use crate::model::account::PrincipalKey;
 use crate::model::grant::Installed;
 use crate::model::id::{GrantKey, SidecarId};
@@ -57,6 +57,7 @@ pub struct Link {
     enrolling: Mutex<Enrolling>,
     record_keys: ArcSwapOption<String>,
     exchange_secrets: ArcSwapOption<KeySecrets>,
+    sessions: ArcSwapOption<SessionSecret>,
 }
 
 /// What has been tried to be enrolled.
@@ -130,6 +131,7 @@ impl Link {
             }),
             record_keys: ArcSwapOption::empty(),
             exchange_secrets: ArcSwapOption::empty(),
+            sessions: ArcSwapOption::empty(),
         }))
     }
 
@@ -321,6 +323,9 @@ impl Origin for Link {
         let secrets =
             secrets.filter_map(|key| Some((Box::from(&*key.kid), KeySecret::from_wire(&key.secret)?)));
         self.exchange_secrets.store(Some(Arc::new(secrets.collect())));
+        if let Some(secret) = keys.sessions {
+            self.sessions.store(Some(Arc::new(secret)));
+        }
         Ok(keys.jwks.to_string())
     }
 
@@ -361,6 +366,10 @@ impl Origin for Link {
             }
         };
         Ok(answer.into())
+    }
+
+    async fn session_secret(&self) -> Result<Option<SessionSecret>, OriginError> {
+        Ok(self.sessions.load_full().map(|secret| secret.as_ref().clone()))
     }
 
     async fn publish_key(&self, key: &OwnKey) -> Result<(), OriginError> {

@@ -24,6 +24,7 @@ use jiff::Timestamp;
 
 use super::factors::contract as factors;
 use super::federation::contract as federation;
+use super::registration::contract as registration;
 use super::{
     Actor, Authorization, Code, Install, Lasting, NewPrincipal, Records, Refresh, Shared, StoreError,
     Subject, open,
@@ -165,6 +166,11 @@ every_backend! {
         a_refused_change_takes_none_along_that_is_committed_with_it,
         a_copy_holds_all_and_is_of_another_epoch,
         an_application_is_replaced_by_who_has_read_it,
+    }
+    registration {
+        one_that_registers_itself_is_found_and_no_more_than_there_is_room_for,
+        a_description_that_says_something_else_changes_its_application,
+        what_nobody_authorized_is_forgotten_and_what_somebody_did_stays,
     }
     requests {
         a_policy_is_replaced_by_who_has_read_it_and_keeps_whose_its_rules_are,

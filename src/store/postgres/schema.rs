@@ -60,6 +60,7 @@ const SCHEMA: &[&str] = &[
     include_str!("../../../schemas/store/postgres/0015_console.sql"),
     include_str!("../../../schemas/store/postgres/0016_usage.sql"),
     include_str!("../../../schemas/store/postgres/0017_mends.sql"),
+    include_str!("../../../schemas/store/postgres/0018_registration.sql"),
 ];
 
 const MARK: &str = "CREATE TABLE consentry_schema (version BIGINT NOT NULL);

@@ -20,26 +20,7 @@ impl Applications for Tables {
         by: &Actor,
     ) -> Result<(), StoreError> {
         let mut writing = self.writing().await?;
-        let done = async {
-            let added = writing
-                .run(
-                    described(application, sql(INSERT))?
-                        .bind(application.publisher.as_str())
-                        .bind(application.created_at.as_microsecond()),
-                )
-                .await?;
-            if added == 0 {
-                return Err(exists(application));
-            }
-            for secret in secrets {
-                insert_secret(&mut writing, &application.id, secret).await?;
-            }
-            let told =
-                ("application.register", json!({ "has": members(application), "secrets": ids(secrets) }));
-            audit(&mut writing, application, by, told, application.created_at).await?;
-            Ok(())
-        }
-        .await;
+        let done = add(&mut writing, application, secrets, by).await;
         writing.end(done).await
     }
 
@@ -133,8 +114,28 @@ impl Applications for Tables {
     }
 }
 
+/// Registers an application with its secrets.
+pub(in crate::store) async fn add(
+    writing: &mut Writing,
+    application: &Application,
+    secrets: &[Secret],
+    by: &Actor,
+) -> Result<(), StoreError> {
+    let insert = described(application, sql(INSERT))?
+        .bind(application.publisher.as_str())
+        .bind(application.created_at.as_microsecond());
+    if writing.run(insert).await? == 0 {
+        return Err(exists(application));
+    }
+    for secret in secrets {
+        insert_secret(writing, &application.id, secret).await?;
+    }
+    let told = ("application.register", json!({ "has": members(application), "secrets": ids(secrets) }));
+    audit(writing, application, by, told, application.created_at).await
+}
+
 /// Replaces what can be changed, if the application still is what was `seen`.
-async fn change(
+pub(in crate::store) async fn change(
     writing: &mut Writing,
     seen: Option<&Application>,
     application: &Application,
@@ -210,7 +211,7 @@ async fn insert_secret(writing: &mut Writing, id: &ApplicationId, secret: &Secre
     Ok(())
 }
 
-async fn audit(
+pub(in crate::store) async fn audit(
     writing: &mut Writing,
     application: &Application,
     by: &Actor,

@@ -221,6 +221,7 @@ const SCHEMA: &[&str] = &[
     include_str!("../../../schemas/store/sqlite/0015_console.sql"),
     include_str!("../../../schemas/store/sqlite/0016_usage.sql"),
     include_str!("../../../schemas/store/sqlite/0017_mends.sql"),
+    include_str!("../../../schemas/store/sqlite/0018_registration.sql"),
 ];
 
 /// What marks a file as ours: "CNSY".

@@ -1,5 +1,6 @@
-//! What a sidecar signs: the identities that upstreams see, and its proofs to the control plane. Two kinds of token,
-//! by two keys.
+//! What a sidecar signs: the identities that upstreams see, and its proofs to the control plane; and the sessions that it
+//! binds to their callers.
 
 pub mod assertion;
 pub mod proof;
+pub mod session;

@@ -1,0 +1,203 @@
+//! Applications that register themselves: by a request (RFC 7591), or by a document at the address that is their client
+//! ID (draft-ietf-oauth-client-id-metadata-document).
+//!
+//! Comes in: what an application says of itself. Goes out: a third-party application of no publisher, public, with no
+//! secret, that nobody can use before somebody who may has authorized it. What an account has said about unknown
+//! applications, and about this one, counts as for any other. Nothing that it says of itself is believed but where it
+//! wants to be answered, and that is shown to whoever decides.
+
+pub(in crate::control) mod document;
+mod dynamic;
+mod fetch;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::post;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use super::browser::throttle::{Throttle, ThrottleSettings};
+use super::page::is_plain;
+use super::{Control, redirect_uri};
+use crate::config::registration::Registration;
+use crate::model::application::{Application, ApplicationType, UNVERIFIED};
+use crate::model::id::ApplicationId;
+use crate::model::scope::{Scope, ScopeSet};
+use crate::net::tls::TlsError;
+use crate::policy::catalogue::Catalogue;
+use fetch::Fetch;
+
+/// Where applications register themselves.
+pub(in crate::control) const PATH: &str = "/v1/register";
+
+pub(in crate::control) fn routes() -> Router<Arc<Control>> {
+    Router::new().route(PATH, post(dynamic::post))
+}
+
+/// Who lets applications register themselves, and how often.
+pub(in crate::control) struct Registrar {
+    settings: Registration,
+    asked: Throttle,
+    /// How often descriptions are read, by their address and by who asks.
+    reads: Throttle,
+    fetch: Option<Fetch>,
+    reading: Semaphore,
+}
+
+/// What an application says of itself (RFC 7591 §2). What is not listed is passed over.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Described {
+    redirect_uris: Vec<String>,
+    client_name: Option<String>,
+    client_uri: Option<String>,
+    scope: Option<String>,
+    grant_types: Option<Vec<String>>,
+    response_types: Option<Vec<String>>,
+}
+
+/// Why it cannot be registered so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Unfit {
+    /// An address that a code may not be sent to.
+    #[error("{0}")]
+    RedirectUri(String),
+    /// Anything else.
+    #[error("{0}")]
+    Metadata(String),
+}
+
+impl Registrar {
+    pub(in crate::control) fn new(settings: Registration) -> Result<Self, TlsError> {
+        let window = |per_login, per_address, window_seconds| ThrottleSettings {
+            per_login,
+            per_address,
+            window_seconds,
+            capacity: 20_000,
+        };
+        Ok(Self {
+            asked: Throttle::new(window(u32::MAX, settings.per_hour, 3600)),
+            reads: Throttle::new(window(10, settings.per_hour, 300)),
+            fetch: if settings.documents { Some(Fetch::new(&settings)?) } else { None },
+            reading: Semaphore::new(READ_AT_ONCE),
+            settings,
+        })
+    }
+
+    /// Whether a request is enough.
+    pub(in crate::control) fn is_dynamic(&self) -> bool {
+        self.settings.dynamic
+    }
+
+    /// Whether an address can be a client ID.
+    pub(in crate::control) fn reads_documents(&self) -> bool {
+        self.fetch.is_some()
+    }
+
+    /// What was registered before this moment and never authorized is to be forgotten.
+    pub(in crate::control) fn forget_before(&self, now: Timestamp) -> Timestamp {
+        let kept = SignedDuration::from_hours(i64::from(self.settings.keep_hours));
+        now.checked_sub(kept).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+impl Described {
+    /// The application that it describes.
+    fn application(
+        self,
+        (id, name, publisher_name): (ApplicationId, String, &str),
+        settings: &Registration,
+        catalogue: &Catalogue,
+        now: Timestamp,
+    ) -> Result<Application, Unfit> {
+        self.check()?;
+        let (required, optional) = self.scopes(settings, catalogue)?;
+        let contact = self.client_uri.filter(|text| text.chars().count() <= 200 && is_plain(text));
+        let nobody = UNVERIFIED.parse().map_err(|_| Unfit::Metadata("nobody can publish it".to_owned()))?;
+        Ok(Application {
+            id,
+            name,
+            display_name: shown(self.client_name.as_deref().unwrap_or_default()),
+            description: String::new(),
+            publisher: nobody,
+            publisher_name: publisher_name.to_owned(),
+            contact: contact.unwrap_or_default(),
+            official: false,
+            // The one kind that has no secret to keep.
+            kind: ApplicationType::NativeApp,
+            redirect_uris: self.redirect_uris,
+            required,
+            optional,
+            access_token_seconds: 3600,
+            refresh_token_seconds: 30 * 86_400,
+            enabled: true,
+            created_at: now,
+        })
+    }
+
+    fn check(&self) -> Result<(), Unfit> {
+        if self.redirect_uris.is_empty() || self.redirect_uris.len() > MOST_URIS {
+            return Err(Unfit::RedirectUri(format!("redirect_uris holds 1 to {MOST_URIS} addresses")));
+        }
+        for uri in &self.redirect_uris {
+            redirect_uri::check(uri, ApplicationType::NativeApp).map_err(Unfit::RedirectUri)?;
+        }
+        let lacks = |list: &Option<Vec<String>>, word: &str| {
+            list.as_ref().is_some_and(|list| !list.iter().any(|one| one == word))
+        };
+        if lacks(&self.grant_types, "authorization_code") {
+            return Err(Unfit::Metadata("grant_types must hold authorization_code".to_owned()));
+        }
+        if lacks(&self.response_types, "code") {
+            return Err(Unfit::Metadata("response_types must hold code".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// What an authorization always includes: what it asks for, as far as it may. And what it may come to ask for: the
+    /// other parts of the same products, or, where it asks for nothing, all that such an application may have.
+    fn scopes(&self, settings: &Registration, catalogue: &Catalogue) -> Result<(ScopeSet, ScopeSet), Unfit> {
+        let asked: ScopeSet = match self.scope.as_deref() {
+            None => ScopeSet::new(),
+            Some(text) => text
+                .parse()
+                .map_err(|_| Unfit::Metadata("scope has characters that no scope has".to_owned()))?,
+        };
+        let identity = |scope: &Scope| !scope.as_str().starts_with('/');
+        let may = |scope: &Scope| {
+            catalogue.knows(scope)
+                && (settings.scopes.is_empty() || identity(scope) || settings.scopes.covers(scope))
+        };
+        let mut required: ScopeSet = asked.iter().filter(|scope| may(scope)).cloned().collect();
+        let whole = |scope: &Scope| scope.whole().unwrap_or_else(|| scope.clone());
+        let products: ScopeSet = required.iter().filter(|scope| !identity(scope)).map(whole).collect();
+        let near = |scope: &Scope| products.is_empty() || identity(scope) || products.contains(&whole(scope));
+        let optional: ScopeSet = catalogue
+            .scopes()
+            .map(|entry| &entry.scope)
+            .filter(|scope| may(scope) && near(scope))
+            .cloned()
+            .collect();
+        if let Ok(openid) = "openid".parse() {
+            required.insert(openid);
+        }
+        let optional = optional.without(&required);
+        Ok((required, optional))
+    }
+}
+
+/// The name that it gives itself, as far as it can be seen and fits.
+fn shown(name: &str) -> String {
+    let plain: String = name.chars().filter(|c| is_plain(c.encode_utf8(&mut [0; 4]))).collect();
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    let short: String = words.join(" ").chars().take(24).collect();
+    if short.is_empty() { "Unnamed application".to_owned() } else { short.trim().to_owned() }
+}
+
+const MOST_URIS: usize = 10;
+const READ_AT_ONCE: usize = 4;
+
+#[cfg(test)]
+mod tests;

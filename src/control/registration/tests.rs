@@ -1,0 +1,66 @@
+//! What an application that registers itself may say, and what becomes of it.
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::policy::Policies;
+
+fn registered(json: &str, settings: &Registration) -> Result<Application, Unfit> {
+    let described: Described = serde_json::from_str(json).unwrap();
+    let policies = Policies::embedded().unwrap();
+    let known_as = ("4001".parse().unwrap(), "self-4001".to_owned(), "nobody");
+    described.application(known_as, settings, policies.catalogue(), Timestamp::UNIX_EPOCH)
+}
+
+const URI: &str = r#""redirect_uris":["http://127.0.0.1:3000/callback"]"#;
+
+#[test]
+fn what_it_asks_for_is_required_and_the_rest_of_the_same_product_optional() {
+    let asked = format!(r#"{{{URI},"scope":"/acs/mcp-server:read offline_access nonsense"}}"#);
+    let application = registered(&asked, &Registration::default()).unwrap();
+    assert_eq!(application.required, "openid /acs/mcp-server:read".parse().unwrap());
+    let optional = "profile aliuid /acs/mcp-server /acs/mcp-server:write".parse().unwrap();
+    assert_eq!(application.optional, optional);
+    assert!(application.is_unverified() && !application.kind.is_confidential());
+}
+
+#[test]
+fn it_gets_no_more_than_the_operator_allows() {
+    let settings =
+        Registration { scopes: "/acs/mcp-server:read".parse().unwrap(), ..Registration::default() };
+    let asked = format!(r#"{{{URI},"scope":"/acs/mcp-server /acs/ecs"}}"#);
+    let application = registered(&asked, &settings).unwrap();
+    assert_eq!(application.offered(), "openid profile aliuid /acs/mcp-server:read".parse().unwrap());
+    let nothing = registered(&format!("{{{URI}}}"), &settings).unwrap();
+    assert_eq!(nothing.required, "openid".parse().unwrap());
+    assert_eq!(nothing.offered(), application.offered());
+}
+
+#[test]
+fn a_name_is_shown_as_far_as_it_can_be_seen() {
+    for (name, wanted) in [
+        ("Assistant", "Assistant"),
+        ("  A \n b\u{202e}c\u{200b} ", "A bc"),
+        ("\u{200b}", "Unnamed application"),
+        ("An assistant with a very long name", "An assistant with a very"),
+    ] {
+        let said = serde_json::json!({ "redirect_uris": ["https://a.example/"], "client_name": name });
+        let application = registered(&said.to_string(), &Registration::default()).unwrap();
+        assert_eq!(application.display_name, wanted);
+    }
+}
+
+#[test]
+fn addresses_that_could_leak_a_code_and_other_grants_are_refused() {
+    for (json, redirect) in [
+        ("{}".to_owned(), true),
+        (r#"{"redirect_uris":["http://a.example/cb"]}"#.to_owned(), true),
+        (r#"{"redirect_uris":["javascript:alert(1)"]}"#.to_owned(), true),
+        (format!(r#"{{{URI},"grant_types":["client_credentials"]}}"#), false),
+        (format!(r#"{{{URI},"response_types":["token"]}}"#), false),
+        (format!(r#"{{{URI},"scope":"a\"b"}}"#), false),
+    ] {
+        let unfit = registered(&json, &Registration::default()).unwrap_err();
+        assert_eq!(matches!(unfit, Unfit::RedirectUri(_)), redirect, "{json}: {unfit}");
+    }
+}

@@ -1,0 +1,206 @@
+//! What is looked after between a permitted message and its answer: the session's name, and what lists may show.
+//!
+//! Comes in: a permitted request, before it is sent, and then the upstream's answer. Goes out: the request with the
+//! upstream's own session id, and the answer with the caller's; in answers that can hold lists only the entries that
+//! this caller may call, each decided as the call itself would be. A list that cannot be read whole is not shown.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Body as _;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::list::narrow;
+use super::message::{Message, Target};
+use super::session::Session;
+use super::sieve::Events;
+use super::{Naming, OPEN_STREAM, lists};
+use crate::grants::Standing;
+use crate::model::call::Call;
+use crate::model::caller::Caller;
+use crate::net::body::{Answer, Inbound};
+use crate::policy::{self, Surroundings};
+use crate::sidecar::adapter::{NotUnderstood, Permitted};
+
+/// A message under way.
+pub(in crate::sidecar) struct Tended {
+    session: Session,
+    caller: Arc<Caller>,
+    place: Arc<str>,
+    /// Whom lists are shown to, in answers that can hold one.
+    shown: Option<Shown>,
+    limit: usize,
+}
+
+/// An answer, as it was made ready for its caller.
+pub(in crate::sidecar) struct Attended {
+    /// The answer.
+    pub(in crate::sidecar) response: Response<Answer>,
+    /// Why it is a refusal, if it is one.
+    pub(in crate::sidecar) refused: Option<&'static str>,
+}
+
+/// Whom a list is shown to.
+struct Shown {
+    judge: Rc<Judge>,
+    id: Option<Value>,
+}
+
+/// Says which entries stay.
+struct Judge {
+    standing: Arc<Standing>,
+    naming: Naming,
+    call: Call,
+    ip: IpAddr,
+    time: Timestamp,
+    method: Method,
+    host: String,
+    path: String,
+}
+
+impl Tended {
+    /// Makes a permitted request ready to be sent.
+    pub(in crate::sidecar) fn begin(permitted: &mut Permitted<'_>) -> Result<Self, NotUnderstood> {
+        let Permitted { request, call, caller, standing, around, sessions, place, limit } = permitted;
+        let session = Session::enter(request.headers_mut(), sessions.load_full(), caller, place)?;
+        let opens = call.action.as_str().ends_with(&format!(":{OPEN_STREAM}"));
+        let shown = if lists(call) || opens {
+            // What is compressed could not be read.
+            request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            let judge = Judge::new(standing, call, around);
+            Some(Shown { judge: Rc::new(judge), id: id(request) })
+        } else {
+            None
+        };
+        Ok(Self { session, caller: Arc::clone(caller), place: Arc::clone(place), shown, limit: *limit })
+    }
+
+    /// Makes the answer ready for its caller.
+    pub(in crate::sidecar) async fn answer(self, mut response: Response<Answer>) -> Attended {
+        self.session.leave(response.headers_mut(), &self.caller, &self.place);
+        let Some(shown) = self.shown else { return Attended { response, refused: None } };
+        // What has failed lists nothing, and neither does what has no body.
+        if !response.status().is_success() || response.body().is_end_stream() {
+            return Attended { response, refused: None };
+        }
+        let headers = response.headers_mut();
+        for name in [CONTENT_LENGTH, ETAG, DIGEST, REPRESENTATION] {
+            headers.remove(name);
+        }
+        // It was made for this caller alone.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match (kind(headers), is_encoded(headers)) {
+            (Kind::Events, false) => {
+                let judge = Rc::clone(&shown.judge);
+                let stays = Box::new(move |target: &Target| judge.stays(target));
+                let events = Box::new(Events::new(stays, self.limit));
+                Attended { response: response.map(|body| body.sifted(events)), refused: None }
+            }
+            (Kind::Json, false) => {
+                let (head, body) = response.into_parts();
+                let Ok(read) = body.read(self.limit).await else {
+                    return shown.refuse("it is too long, or broke off");
+                };
+                let Ok(text) = std::str::from_utf8(&read) else { return shown.refuse("it is no text") };
+                match narrow(text, &mut |target| shown.judge.stays(target)) {
+                    Ok(Some(narrowed)) => whole(head, Bytes::from(narrowed)),
+                    Ok(None) => whole(head, read),
+                    Err(_) => shown.refuse("it is no message"),
+                }
+            }
+            (Kind::Events | Kind::Json, true) => {
+                shown.refuse("it is compressed, though that was not asked for")
+            }
+            (Kind::Other, _) => shown.refuse("it is neither JSON nor a stream of events"),
+        }
+    }
+}
+
+impl Shown {
+    /// The protocol's own error in the place of a list.
+    fn refuse(&self, why: &str) -> Attended {
+        let error = json!({
+            "code": INTERNAL,
+            "message": format!("The server's list cannot be shown: {why}."),
+            "data": { "code": UNREADABLE, "next": "Look at the MCP server; the sidecar shows only lists that it can read." },
+        });
+        let body = json!({ "jsonrpc": "2.0", "id": self.id, "error": error }).to_string();
+        let mut response = Response::new(Answer::from(body));
+        let status = if self.id.is_some() { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Attended { response, refused: Some(UNREADABLE) }
+    }
+}
+
+impl Judge {
+    fn new(standing: &Arc<Standing>, call: &Call, around: &Surroundings<'_>) -> Self {
+        Self {
+            standing: Arc::clone(standing),
+            naming: Naming::of(call),
+            call: call.clone(),
+            ip: around.ip,
+            time: around.time,
+            method: Method::POST,
+            host: around.host.to_owned(),
+            path: around.path.to_owned(),
+        }
+    }
+
+    /// Whether the caller may call what the entry stands for: it is asked as the call itself would be.
+    fn stays(&self, target: &Target) -> bool {
+        let around = Surroundings {
+            ip: self.ip,
+            time: self.time,
+            method: self.method.as_str(),
+            host: &self.host,
+            path: &self.path,
+        };
+        let call = self.naming.listed(target, &self.call.resource.account);
+        policy::decide(self.standing.session(), &call, &around).is_ok()
+    }
+}
+
+fn whole(mut head: http::response::Parts, body: Bytes) -> Attended {
+    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    Attended { response: Response::from_parts(head, Answer::from(body)), refused: None }
+}
+
+/// The id of the message that the body holds.
+fn id(request: &Request<Inbound>) -> Option<Value> {
+    Message::parse(request.body().whole()?).ok()?.id
+}
+
+enum Kind {
+    Json,
+    Events,
+    Other,
+}
+
+fn kind(headers: &HeaderMap) -> Kind {
+    let named = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = named.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/json" => Kind::Json,
+        "text/event-stream" => Kind::Events,
+        _ => Kind::Other,
+    }
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// What an upstream says of bytes that may change.
+const DIGEST: HeaderName = HeaderName::from_static("content-digest");
+const REPRESENTATION: HeaderName = HeaderName::from_static("repr-digest");
+/// JSON-RPC's "internal error".
+const INTERNAL: i32 = -32603;
+const UNREADABLE: &str = "unreadable_list";

@@ -1,0 +1,106 @@
+//! A stream of server-sent events whose messages are narrowed one by one (WHATWG HTML §9.2).
+//!
+//! A list can come in any stream: in the answer to what asked for it, or in one that a client resumes. All that is no
+//! list passes to the letter, as soon as its event is whole.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+
+use super::list::narrow;
+use super::message::Target;
+use crate::net::sift::{Sieve, Spoiled};
+
+/// Narrows events.
+pub(super) struct Events {
+    stays: Box<dyn FnMut(&Target) -> bool>,
+    /// What of an event has come.
+    waiting: BytesMut,
+    /// Where in it the line begins that is not whole.
+    line: usize,
+    /// An event may be so long.
+    limit: usize,
+}
+
+impl Events {
+    pub(super) fn new(stays: Box<dyn FnMut(&Target) -> bool>, limit: usize) -> Self {
+        Self { stays, waiting: BytesMut::new(), line: 0, limit }
+    }
+
+    /// Where the first whole event ends, if there is one.
+    fn end(&mut self) -> Option<usize> {
+        loop {
+            let rest = self.waiting.get(self.line..)?;
+            let length = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'))?;
+            let at = self.line.saturating_add(length);
+            let next = match (self.waiting.get(at), self.waiting.get(at.saturating_add(1))) {
+                (Some(b'\r'), Some(b'\n')) => at.saturating_add(2),
+                // The other half of a line's end may be still to come.
+                (Some(b'\r'), None) => return None,
+                _ => at.saturating_add(1),
+            };
+            self.line = next;
+            if length == 0 {
+                return Some(next);
+            }
+        }
+    }
+
+    fn event(&mut self, event: Bytes) -> Result<Bytes, Spoiled> {
+        let text = std::str::from_utf8(&event).map_err(|_| Spoiled("an event is no text"))?;
+        let lines: Vec<&str> = text.trim_start_matches('\u{feff}').split(['\n', '\r']).collect();
+        let parts: Vec<&str> = lines.iter().filter_map(|line| content(line)).collect();
+        let content = parts.join("\n");
+        if content.trim().is_empty() {
+            return Ok(event);
+        }
+        let narrowed = narrow(&content, &mut *self.stays);
+        let narrowed = narrowed.map_err(|_| Spoiled("an event holds no message"))?;
+        let Some(narrowed) = narrowed else { return Ok(event) };
+        let mut written = String::with_capacity(event.len());
+        let others = lines.iter().filter(|line| !line.is_empty() && self::content(line).is_none());
+        others.for_each(|line| {
+            written.push_str(line);
+            written.push('\n');
+        });
+        for line in narrowed.split(['\n', '\r']) {
+            written.push_str("data: ");
+            written.push_str(line);
+            written.push('\n');
+        }
+        written.push('\n');
+        Ok(Bytes::from(written))
+    }
+}
+
+/// What a line adds to its event's content.
+fn content(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("data")?;
+    if rest.is_empty() {
+        return Some("");
+    }
+    let rest = rest.strip_prefix(':')?;
+    Some(rest.strip_prefix(' ').unwrap_or(rest))
+}
+
+impl Sieve for Events {
+    fn pass(&mut self, piece: Bytes) -> Result<Bytes, Spoiled> {
+        self.waiting.extend_from_slice(&piece);
+        let mut passed = BytesMut::new();
+        while let Some(end) = self.end() {
+            self.line = 0;
+            let event = self.waiting.split_to(end).freeze();
+            passed.extend_from_slice(&self.event(event)?);
+        }
+        if self.waiting.len() > self.limit {
+            return Err(Spoiled("an event is longer than what is read here"));
+        }
+        Ok(passed.freeze())
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("waiting", &self.waiting.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,231 @@
+//! What of a message is understood, what of headers is believed, and what of a list is shown.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::list::narrow;
+use super::message::{Message, Said, Target, Unfit};
+use super::mirrored::{agree, once, plain_json};
+use super::sieve::Events;
+use super::*;
+use crate::net::sift::Sieve;
+use crate::sidecar::adapter::NotUnderstood;
+
+fn read(text: &str) -> Result<Message, Unfit> {
+    Message::parse(text.as_bytes())
+}
+
+fn request(method: &str, params: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#)
+}
+
+/// What is done, and to what.
+fn meant(text: &str) -> (String, String) {
+    let Said::Request(method, target) = read(text).unwrap().said else { panic!("no request: {text}") };
+    let (action, about) = Naming::new("mcp-server", None).method(&method, target.as_ref());
+    (action.to_string(), about)
+}
+
+#[test]
+fn a_message_says_what_is_done_and_to_what() {
+    for (method, params, action, about) in [
+        ("tools/call", r#"{"name":"stop_it","arguments":{}}"#, "CallTool/stop_it", "tools/stop_it"),
+        ("tools/call", r#"{"n\u0061me":"stop_it"}"#, "CallTool/stop_it", "tools/stop_it"),
+        ("prompts/get", r#"{"name":"p"}"#, "GetPrompt", "prompts/p"),
+        ("resources/read", r#"{"uri":"a://b/c%20d"}"#, "ReadResource", "resources/a://b/c%20d"),
+        ("completion/complete", r#"{"ref":{"type":"ref/prompt","name":"p"}}"#, "Complete", "prompts/p"),
+        ("tools/list", "{}", "ListTools", "*"),
+        ("server/discover", "{}", "Discover", "*"),
+        ("vendor/thing", "{}", "Method/vendor/thing", "*"),
+    ] {
+        let (found, to) = meant(&request(method, params));
+        assert_eq!((found, to.as_str()), (format!("mcp-server:{action}"), about));
+    }
+    let server = Naming::new("mcp-server", Some("system/ecs".to_owned()));
+    let (_, about) = server.method("tools/call", Some(&Target::Tool("t".to_owned())));
+    assert_eq!(about, "system/ecs/tools/t");
+    let told = read(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).unwrap();
+    assert!(matches!(told.said, Said::Notification(_)) && told.id.is_none());
+    assert_eq!(read(r#"{"jsonrpc":"2.0","id":7,"result":{}}"#).unwrap().said, Said::Response);
+}
+
+#[test]
+fn a_message_that_can_be_read_in_two_ways_is_refused() {
+    for text in [
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","meth\u006fd":"tools/call"}"#,
+        &request("tools/call", r#"{"name":"look","name":"stop"}"#),
+        &request("tools/call", r#"{"name":"look","n\u0061me":"stop"}"#),
+        &request("tools/call", r#"{"name":"look","Name":"stop"}"#),
+        &request("tools/call", r#"{"name":"look","arguments":{"a":[{"b":1,"b":2}]}}"#),
+        &request("completion/complete", r#"{"ref":{"type":"ref/prompt","name":"a","NAME":"b"}}"#),
+        &request("resources/read", r#"{"uri":"a://b","Uri":"a://c"}"#),
+    ] {
+        assert_eq!(read(text), Err(Unfit::Twice), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_single_plain_message_is_refused() {
+    for text in
+        ["", "{", "{} x", "\u{feff}{}", r#"{"jsonrpc":"2.0","id":1,"method":"pi"#, "{\"a\":\"\\ud800\"}"]
+    {
+        assert_eq!(read(text), Err(Unfit::Syntax), "{text}");
+    }
+    assert_eq!(read(&format!("[{}]", request("ping", "{}"))), Err(Unfit::Batch));
+    let deep = "[".repeat(500);
+    assert_eq!(read(&deep), Err(Unfit::Syntax));
+    for text in [
+        "1",
+        r#"{"id":1,"method":"ping"}"#,
+        r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","id":1}"#,
+        r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","Method":"tools/call"}"#,
+        r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"a"}}"#,
+        &request("tools call", "{}"),
+        &request("tools/call", "{}"),
+        &request("tools/call", "[]"),
+        &request("tools/call", r#"{"name":""}"#),
+        &request("tools/call", r#"{"name":7}"#),
+        &request("resources/read", r#"{"uri":"a://b/../c"}"#),
+        &request("resources/read", r#"{"uri":"a://b/%2e%2e/c"}"#),
+        &request("resources/read", r#"{"uri":"a://b/%41"}"#),
+        &request("resources/read", r#"{"uri":"a://b\\c"}"#),
+        &request("resources/read", r#"{"uri":"a://b c"}"#),
+    ] {
+        assert!(matches!(read(text), Err(Unfit::Part(..))), "{text}: {:?}", read(text));
+    }
+}
+
+fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+    pairs.iter().fold(HeaderMap::new(), |mut headers, (name, value)| {
+        headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        headers
+    })
+}
+
+#[test]
+fn headers_that_say_what_the_body_says_are_taken() {
+    let meta = r#"{"name":"ü","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#;
+    let message = read(&request("tools/call", meta)).unwrap();
+    for pairs in [
+        &[][..],
+        &[
+            ("mcp-method", "tools/call"),
+            ("mcp-name", "=?base64?w7w=?="),
+            ("mcp-protocol-version", "2026-07-28"),
+        ],
+    ] {
+        assert_eq!(agree(&headers(pairs), &message), Ok(()));
+    }
+    assert_eq!(plain_json(&headers(&[("content-type", "application/json; charset=UTF-8")])), Ok(()));
+}
+
+#[test]
+fn headers_that_say_something_else_or_twice_are_refused() {
+    let meta = r#"{"name":"look","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#;
+    let message = read(&request("tools/call", meta)).unwrap();
+    for pairs in [
+        &[("mcp-method", "tools/list")][..],
+        &[("mcp-method", "tools/call"), ("mcp-method", "tools/call")],
+        &[("mcp-name", "stop")],
+        &[("mcp-name", "Look")],
+        &[("mcp-name", "look"), ("mcp-name", "look")],
+        &[("mcp-name", "=?base64?!?=")],
+        &[("mcp-protocol-version", "2025-11-25")],
+    ] {
+        assert!(matches!(agree(&headers(pairs), &message), Err(NotUnderstood::Ambiguous(_))), "{pairs:?}");
+    }
+    let list = read(&request("tools/list", "{}")).unwrap();
+    assert!(agree(&headers(&[("mcp-name", "look")]), &list).is_err());
+    assert!(once(&headers(&[("mcp-session-id", "a"), ("mcp-session-id", "a")])).is_err());
+    assert!(once(&headers(&[("last-event-id", "a")])).is_err(), "whose it was is not known");
+    assert_eq!(once(&headers(&[("last-event-id", "a"), ("mcp-session-id", "b")])), Ok(()));
+    for kind in ["text/plain", "application/json; charset=utf-16", "multipart/form-data", ""] {
+        assert!(plain_json(&headers(&[("content-type", kind)])).is_err(), "{kind}");
+    }
+    let encoded = headers(&[("content-type", "application/json"), ("content-encoding", "gzip")]);
+    assert!(plain_json(&encoded).is_err());
+}
+
+fn only(allowed: &'static str) -> impl FnMut(&Target) -> bool {
+    move |target| target.name() == allowed
+}
+
+#[test]
+fn a_list_keeps_what_may_be_called_to_the_letter() {
+    let text = r#"{"jsonrpc":"2.0","id":1,"result":{"x":1.0,"tools":[ {"name":"look","n":1e2},{"name":"stop"} ],"cacheScope":"public","nextCursor":"c"}}"#;
+    let wanted = r#"{"jsonrpc":"2.0","id":1,"result":{"x":1.0,"tools":[{"name":"look","n":1e2}],"cacheScope":"private","nextCursor":"c"}}"#;
+    assert_eq!(narrow(text, &mut only("look")), Ok(Some(wanted.to_owned())));
+    for text in [
+        r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"look"}]}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{"tools":"none"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"tools"}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"tools":[{"name":"stop"}]}}"#,
+    ] {
+        assert_eq!(narrow(text, &mut only("look")), Ok(None), "{text}");
+    }
+}
+
+#[test]
+fn an_entry_that_may_not_be_called_is_shown_in_no_disguise() {
+    for result in [
+        r#"{"tools":[{"name":"stop"}]}"#,
+        r#"{"t\u006fols":[{"name":"stop"}]}"#,
+        r#"{"tools":[{"name":"look","name":"stop"}]}"#,
+        r#"{"tools":[{"title":"stop"}]}"#,
+        r#"{"tools":[],"tools":[{"name":"stop"}]}"#,
+        r#"{"prompts":[{"name":"stop"}]}"#,
+        r#"{"resources":[{"uri":"stop"}]}"#,
+        r#"{"resourceTemplates":[{"uriTemplate":"stop"}]}"#,
+    ] {
+        for text in [
+            format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#),
+            format!(r#"[{{"jsonrpc":"2.0","id":1,"res\u0075lt":{result}}}]"#),
+        ] {
+            let narrowed = narrow(&text, &mut only("look")).unwrap().unwrap();
+            assert!(!narrowed.contains("stop"), "{narrowed}");
+        }
+    }
+    for text in ["", "x", "1", r#"{"result":"#] {
+        assert!(narrow(text, &mut only("look")).is_err(), "{text}");
+    }
+}
+
+/// What comes of a stream that arrives in pieces of so many bytes.
+fn sifted(stream: &str, at_once: usize) -> Result<String, crate::net::sift::Spoiled> {
+    let mut events = Events::new(Box::new(only("look")), 200);
+    let mut out = Vec::new();
+    for piece in stream.as_bytes().chunks(at_once) {
+        out.extend_from_slice(&events.pass(Bytes::copy_from_slice(piece))?);
+    }
+    Ok(String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn events_pass_and_lists_in_them_are_narrowed_however_they_arrive() {
+    let result = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"look"},{"name":"stop"}]}}"#;
+    let narrowed = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"look"}]}}"#;
+    let halves = result.split_at(34);
+    for end in ["\n", "\r\n"] {
+        let plain = format!(": ping{end}{end}id: 1{end}data: {{\"a\":1}}{end}{end}");
+        let stream = format!(
+            "{plain}event: message{end}id: 2{end}data: {result}{end}{end}data:{}{end}data:{}{end}{end}rest",
+            halves.0, halves.1
+        );
+        let wanted = format!("{plain}event: message\nid: 2\ndata: {narrowed}\n\ndata: {narrowed}\n\n");
+        for at_once in [1, 7, 64, 4096] {
+            assert_eq!(sifted(&stream, at_once).unwrap(), wanted, "{at_once} {end:?}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_cannot_be_read_is_broken_off() {
+    assert!(sifted("data: no message\n\n", 4).is_err());
+    assert!(sifted("event: endpoint\ndata: /messages?session=1\n\n", 4).is_err());
+    assert!(sifted(&format!("data: {}", "x".repeat(300)), 64).is_err());
+}

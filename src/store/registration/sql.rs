@@ -1,0 +1,105 @@
+//! Applications that registered themselves, in tables.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{OwnRegistration, Registrations};
+use crate::model::account::{PrincipalKey, PrincipalKind};
+use crate::model::application::Application;
+use crate::model::id::ApplicationId;
+use crate::store::backend::sql;
+use crate::store::sql::link::Asks;
+use crate::store::sql::{Tables, applications};
+use crate::store::{Actor, StoreError};
+
+#[async_trait]
+impl Registrations for Tables {
+    async fn register_itself(
+        &self,
+        registration: OwnRegistration<'_>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let OwnRegistration { application, document, most } = registration;
+        let mut writing = self.writing().await?;
+        let done = async {
+            let row = writing.row(sql(COUNT)).await?;
+            if row.map_or(Ok(0), |row| row.number("waiting"))? >= most {
+                return Ok(false);
+            }
+            applications::add(&mut writing, application, &[], &itself(application)?).await?;
+            let insert =
+                sql("INSERT INTO own_registrations (application, document, read_at) VALUES ($1, $2, $3)");
+            let insert = insert.bind(application.id.as_str()).bind(document).bind(now.as_microsecond());
+            writing.run(insert).await?;
+            Ok(true)
+        }
+        .await;
+        writing.end(done).await
+    }
+
+    async fn document_of(&self, id: &ApplicationId) -> Result<Option<(String, Timestamp)>, StoreError> {
+        let query = sql("SELECT document, read_at FROM own_registrations
+                         WHERE application = $1 AND document IS NOT NULL");
+        let row = self.row(query.bind(id.as_str())).await?;
+        row.map(|row| Ok((row.get::<String>("document")?, row.time("read_at")?))).transpose()
+    }
+
+    async fn reread(&self, application: &Application, now: Timestamp) -> Result<(), StoreError> {
+        let mut writing = self.writing().await?;
+        let done = async {
+            let read = sql("UPDATE own_registrations SET read_at = $2 WHERE application = $1");
+            writing.run(read.bind(application.id.as_str()).bind(now.as_microsecond())).await?;
+            let before = applications::find(&mut writing, &application.id).await?;
+            if before.is_some_and(|before| before != *application) {
+                let by = itself(application)?;
+                applications::change(&mut writing, None, application, &by, now).await?;
+            }
+            Ok(())
+        }
+        .await;
+        writing.end(done).await
+    }
+
+    async fn forget_unauthorized(&self, limit: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        let mut writing = self.writing().await?;
+        let done = async {
+            let mut forgotten = 0;
+            for row in writing.rows(sql(IDLE).bind(limit.as_microsecond())).await? {
+                let id: ApplicationId = row.parse("application")?;
+                let Some(application) = applications::find(&mut writing, &id).await? else { continue };
+                for statement in FORGET {
+                    writing.run(sql(statement).bind(id.as_str())).await?;
+                }
+                let by = itself(&application)?;
+                applications::audit(&mut writing, &application, &by, ("application.forget", json!({})), now)
+                    .await?;
+                forgotten += 1;
+            }
+            Ok(forgotten)
+        }
+        .await;
+        writing.end(done).await
+    }
+}
+
+/// Nobody but the application itself has asked for it.
+fn itself(application: &Application) -> Result<Actor, StoreError> {
+    let unfit = |why: String| StoreError::Unavailable(format!("no actor for {}: {why}", application.id));
+    let id = application.publisher.as_str().parse().map_err(|why| unfit(format!("{why}")))?;
+    let account = application.publisher.clone();
+    let principal = PrincipalKey { account, kind: PrincipalKind::Account, id };
+    Ok(Actor { principal, login: application.id.to_string() })
+}
+
+const COUNT: &str = "SELECT count(*) AS waiting FROM own_registrations o
+    WHERE NOT EXISTS (SELECT 1 FROM grants g WHERE g.application = o.application)";
+
+const IDLE: &str = "SELECT o.application FROM own_registrations o WHERE o.read_at < $1
+    AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.application = o.application)
+    AND NOT EXISTS (SELECT 1 FROM application_rules r WHERE r.application = o.application)
+    AND NOT EXISTS (SELECT 1 FROM approval_requests a WHERE a.application = o.application)
+    ORDER BY o.read_at LIMIT 500";
+
+const FORGET: [&str; 2] =
+    ["DELETE FROM own_registrations WHERE application = $1", "DELETE FROM applications WHERE id = $1"];
