@@ -80,7 +80,7 @@ impl Exchange {
     /// 9.3.6).
     ///
     /// # Errors
-    /// [`NotOpened`]; then nothing has changed.
+    /// [`NotOpened`]; then the connection can only be closed.
     pub fn open(&self, request: &mut Request<Inbound>, tunnel: Tunnel) -> Result<(), NotOpened> {
         let upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or(NotOpened::NoUpgrade)?;
         let entrance = self.watch.entrance().ok_or(NotOpened::Ending)?;
