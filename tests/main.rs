@@ -53,6 +53,7 @@ mod store;
 mod streaming;
 mod tls;
 mod trade;
+mod tunnel;
 
 // What its three kinds of people work with.
 mod browser;

@@ -1,4 +1,5 @@
-//! `consentry check`: reads a settings file as its role would, and the policies that it names.
+//! `consentry check`: reads a settings file as its role would, with the policies and the certificate authority that it
+//! names.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +7,9 @@ use clap::Args;
 
 use super::{Failure, print};
 use crate::config::{control, file, sidecar};
+use crate::model::time::Clock;
 use crate::policy::Policies;
+use crate::sidecar::intercept::try_authority;
 
 /// Check a settings file of a sidecar or a control plane, and its policies.
 #[derive(Debug, Args)]
@@ -27,7 +30,9 @@ impl Check {
         let (role, policies) = if is_control(&text) {
             ("control plane", control::Control::read(&self.config)?.policies)
         } else {
-            ("sidecar", sidecar::Sidecar::parse(&self.config, &text)?.policies)
+            let settings = sidecar::Sidecar::parse(&self.config, &text)?;
+            try_authority(&settings, &Clock::system()).map_err(|why| Failure::Invalid(why.to_string()))?;
+            ("sidecar", settings.policies)
         };
         check_policies(policies.as_deref())?;
         print::data(&format!("{}: good settings of a {role}\n", self.config.display()))

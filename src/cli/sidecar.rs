@@ -23,7 +23,7 @@ use crate::observe::records::{JsonLines, Keep};
 use crate::sidecar::admin;
 use crate::sidecar::link::records::copied;
 use crate::sidecar::link::{Link, LinkError};
-use crate::sidecar::start::{self, Setup, Ways};
+use crate::sidecar::start::{self, Setup, StartError, Ways};
 use crate::token::random::Secret;
 
 /// Run a sidecar: the proxy that decides and forwards.
@@ -79,7 +79,15 @@ async fn serve(
         clock: Clock::system(),
         keep: Box::new(keep),
     };
-    let running = start::start(setup).await.map_err(|error| unreachable(&error))?;
+    let running = start::start(setup).await.map_err(|error| match error {
+        StartError::Authority(_) => Failure::Invalid(error.to_string()),
+        StartError::Listen(_)
+        | StartError::Tls(_)
+        | StartError::Key(_)
+        | StartError::Random(_)
+        | StartError::Settings(_)
+        | StartError::Thread(_) => unreachable(&error),
+    })?;
     let operators = admin::serve(operators, Arc::clone(running.status()));
     let stop = CancellationToken::new();
     let follower = tokio::spawn(running.follow(ways, stop.clone()));
@@ -151,6 +159,9 @@ fn listening(settings: &settings::Sidecar) -> Result<ListenerSettings, Failure> 
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     listening.workers = settings.workers.unwrap_or(processors);
     listening.connections = settings.limits.connections;
+    if let Some(interception) = &settings.interception {
+        listening.tunnels = interception.tunnels;
+    }
     listening.tls = match &settings.tls {
         None => None,
         Some(tls) => Some(

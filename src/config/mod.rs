@@ -8,6 +8,7 @@ use url::{Host, Url};
 pub mod control;
 pub mod exchange;
 pub mod file;
+pub mod interception;
 pub mod provider;
 pub mod redis;
 pub mod registration;

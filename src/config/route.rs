@@ -19,6 +19,10 @@ pub struct Route {
     /// For who uses the sidecar as a proxy, or has several names for it.
     #[serde(default)]
     pub host: Option<Spanned<HostPattern>>,
+    /// Whether calls may come in a tunnel to such a host (`CONNECT`), which is then opened here, with a certificate of
+    /// the `[interception]`.
+    #[serde(default)]
+    pub intercept: bool,
     /// Where permitted calls go: the name of an `[upstreams.*]`. Not needed where the sidecar itself answers.
     #[serde(default = "nowhere")]
     pub upstream: Spanned<String>,
@@ -279,6 +283,19 @@ impl HostPattern {
             left = behind;
         }
         left.ends_with(last.as_str())
+    }
+
+    /// Whether all hosts that fit stand in one domain, of two names at least; or there is one host only.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        let Some((last, before)) = self.0.split_last() else { return false };
+        before.is_empty() || last.strip_prefix('.').is_some_and(|domain| domain.contains('.'))
+    }
+
+    /// A host that fits.
+    #[must_use]
+    pub fn example(&self) -> String {
+        self.0.join("a")
     }
 }
 

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::exchange::Exchange;
 use super::file::{self, ConfigError};
+use super::interception::Interception;
 use super::is_this_machine;
 use super::redis::Redis;
 use super::route::{Adapter, Answers, Assume, Dialect, Route};
@@ -49,6 +50,9 @@ pub struct Sidecar {
     /// The certificate for TLS, if it is to be spoken.
     #[serde(default)]
     pub tls: Option<Tls>,
+    /// The authority for tunnels; without one they are refused.
+    #[serde(default)]
+    pub interception: Option<Interception>,
     /// The control plane's internal API: where grants come from.
     #[serde(default)]
     pub control: Option<ControlPlane>,
@@ -220,6 +224,13 @@ impl Sidecar {
         }
         self.redis.as_ref().map_or(Ok(()), |redis| redis.check(path))?;
         self.control.as_ref().map_or(Ok(()), |control| control.check(path))?;
+        if let Some(interception) = &self.interception {
+            interception.check(path)?;
+            if !self.routes.iter().any(|route| route.intercept) {
+                let why = "there is an [interception], but no route says intercept = true";
+                return Err(ConfigError::whole(path, why));
+            }
+        }
         for (name, upstream) in &self.upstreams {
             let plain = matches!(upstream.url.path(), "" | "/") && upstream.url.query().is_none();
             if !matches!(upstream.url.scheme(), "http" | "https") || !plain || upstream.url.host().is_none() {
@@ -249,6 +260,7 @@ impl Sidecar {
             let why = format!("there is no [upstreams.{upstream}]; known are: {}", known.join(", "));
             return Err(ConfigError::at(path, text, route.upstream.span().start, why));
         }
+        self.check_intercepted(path, text, route)?;
         let template = route.path.get_ref();
         let adapter =
             route.reading().map_err(|why| ConfigError::at(path, text, route.adapter.span().start, why))?;
@@ -299,6 +311,30 @@ impl Sidecar {
             ));
         }
         Ok(())
+    }
+
+    /// Whether a route that is intercepted says for which hosts, and there is an authority for them.
+    fn check_intercepted(&self, path: &Path, text: &str, route: &Route) -> Result<(), ConfigError> {
+        if !route.intercept {
+            return Ok(());
+        }
+        let (why, at) = match &route.host {
+            None => (
+                "intercept = true needs a host, so that it is clear which tunnels are meant",
+                route.path.span().start,
+            ),
+            Some(host) if !host.get_ref().is_bounded() => (
+                "intercept = true would answer for hosts of others: let the host end in a domain of its own, such as \
+                  *.aliyuncs.com",
+                host.span().start,
+            ),
+            Some(_) if self.interception.is_none() => (
+                "intercept = true needs a certificate authority, and there is no [interception]",
+                route.path.span().start,
+            ),
+            Some(_) => return Ok(()),
+        };
+        Err(ConfigError::at(path, text, at, why))
     }
 }
 

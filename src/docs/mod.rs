@@ -45,6 +45,9 @@ pub mod signing_in {}
 #[doc = include_str!("signed_requests.md")]
 pub mod signed_requests {}
 
+#[doc = include_str!("interception.md")]
+pub mod interception {}
+
 #[doc = include_str!("aws.md")]
 pub mod aws {}
 #[doc = include_str!("assuming_identities.md")]

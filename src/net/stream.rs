@@ -7,6 +7,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -21,6 +23,8 @@ pub enum Stream {
     Accepted(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     /// TLS, we are the client.
     Opened(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    /// TLS inside another connection, in the place of the host that its client has asked for (CONNECT).
+    Inside(Box<tokio_rustls::server::TlsStream<TokioIo<Upgraded>>>),
 }
 
 impl Stream {
@@ -29,7 +33,7 @@ impl Stream {
     pub fn is_secure(&self) -> bool {
         match self {
             Self::Plain(_) => false,
-            Self::Accepted(_) | Self::Opened(_) => true,
+            Self::Accepted(_) | Self::Opened(_) | Self::Inside(_) => true,
         }
     }
 
@@ -40,6 +44,7 @@ impl Stream {
             Self::Plain(_) => None,
             Self::Accepted(tls) => tls.get_ref().1.alpn_protocol(),
             Self::Opened(tls) => tls.get_ref().1.alpn_protocol(),
+            Self::Inside(tls) => tls.get_ref().1.alpn_protocol(),
         };
         agreed == Some(b"h2")
     }
@@ -52,6 +57,7 @@ impl AsyncRead for Stream {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Accepted(tls) => Pin::new(tls).poll_read(cx, buf),
             Self::Opened(tls) => Pin::new(tls).poll_read(cx, buf),
+            Self::Inside(tls) => Pin::new(tls).poll_read(cx, buf),
         }
     }
 }
@@ -63,6 +69,7 @@ impl AsyncWrite for Stream {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Self::Accepted(tls) => Pin::new(tls).poll_write(cx, buf),
             Self::Opened(tls) => Pin::new(tls).poll_write(cx, buf),
+            Self::Inside(tls) => Pin::new(tls).poll_write(cx, buf),
         }
     }
 
@@ -72,6 +79,7 @@ impl AsyncWrite for Stream {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Accepted(tls) => Pin::new(tls).poll_flush(cx),
             Self::Opened(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Inside(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
 
@@ -81,6 +89,7 @@ impl AsyncWrite for Stream {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Accepted(tls) => Pin::new(tls).poll_shutdown(cx),
             Self::Opened(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::Inside(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 
@@ -94,6 +103,7 @@ impl AsyncWrite for Stream {
             Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Self::Accepted(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
             Self::Opened(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+            Self::Inside(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -103,6 +113,7 @@ impl AsyncWrite for Stream {
             Self::Plain(tcp) => tcp.is_write_vectored(),
             Self::Accepted(tls) => tls.is_write_vectored(),
             Self::Opened(tls) => tls.is_write_vectored(),
+            Self::Inside(tls) => tls.is_write_vectored(),
         }
     }
 }

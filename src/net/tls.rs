@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::client::verify_server_name;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::{ParsedCertificate, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{NoServerSessionStorage, ParsedCertificate, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// Why TLS could not be set up.
@@ -172,6 +173,43 @@ pub fn client_in_the_clear() -> Result<ClientConfig, TlsError> {
     Ok(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
+/// The server side with a certificate that was just made; offers HTTP/2 and HTTP/1.1. No session is resumed: each
+/// handshake shows the certificate anew.
+///
+/// # Errors
+/// The certificate and the key do not belong together, or not with this provider.
+pub fn server_with(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let mut config = config.with_no_client_auth().with_single_cert(chain, key)?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Whether who trusts `authority` alone believes at `now`, seconds since 1970, that `certificate` is for `host`
+/// (RFC 5280 section 6, RFC 6125).
+///
+/// # Errors
+/// Why not.
+pub fn is_believed(
+    certificate: &CertificateDer<'_>,
+    authority: &CertificateDer<'static>,
+    host: &str,
+    now: u64,
+) -> Result<(), rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.clone())?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
+    let verifier = verifier.build().map_err(|why| rustls::Error::General(why.to_string()))?;
+    let host = ServerName::try_from(host).map_err(|why| rustls::Error::General(why.to_string()))?;
+    let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now));
+    verifier.verify_server_cert(certificate, &[], &host, &[], now).map(|_| ())
+}
+
 fn server_config(
     certificate: &Path,
     key: &Path,
@@ -202,7 +240,11 @@ fn secret(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_file(path).map_err(|source| TlsError::Unreadable { path: path.into(), source })
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// The certificates of a PEM file, in their order.
+///
+/// # Errors
+/// [`TlsError::Unreadable`].
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
         .map_err(|source| TlsError::Unreadable { path: path.into(), source })

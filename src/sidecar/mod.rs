@@ -11,6 +11,7 @@ mod aws;
 mod explicit;
 mod forward;
 mod identify;
+pub mod intercept;
 pub mod link;
 mod mcp;
 mod metadata;
@@ -41,7 +42,7 @@ use crate::model::call::{Call, Resource};
 use crate::model::decision::Outcome;
 use crate::model::time::Clock;
 use crate::net::body::{Answer, Inbound};
-use crate::net::canonical::{self, Canonical, Rules};
+use crate::net::canonical::{self, Canonical, Malformed, Rules};
 use crate::net::headers;
 use crate::net::listener::Abandoned;
 use crate::net::upstream::Upstream;
@@ -55,6 +56,7 @@ use assume::{AtHand, Errand, Identities, Identity};
 use explicit::Answering;
 use forward::Upstreams;
 use identify::Tokens;
+use intercept::Interception;
 use mcp::Tended;
 use record::{Desk, Id, Ledger, Phase};
 use refuse::{Place, Refusal};
@@ -78,6 +80,8 @@ pub(super) struct Sidecar {
     clock: Clock,
     limits: Limits,
     nonces: Nonces,
+    /// Opens tunnels, where it may.
+    interception: Option<Interception>,
     /// Forgets what ended at once.
     sts: Vec<Arc<Sts>>,
 }
@@ -108,7 +112,7 @@ impl Worker {
             let sidecar = &*self.sidecar;
             let Ok(place) = sidecar.records.claim() else { return self.unrecorded() };
             let mut ledger = Ledger::open(place, &self.desk, sidecar.clock.now(), request.as_deref());
-            let mut seen = Seen::default();
+            let mut seen = Seen { exchange: Some(&exchange), ..Seen::default() };
             let passed = 'life: {
                 // A block of its own: what leads to the decision takes no room in the future that waits for the answer.
                 let (upstream, tended) = {
@@ -172,7 +176,7 @@ impl Worker {
 
     /// What can be known of a request at once: its one spelling, its route, what it asks for, and who asks.
     fn begin<'w>(
-        &'w self,
+        self: &'w Rc<Self>,
         request: &mut Option<Box<Request<Inbound>>>,
         ledger: &mut Ledger<'_>,
         seen: &mut Seen<'w>,
@@ -180,13 +184,23 @@ impl Worker {
         let sidecar = &*self.sidecar;
         let request = request.as_mut().ok_or(Refusal::Internal)?;
         // Policy and upstream see the same bytes.
-        let candidate = canonical::read(request).map_err(Refusal::Malformed)?;
+        let candidate = match canonical::read(request) {
+            Ok(candidate) => candidate,
+            Err(Malformed::Connect) => return self.tunnel(request, seen, ledger).map(Begun::Answered),
+            Err(malformed) => return Err(Refusal::Malformed(malformed)),
+        };
         seen.is_well_formed = true;
+        let within = seen.exchange.and_then(Exchange::within);
+        if let Some(tunnel) = within {
+            tunnel.admits(request, &candidate).map_err(Refusal::Malformed)?;
+        }
         if let Some(answer) = metadata::answer(request.method(), candidate.path(), candidate.host(), sidecar)
         {
             return Ok(Begun::Answered(answer));
         }
-        let route = sidecar.routes.find(candidate.path(), candidate.host()).ok_or(Refusal::NoRoute)?;
+        let route = sidecar.routes.find(candidate.path(), candidate.host());
+        // The first that fits takes it. Where that is not for tunnels, no later one is meant either.
+        let route = route.filter(|route| within.is_none() || route.intercept).ok_or(Refusal::NoRoute)?;
         ledger.routed(&route.recorded);
         seen.route = Some(route);
         let canonical = admit(request, candidate, route)?;
@@ -531,6 +545,8 @@ fn asking<'a>(
 /// What a refusal can say about a call, as far as the call got.
 #[derive(Default)]
 struct Seen<'w> {
+    /// How it came.
+    exchange: Option<&'w Exchange>,
     /// It speaks its protocol's own words of refusal.
     route: Option<&'w Route>,
     /// The request's target has one spelling, so that an answer may name it.

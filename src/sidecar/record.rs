@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
+use http::uri::Port;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -77,7 +77,10 @@ impl<'w> Ledger<'w> {
         line.piece(&desk.sidecar);
         line.text(r#""method":"#, request.map_or("", |request| request.method().as_str()));
         let target = request.and_then(|request| request.uri().path_and_query());
-        line.text(r#""path":"#, target.map_or("*", PathAndQuery::path));
+        match target {
+            Some(target) => line.text(r#""path":"#, target.path()),
+            None => tell_authority(&mut line, request),
+        }
         line.hex(r#""trace":"#, &trace.0, 3..35);
         Self {
             place: Some(place),
@@ -249,6 +252,15 @@ impl Drop for Ledger<'_> {
         let counted = self.finish();
         place.leave(&mut self.line, counted);
         self.desk.take_back(std::mem::take(&mut self.line));
+    }
+}
+
+/// What a tunnel is to lead to, in the place of the path that it has not; no user and no password before it.
+#[cold]
+fn tell_authority(line: &mut Line, request: Option<&Request<Inbound>>) {
+    match request.and_then(|request| request.uri().authority()) {
+        Some(to) => line.parts(r#""path":"#, [to.host(), ":", to.port().as_ref().map_or("", Port::as_str)]),
+        None => line.word(r#""path":"#, "*"),
     }
 }
 

@@ -9,6 +9,7 @@ use http::{Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::adapter::{Adapter, NotUnderstood, Shaped};
+use super::intercept::NoTunnel;
 use super::record::Id;
 use super::signed::NotProven;
 use super::sts::NotGiven;
@@ -25,6 +26,8 @@ use crate::policy::Denial;
 pub(super) enum Refusal {
     /// Its bytes can be read in two ways, or in none.
     Malformed(Malformed),
+    /// It asks for a tunnel that is not opened.
+    Tunnel(NoTunnel),
     /// No route takes it.
     NoRoute,
     /// The adapter does not know what it means.
@@ -173,7 +176,7 @@ impl Refusal {
         put(header::ALLOW, answer.allow.as_deref());
         put(header::RETRY_AFTER, (answer.status == StatusCode::SERVICE_UNAVAILABLE).then_some("1"));
         // What was not understood may have left bytes behind that are no request.
-        let close = matches!(self, Self::Malformed(_) | Self::Body(_));
+        let close = matches!(self, Self::Malformed(_) | Self::Tunnel(_) | Self::Body(_));
         put(header::CONNECTION, close.then_some("close"));
         (response, answer.outcome, answer.code)
     }
@@ -184,6 +187,10 @@ impl Refusal {
                 let next =
                     "Send the request in its plain form; each part in one place, nothing encoded twice.";
                 Answer::new(malformed.status(), malformed.code(), malformed.to_string(), next)
+            }
+            Self::Tunnel(why) => {
+                let (status, code, next) = why.says();
+                Answer::new(status, code, why.to_string(), next)
             }
             Self::NoRoute => {
                 let next = "Check the path, or ask the platform team to add a route.";

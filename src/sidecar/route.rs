@@ -22,6 +22,8 @@ pub(super) struct Route {
     pub(super) recorded: Piece,
     segments: Vec<Segment>,
     host: Option<HostPattern>,
+    /// Whether its calls may come in a tunnel.
+    pub(super) intercept: bool,
     /// How its requests are read.
     pub(super) adapter: Box<dyn Adapter>,
     /// What applications that know nothing else ask for.
@@ -95,6 +97,13 @@ impl Routes {
             .iter()
             .find(|route| route.fits(path) && route.host.as_ref().is_none_or(|known| known.fits(host)))
     }
+
+    /// Whether calls for this host, in lower case, may come in a tunnel.
+    pub(super) fn intercept(&self, host: &str) -> bool {
+        self.0
+            .iter()
+            .any(|route| route.intercept && route.host.as_ref().is_some_and(|known| known.fits(host)))
+    }
 }
 
 impl Route {
@@ -106,6 +115,7 @@ impl Route {
             recorded: Piece::of(|line| line.text(r#""route":"#, &template.to_string())),
             segments: template.segments().to_vec(),
             host: settings.host.as_ref().map(|host| host.get_ref().clone()),
+            intercept: settings.intercept,
             adapter: means.adapter(settings)?,
             scopes: settings.scopes.clone(),
             assume: means.assume(settings)?,

@@ -17,6 +17,7 @@ use super::aws::Names;
 use super::explicit::Manner;
 use super::forward::Upstreams;
 use super::identify::Tokens;
+use super::intercept::{AuthorityError, Interception};
 use super::record::Desk;
 use super::route::{Means, Routes};
 use super::seat::Recent;
@@ -75,6 +76,9 @@ pub enum StartError {
     /// A certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Its certificate authority for tunnels cannot be used.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// Its own key cannot be made.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -167,6 +171,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         clock: clock.clone(),
         limits: settings.limits.clone(),
         nonces: Nonces::new(settings.limits.nonces, Moment::now()),
+        interception: Interception::new(&settings, &clock)?,
         sts: means.sts.iter().map(|(_, sts)| Arc::clone(sts)).collect(),
     });
     let following = watch::Sender::default();
@@ -179,8 +184,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         draining: AtomicBool::new(false),
         streams_cut: Arc::default(),
     });
-    let upstreams = upstreams(&settings)?;
-    let named = name.clone();
+    let (upstreams, named) = (upstreams(&settings)?, name.clone());
     let serve = move |worker: &_| prepare(&sidecar, &named, &upstreams, worker).map(super::serve);
     let workers = Arc::new(bound.start(serve).await?);
     Ok(Running { workers, status, grants, shared, slots, lease, key, origin, clock, writer, following })
@@ -388,8 +392,8 @@ fn means(
         Ok((Arc::from(name.as_str()), Arc::new(trade)))
     };
     let exchange = settings.exchange.iter().map(trade).collect::<Result<_, StartError>>()?;
-    let (issuer, public_url) = (Arc::from(settings.issuer.as_str()), Arc::from(public_url));
-    let answers = Some(Manner { origin: Arc::clone(origin), issuer, public_url });
+    let issuer = Arc::from(settings.issuer.as_str());
+    let answers = Some(Manner { origin: Arc::clone(origin), issuer });
     let names = Names::new(accounts, host.unwrap_or_default());
     Ok(Means { policies: Arc::clone(policies), sts, exchange, answers, names })
 }

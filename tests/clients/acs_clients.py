@@ -13,14 +13,16 @@ from alibabacloud_ecs20140526.client import Client as Ecs
 from alibabacloud_sts20150401 import models as sts
 from alibabacloud_sts20150401.client import Client as Sts
 from alibabacloud_tea_openapi.models import Config
-from darabonba.exceptions import DaraException
+from darabonba.exceptions import DaraException, UnretryableException
 from darabonba.runtime import RuntimeOptions
 
 
 def config(asked):
-    """An endpoint instead of the real one, or the real one through a proxy."""
-    made = Config(endpoint=asked["endpoint"], protocol="HTTP", region_id="cn-hangzhou")
-    if "proxy" in asked:
+    """An endpoint instead of the real one, or the real one through a proxy; with an authority, over TLS."""
+    made = Config(endpoint=asked["endpoint"], protocol="HTTPS" if "ca" in asked else "HTTP", region_id="cn-hangzhou")
+    if "ca" in asked:
+        made.https_proxy, made.ca = asked["proxy"], asked["ca"]
+    elif "proxy" in asked:
         made.http_proxy = asked["proxy"]
     if "bearer" in asked:
         made.bearer_token = asked["bearer"]
@@ -48,7 +50,9 @@ def generated(asked):
 def core(asked):
     key = asked["key"]
     credential = StsTokenCredential(key["accessKeyId"], key["accessKeySecret"], key["securityToken"])
-    client = AcsClient(region_id="cn-hangzhou", credential=credential, auto_retry=False, timeout=5)
+    client = AcsClient(region_id="cn-hangzhou", credential=credential, auto_retry=False, timeout=5, verify=asked.get("ca"))
+    if "ca" in asked:
+        client.proxy = {"https": asked["proxy"]}
     if asked["client"] == "core-roa":
         request = RoaRequest("CS", "2015-12-15", asked["action"], method=asked.get("method", "GET"), uri_pattern=asked["path"])
         if "body" in asked:
@@ -63,7 +67,7 @@ def core(asked):
         if "instance" in asked:
             request.add_query_param("InstanceId", asked["instance"])
     request.set_endpoint(asked["endpoint"])
-    request.set_protocol_type("http")
+    request.set_protocol_type("https" if "ca" in asked else "http")
     client.do_action_with_exception(request)
     return 200
 
@@ -77,6 +81,8 @@ def answer(asked):
         return {"error": {"code": error.get_error_code(), "message": error.get_error_msg()}}
     except DaraException as error:
         return {"error": {"code": error.code, "message": error.message, "data": error.data}}
+    except UnretryableException as error:
+        return {"error": {"code": "", "message": str(error)}}
 
 
 for line in sys.stdin:

@@ -37,10 +37,18 @@ def policy(*statements):
 
 
 def client(service, url, credentials, **more):
+    """One that is given an endpoint; or, where `url` is a pair, AWS's own endpoints through a proxy."""
+    verify = None
+    if isinstance(url, list):
+        proxy, verify = url
+        # The sidecar takes buckets by their path.
+        more |= {"proxies": {"https": proxy}, "s3": {"addressing_style": "path"}}
+        url = None
     config = Config(retries={"max_attempts": 2, "mode": "standard"}, **more)
     return boto3.client(
         service,
         endpoint_url=url,
+        verify=verify,
         region_name="eu-central-1",
         aws_access_key_id=credentials["accessKeyId"],
         aws_secret_access_key=credentials["accessKeySecret"],
@@ -170,6 +178,16 @@ def refused(url, credentials):
 
 JOBS = "arn:aws:sqs:eu-central-1:999999999999:jobs"
 FOREIGN_KEY = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:eu-central-1:999999999999:key/1"}
+
+
+def declined(url, credentials):
+    """What was not granted, and a host that is not for this sidecar; the same words whichever way they come."""
+    of = lambda service: client(service, url, credentials)
+    return {
+        "s3": refusal(lambda: of("s3").put_bucket_policy(Bucket="reports", Policy="{}")),
+        "ec2": refusal(lambda: of("ec2").run_instances(ImageId="ami-1", MinCount=1, MaxCount=1)),
+        "lambda": refusal(lambda: of("lambda").list_functions()),
+    }
 
 
 def table(account):
@@ -343,7 +361,7 @@ def main():
     upstream = moto()
     sys.stdout = out
     tell(upstream)
-    runs = {"allowed": allowed, "refused": refused, "large": large}
+    runs = {"allowed": allowed, "refused": refused, "declined": declined, "large": large}
     while True:
         line = sys.stdin.readline()
         if not line:

@@ -86,7 +86,7 @@ impl Spelled {
 }
 
 /// The length of the name, and the port. No user information, no empty port, no trailing dot.
-fn split(text: &str) -> Option<(usize, Option<u16>)> {
+pub(super) fn split(text: &str) -> Option<(usize, Option<u16>)> {
     let name = match text.strip_prefix('[') {
         Some(rest) => {
             let end = rest.find(']')?;

@@ -17,9 +17,16 @@ pub enum Malformed {
     /// It asks for a tunnel, in which nothing could be seen.
     #[error(
         "CONNECT would hide the calls from this sidecar: have the client speak plain HTTP to it (SDKs: protocol HTTP), \
-         or give the client this sidecar as its endpoint"
+         give the client this sidecar as its endpoint, or have the platform team intercept the host ([interception] in \
+         its settings)"
     )]
     Connect,
+    /// It asks for a tunnel, and not in the way that RFC 9110 section 9.3.6 and RFC 9112 section 3.2.3 say.
+    #[error("a tunnel is asked for by host and port alone, over HTTP/1, without a body: CONNECT host:443")]
+    TunnelForm,
+    /// It names another host, port or scheme than the tunnel that it came in.
+    #[error("the request is for another host than the tunnel that it came in")]
+    OtherHost,
     /// The target is neither a path nor an absolute URL with one.
     #[error("the request target is not a path")]
     TargetForm,
@@ -84,6 +91,8 @@ impl Malformed {
             Self::Framing(_) => "malformed_framing",
             Self::Method => "method_not_supported",
             Self::Connect => "tunnel_not_supported",
+            Self::TunnelForm => "tunnel_form",
+            Self::OtherHost => "tunnel_other_host",
             Self::TargetForm => "target_form",
             Self::TargetCharacter => "target_character",
             Self::BadEscape => "target_escape",
@@ -100,7 +109,7 @@ impl Malformed {
         }
     }
 
-    /// The status that says it best (RFC 9110 section 15.5, RFC 6585): 400, 414 or 431.
+    /// The status that says it best (RFC 9110 section 15.5, RFC 6585): 400, 414, 421 or 431.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -108,9 +117,11 @@ impl Malformed {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
             Self::Framing(Fault::LineTooLong) | Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::OtherHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Framing(_)
             | Self::Method
             | Self::Connect
+            | Self::TunnelForm
             | Self::TargetForm
             | Self::TargetCharacter
             | Self::BadEscape

@@ -10,6 +10,7 @@ mod malformed;
 mod path;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 
 use std::borrow::Cow;
 
@@ -22,6 +23,7 @@ use super::body::Inbound;
 use super::headers::Census;
 use host::Host;
 pub use malformed::Malformed;
+pub use tunnel::Destination;
 
 /// What a route allows beyond the strict default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -72,13 +72,25 @@ where
         if self.watch.is_draining() {
             return Ok(());
         }
+        self.carry(stream, sniffed, |findings| Link::new(peer, findings, http2, admitted)).await;
+        Ok(())
+    }
+
+    /// Serves a connection whose protocol is known, to its end.
+    pub(super) async fn carry(
+        self,
+        stream: Stream,
+        sniffed: Sniffed,
+        link: impl FnOnce(Arc<Findings>) -> Rc<Link>,
+    ) {
         let findings = Findings::new();
+        let link = link(Arc::clone(&findings));
+        let http2 = link.http2;
         if http2 {
             findings.switch_off();
         }
-        let io = TokioIo::new(Vetted::new(stream, Follower::new(Arc::clone(&findings)), sniffed));
-        let link = Link::new(peer, findings, http2, admitted);
-        let joined = Joined { key: self.watch.join(Rc::clone(&link)), watch: Rc::clone(&self.watch) };
+        let io = TokioIo::new(Vetted::new(stream, Follower::new(findings), sniffed));
+        let joined = Joined::new(&self.watch, &link);
         let served = Rc::clone(&link);
         let service = service_fn(move |request| self.answer(&served, request));
         if http2 {
@@ -89,7 +101,6 @@ where
             Drive { connection, link }.await;
         }
         drop(joined);
-        Ok(())
     }
 
     fn answer(&self, link: &Rc<Link>, request: Request<Incoming>) -> R {
@@ -112,9 +123,15 @@ where
 }
 
 /// A connection among those of its worker.
-struct Joined {
+pub(super) struct Joined {
     key: usize,
     watch: Rc<Watch>,
+}
+
+impl Joined {
+    pub(super) fn new(watch: &Rc<Watch>, link: &Rc<Link>) -> Self {
+        Self { key: watch.join(Rc::clone(link)), watch: Rc::clone(watch) }
+    }
 }
 
 impl Drop for Joined {

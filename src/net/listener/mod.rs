@@ -6,6 +6,7 @@
 //! the clear or under TLS, and refuse at once what is over the limit of connections.
 
 mod accept;
+mod inside;
 mod shared;
 mod worker;
 
@@ -14,6 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+pub(in crate::net) use inside::Entrance;
+pub use inside::{NotOpened, NotServed, Tunnel};
 pub use shared::{Bound, Shared};
 pub use worker::{BoundWorkers, Worker, Workers};
 
@@ -31,6 +34,8 @@ pub struct ListenerSettings {
     pub tls: Option<Arc<ServerTls>>,
     /// Connections that may be open at once; more are closed as soon as they are accepted.
     pub connections: usize,
+    /// Tunnels that may be open at once ([`Workers`] only, and only where they are opened).
+    pub tunnels: usize,
     /// For a TLS handshake, and for the head of a request.
     pub head_timeout: Duration,
     /// How long a connection may be open without a request.
@@ -48,6 +53,7 @@ impl ListenerSettings {
             workers: 1,
             tls: None,
             connections: 10_000,
+            tunnels: 2_000,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             tick: Duration::from_millis(250),
@@ -85,6 +91,7 @@ pub struct Tally {
     open: Arc<AtomicUsize>,
     accepted: Arc<AtomicUsize>,
     refused: Arc<AtomicUsize>,
+    tunnels: Arc<AtomicUsize>,
 }
 
 impl Tally {
@@ -113,7 +120,22 @@ impl Tally {
             return None;
         }
         self.accepted.fetch_add(1, Ordering::Relaxed);
-        Some(Admitted(Arc::clone(&self.open)))
+        Some(Admitted::new(&self.open, None))
+    }
+
+    /// Tunnels that are open now.
+    #[must_use]
+    pub fn tunnels(&self) -> usize {
+        self.tunnels.load(Ordering::Relaxed)
+    }
+
+    /// A place for a tunnel inside a connection, which keeps its own for as long.
+    fn admit_tunnel(&self, limit: usize, outer: &Arc<Admitted>) -> Option<Admitted> {
+        if self.tunnels.fetch_add(1, Ordering::Relaxed) >= limit {
+            self.tunnels.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Admitted::new(&self.tunnels, Some(Arc::clone(outer))))
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, oneshot};
 
 use super::accept::Door;
-use super::{Abandoned, ListenError, ListenerSettings, Tally};
+use super::{Abandoned, Entrance, ListenError, ListenerSettings, Tally};
 use crate::net::body::{Answer, Inbound};
 use crate::net::watch::{Exchange, Order, Watch};
 
@@ -268,7 +268,9 @@ impl<F> Start<F> {
             Ok(prepared) => prepared,
             Err(error) => return drop(ready.send(Err(error))),
         };
-        let door = Door { settings, tally, watch: Rc::clone(&watch), serve };
+        let door = Rc::new(Door { settings, tally, watch: Rc::clone(&watch), serve });
+        let entrance: Rc<dyn Entrance> = Rc::clone(&door) as _;
+        watch.enter_by(&entrance);
         if ready.send(Ok(())).is_err() {
             return;
         }

@@ -55,7 +55,7 @@ impl Proxy {
     }
 
     pub(super) async fn connect(&self) -> Client {
-        Client { tcp: TcpStream::connect(self.workers.address()).await.unwrap(), read: Vec::new() }
+        Client::over(TcpStream::connect(self.workers.address()).await.unwrap())
     }
 
     /// Fires the cut and waits until it has worked; returns how many streams it ended.
@@ -110,6 +110,10 @@ pub(super) struct Client {
 }
 
 impl Client {
+    pub(super) fn over(tcp: TcpStream) -> Self {
+        Self { tcp, read: Vec::new() }
+    }
+
     pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.tcp.write_all(bytes.as_ref()).await.unwrap();
     }

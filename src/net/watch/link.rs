@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use super::{Limits, Watch};
+use crate::net::canonical::Destination;
 use crate::net::wire::Findings;
 
 /// Who is at the other end of a connection.
@@ -25,11 +26,22 @@ pub struct Peer {
 
 /// One place among the connections that may be open; given back when dropped.
 #[derive(Debug)]
-pub(in crate::net) struct Admitted(pub(in crate::net) Arc<AtomicUsize>);
+pub(in crate::net) struct Admitted {
+    counted: Arc<AtomicUsize>,
+    /// The place of the connection that it is inside of.
+    _outer: Option<Arc<Self>>,
+}
+
+impl Admitted {
+    /// A place that `counted` counts already.
+    pub(in crate::net) fn new(counted: &Arc<AtomicUsize>, outer: Option<Arc<Self>>) -> Self {
+        Self { counted: Arc::clone(counted), _outer: outer }
+    }
+}
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.counted.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -60,7 +72,9 @@ pub(in crate::net) struct Link {
     age: Cell<Age>,
     /// The connection was upgraded: its tunnel has its own limits.
     tunnel: bool,
-    admitted: Rc<Admitted>,
+    /// It is inside another one, in the place of this host.
+    within: Option<Box<Destination>>,
+    pub(in crate::net) admitted: Arc<Admitted>,
 }
 
 /// How long nothing has changed.
@@ -79,16 +93,28 @@ impl Link {
         http2: bool,
         admitted: Admitted,
     ) -> Rc<Self> {
-        Rc::new(Self { http2, ..Self::with(peer, findings, Rc::new(admitted), false) })
+        Rc::new(Self { http2, ..Self::with(peer, findings, Arc::new(admitted), false) })
+    }
+
+    /// A connection inside another one, in the place of the host that its client has asked to be connected with.
+    pub(in crate::net) fn inside(
+        outer: &Self,
+        findings: Arc<Findings>,
+        http2: bool,
+        admitted: Admitted,
+        destination: Destination,
+    ) -> Rc<Self> {
+        let (peer, within) = (Peer { secure: true, ..outer.peer }, Some(Box::new(destination)));
+        Rc::new(Self { http2, within, ..Self::with(peer, findings, Arc::new(admitted), false) })
     }
 
     /// The same connection after an upgrade.
     pub(in crate::net) fn upgraded(&self) -> Rc<Self> {
         self.findings.switch_off();
-        Rc::new(Self::with(self.peer, Arc::clone(&self.findings), Rc::clone(&self.admitted), true))
+        Rc::new(Self::with(self.peer, Arc::clone(&self.findings), Arc::clone(&self.admitted), true))
     }
 
-    fn with(peer: Peer, findings: Arc<Findings>, admitted: Rc<Admitted>, tunnel: bool) -> Self {
+    fn with(peer: Peer, findings: Arc<Findings>, admitted: Arc<Admitted>, tunnel: bool) -> Self {
         Self {
             peer,
             findings,
@@ -100,6 +126,7 @@ impl Link {
             parting: Cell::new(false),
             age: Cell::default(),
             tunnel,
+            within: None,
             admitted,
         }
     }
@@ -197,6 +224,12 @@ impl Exchange {
     pub fn peer(&self) -> Peer {
         self.link.peer
     }
+
+    /// Where the tunnel leads that the request came in, if it came in one.
+    #[must_use]
+    pub fn within(&self) -> Option<&Destination> {
+        self.link.within.as_deref()
+    }
 }
 
 impl Clone for Exchange {
@@ -242,7 +275,7 @@ mod tests {
     fn link(http2: bool) -> Rc<Link> {
         let address = ([127, 0, 0, 1], 1).into();
         let peer = Peer { address, local: address, secure: false };
-        Link::new(peer, Findings::new(), http2, Admitted(Arc::new(AtomicUsize::new(1))))
+        Link::new(peer, Findings::new(), http2, Admitted::new(&Arc::new(AtomicUsize::new(1)), None))
     }
 
     #[test]

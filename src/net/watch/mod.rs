@@ -9,10 +9,11 @@ mod link;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use super::listener::Entrance;
 pub(super) use link::{Admitted, Drive, Graceful, Link, Order};
 pub use link::{Exchange, Peer};
 
@@ -82,6 +83,8 @@ pub(super) struct Watch {
     /// Streams that were cut since the last [`Watch::sever`].
     cut: Cell<usize>,
     pub(super) limits: Limits,
+    /// Who serves what comes inside of the worker's connections.
+    entrance: RefCell<Option<Weak<dyn Entrance>>>,
 }
 
 /// How long a connection may keep a worker waiting, in ticks.
@@ -142,7 +145,17 @@ impl Watch {
             bell: tokio::sync::Notify::new(),
             cut: Cell::new(0),
             limits,
+            entrance: RefCell::default(),
         })
+    }
+
+    /// Says who serves what comes inside of the worker's connections.
+    pub(super) fn enter_by(&self, entrance: &Rc<dyn Entrance>) {
+        *self.entrance.borrow_mut() = Some(Rc::downgrade(entrance));
+    }
+
+    pub(super) fn entrance(&self) -> Option<Rc<dyn Entrance>> {
+        self.entrance.borrow().as_ref().and_then(Weak::upgrade)
     }
 
     /// A duration in ticks, never shorter.

@@ -6,12 +6,9 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
-use serde::Deserialize;
 
 use super::{Operation, Parameters, Role, Wanted, acs, aws};
 use crate::config::route::{Answers, Dialect};
@@ -40,8 +37,6 @@ pub(in crate::sidecar) struct Answering {
     names: Names,
     /// Whose credentials are given, where they are not ours.
     sts: Option<Arc<Sts>>,
-    /// The sidecar's own address, as tokens name it.
-    public_url: Arc<str>,
 }
 
 /// What answers are made with.
@@ -51,8 +46,6 @@ pub(in crate::sidecar) struct Manner {
     pub(in crate::sidecar) origin: Arc<dyn Origin>,
     /// The issuer of the tokens.
     pub(in crate::sidecar) issuer: Arc<str>,
-    /// The sidecar's own address, as tokens name it.
-    pub(in crate::sidecar) public_url: Arc<str>,
 }
 
 /// Credentials to be told, ours or a cloud's.
@@ -102,11 +95,11 @@ impl Answering {
     /// `sts` is asked, if there is one; the control plane otherwise.
     pub(in crate::sidecar) fn new(
         dialect: Dialect,
-        Manner { origin, issuer, public_url }: Manner,
+        Manner { origin, issuer }: Manner,
         names: Names,
         sts: Option<Arc<Sts>>,
     ) -> Self {
-        Self { dialect, origin, issuer, names, sts, public_url }
+        Self { dialect, origin, issuer, names, sts }
     }
 
     /// Whether a call with this action is answered here; every other is forwarded.
@@ -126,7 +119,7 @@ impl Answering {
         let Some(sts) = &self.sts else { return Ok(None) };
         let wanted = self.wanted(&permit.call().action, (query, body.ok_or(Refusal::Internal)?))?;
         let Some(role) = &wanted.role else { return Ok(None) };
-        if !is_for_everything(known.token(), [&self.issuer, &self.public_url]) {
+        if !known.is_for_everything() {
             return Err(Refusal::NotGiven(NotGiven::Place));
         }
         let wish = Wish { role: &role.arn, policy: wanted.policy.as_deref(), seconds: wanted.seconds };
@@ -226,19 +219,6 @@ impl From<NotExchanged> for Refusal {
             NotExchanged::Unavailable(why) => Self::NoIdentity(NoIdentity::Failed(why.to_string())),
         }
     }
-}
-
-/// Whether a verified token is for all that there is here (one of `whole`), and not narrowed to a place (RFC 8707).
-pub(super) fn is_for_everything(token: &[u8], whole: [&str; 2]) -> bool {
-    #[derive(Deserialize)]
-    struct Claims {
-        aud: String,
-    }
-    let claims = token.split(|byte| *byte == b'.').nth(1);
-    let claims = claims.and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
-    let claims = claims.and_then(|claims| serde_json::from_slice::<Claims>(&claims).ok());
-    let plain = |url: &str| url.trim_end_matches('/').to_owned();
-    claims.is_some_and(|Claims { aud }| whole.into_iter().any(|whole| plain(whole) == plain(&aud)))
 }
 
 /// Credentials of ours. The role is no more than a name: who it really is stands beside it.

@@ -246,6 +246,11 @@ impl Known {
     pub(super) fn token(&self) -> &[u8] {
         self.token.as_bytes()
     }
+
+    /// Whether the token is for all of this sidecar, and not narrowed to a place.
+    pub(super) fn is_for_everything(&self) -> bool {
+        self.place.is_none()
+    }
 }
 
 /// Hashes a token by its end alone. Only verified tokens are remembered, so that this is the end of a signature,

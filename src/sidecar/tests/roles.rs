@@ -25,7 +25,7 @@ use crate::model::time::{Clock, boot_milliseconds};
 use crate::policy::reload::Current;
 use crate::policy::{Permit, Policies, Surroundings, decide};
 use crate::sidecar::assume::{AtHand, Errand, Identity};
-use crate::sidecar::identify::Known;
+use crate::sidecar::identify::{Known, Meant};
 use crate::sidecar::refuse::{NoIdentity, Refusal};
 use crate::sidecar::sts::{Credentials, NotGiven, Sts, Wish};
 
@@ -212,7 +212,7 @@ impl Stage {
     }
 
     fn at_hand(&self, standing: &Arc<Standing>) -> AtHand {
-        let known = Known::new(self.caller(90_000), Arc::from("a.b.c"), 0, None);
+        let known = Known::new(self.caller(90_000), Meant::Everywhere, Arc::from("a.b.c"), 0, None);
         self.with(standing, |permit| {
             self.sts.at_hand(permit, &known, standing, self.clock.seconds()).unwrap()
         })
