@@ -44,8 +44,15 @@ mod sync {
     pub(super) use std::sync::atomic::{AtomicU64, Ordering};
 
     pub(super) use parking_lot::Mutex;
+    use zerocopy::FromZeros as _;
 
     pub(super) const SLOTS: usize = 1 << 16;
+
+    /// A slot for each, at zero. Memory that came zeroed is not touched before it is used.
+    pub(super) fn slots() -> Box<[AtomicU64]> {
+        let zeros = <[AtomicU64]>::new_box_zeroed_with_elems(SLOTS);
+        zeros.unwrap_or_else(|_| std::iter::repeat_with(AtomicU64::default).take(SLOTS).collect())
+    }
 }
 
 /// The way to a grant.

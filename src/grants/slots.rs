@@ -7,7 +7,7 @@
 
 use std::hash::BuildHasher;
 
-use super::sync::{AtomicU64, Hashing, Ordering, SLOTS};
+use super::sync::{self, AtomicU64, Hashing, Ordering, SLOTS};
 use crate::model::change::Subject;
 
 /// The clock. One for a sidecar.
@@ -31,7 +31,7 @@ impl Default for SlotClock {
         Self {
             counter: AtomicU64::new(0),
             flushed: AtomicU64::new(0),
-            slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            slots: sync::slots(),
             hasher: Hashing::default(),
         }
     }

@@ -34,3 +34,7 @@ impl Hasher for Number {
 }
 
 pub(crate) const SLOTS: usize = 2;
+
+pub(crate) fn slots() -> Box<[AtomicU64]> {
+    (0..SLOTS).map(|_| AtomicU64::new(0)).collect()
+}
