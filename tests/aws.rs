@@ -215,10 +215,13 @@ async fn a_hundred_megabytes_stream_and_a_deletion_ends_all_at_once() {
     let grown = memory(&aws.sidecar).saturating_sub(before);
     assert!(grown < 50_000, "it was held: {grown} kB more");
 
+    let before = aws.come();
     let allowed = aws.run("each", &credentials);
     for (service, told) in allowed.as_object().unwrap() {
         assert_eq!(told["status"], 200, "{service}: {told}");
     }
+    let come = aws.come().as_u64().unwrap() - before.as_u64().unwrap();
+    assert!(come >= 5, "each has come to AWS: {come}");
     let path = format!("/applications/{}", aws.application.client_id);
     let receipt = aws.fleet.world.api("acme", "DELETE", &path).send().await.expect(200);
     assert_eq!(receipt["effective"], true, "{receipt}");

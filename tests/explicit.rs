@@ -58,16 +58,25 @@ async fn boto3_hands_its_token_over_and_gets_credentials_that_work_as_far_as_was
     assert!(ask("web identity", &sts, narrowed)["message"].as_str().unwrap().contains("Policy"));
     let mut forged = with(own.clone());
     forged["WebIdentityToken"] = json!(format!("{}x", tokens.access));
-    assert!(ask("web identity", &sts, forged)["code"].is_string());
+    assert_eq!(ask("web identity", &sts, forged)["code"], "InvalidClientTokenId");
     let mut short = with(own.clone());
     short["WebIdentityToken"] = json!("none");
-    assert!(ask("web identity", &sts, short)["code"].is_string());
+    assert_eq!(ask("web identity", &sts, short)["code"], "InvalidClientTokenId");
 
     let before = fleet.cloud.seen();
     let path = format!("/applications/{}", application.client_id);
     fleet.world.api("acme", "DELETE", &path).send().await.expect(200);
-    assert!(ask("read", &s3, Value::Null)["code"].is_string(), "the credentials died with the grant");
-    assert!(ask("web identity", &sts, with(own))["code"].is_string(), "and there are no new ones");
+    for (what, url, with) in [
+        // The credentials died with the grant, and there are no new ones.
+        ("read", &s3, Value::Null),
+        ("who", &sts, Value::Null),
+        ("assume", &sts, json!({ "RoleArn": own, "RoleSessionName": "alice" })),
+        ("web identity", &sts, with(own.clone())),
+    ] {
+        let refused = ask(what, url, with);
+        assert_eq!(refused["code"], "AccessDenied", "{what}: {refused}");
+        assert!(refused["message"].as_str().unwrap().contains("not_installed"), "{what}: {refused}");
+    }
     assert_eq!(fleet.cloud.seen(), before, "nothing more has reached the upstream");
     script.tell(&json!({ "do": "end" }));
     script.finish();
