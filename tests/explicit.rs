@@ -56,30 +56,31 @@ async fn boto3_hands_its_token_over_and_gets_credentials_that_work_as_far_as_was
     let mut narrowed = with(own.clone());
     narrowed["Policy"] = json!("{\"Version\":\"2012-10-17\",\"Statement\":[]}");
     assert!(ask("web identity", &sts, narrowed)["message"].as_str().unwrap().contains("Policy"));
-    let mut forged = with(own.clone());
-    forged["WebIdentityToken"] = json!(format!("{}x", tokens.access));
-    assert_eq!(ask("web identity", &sts, forged)["code"], "InvalidClientTokenId");
-    let mut short = with(own.clone());
-    short["WebIdentityToken"] = json!("none");
-    assert_eq!(ask("web identity", &sts, short)["code"], "InvalidClientTokenId");
+    for forged in [format!("{}x", tokens.access), "none".to_owned()] {
+        let mut with = with(own.clone());
+        with["WebIdentityToken"] = json!(forged);
+        assert_eq!(ask("web identity", &sts, with)["code"], "InvalidClientTokenId");
+    }
 
     let before = fleet.cloud.seen();
     let path = format!("/applications/{}", application.client_id);
     fleet.world.api("acme", "DELETE", &path).send().await.expect(200);
-    for (what, url, with) in [
-        // The credentials died with the grant, and there are no new ones.
-        ("read", &s3, Value::Null),
-        ("who", &sts, Value::Null),
-        ("assume", &sts, json!({ "RoleArn": own, "RoleSessionName": "alice" })),
-        ("web identity", &sts, with(own.clone())),
-    ] {
-        let refused = ask(what, url, with);
-        assert_eq!(refused["code"], "AccessDenied", "{what}: {refused}");
-        assert!(refused["message"].as_str().unwrap().contains("not_installed"), "{what}: {refused}");
-    }
+    // The credentials died with the grant, and there are no new ones.
+    let plain = json!({ "RoleArn": own, "RoleSessionName": "alice" });
+    is_over(ask("read", &s3, Value::Null));
+    is_over(ask("who", &sts, Value::Null));
+    is_over(ask("assume", &sts, plain));
+    is_over(ask("web identity", &sts, with(own)));
     assert_eq!(fleet.cloud.seen(), before, "nothing more has reached the upstream");
     script.tell(&json!({ "do": "end" }));
     script.finish();
+}
+
+/// In the words of AWS: the application is not installed.
+#[track_caller]
+fn is_over(refused: Value) {
+    assert_eq!(refused["code"], "AccessDenied", "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains("not_installed"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
