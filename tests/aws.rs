@@ -2,15 +2,19 @@
 //! credentials, which the upstream itself verifies; what is not is refused in words that boto3 understands. The upstream
 //! is moto's server.
 
+use std::collections::BTreeSet;
+
 use consentry::token::random::Secret;
 use consentry::token::signature::sigv4::{Claim, Signable};
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
+use crate::policy_files::copied;
+use crate::signed::{CLUSTERS, exchange};
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::script::{self, Script};
-use crate::support::{Application, Tokens, eventually};
+use crate::support::{Application, Person, Tokens, eventually};
 
 /// moto, a sidecar before it, and an application that an account has authorized.
 struct Aws {
@@ -19,6 +23,8 @@ struct Aws {
     sidecar: Lone,
     application: Application,
     tokens: Tokens,
+    /// Where moto is.
+    cloud: String,
 }
 
 impl Aws {
@@ -35,7 +41,8 @@ impl Aws {
             .replace("ACME", &fleet.world.account("acme").id);
         let sidecar = fleet.lone("aws", &token, &settings).await;
         sidecar.until_ready().await;
-        Self { script, fleet, sidecar, application, tokens }
+        let cloud = moto["url"].as_str().unwrap().to_owned();
+        Self { script, fleet, sidecar, application, tokens, cloud }
     }
 
     /// An access key for the application's token.
@@ -45,7 +52,11 @@ impl Aws {
     }
 
     fn run(&mut self, run: &str, credentials: &Value) -> Value {
-        self.script.tell(&json!({ "run": run, "sidecar": self.sidecar.url, "credentials": credentials }));
+        self.run_at(&self.sidecar.url.clone(), run, credentials)
+    }
+
+    fn run_at(&mut self, url: &str, run: &str, credentials: &Value) -> Value {
+        self.script.tell(&json!({ "run": run, "sidecar": url, "credentials": credentials }));
         self.script.hear()
     }
 
@@ -56,14 +67,20 @@ impl Aws {
 
     /// The decision records so far.
     fn records(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.sidecar.folder.join("records.jsonl")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.sidecar.records()
+    }
+
+    /// How many requests have come to moto.
+    fn come(&mut self) -> Value {
+        self.script.tell(&json!({ "run": "count" }));
+        self.script.hear()
     }
 }
 
 #[tokio::test]
 async fn boto3_works_through_a_sidecar_with_what_was_granted() {
-    let mut aws = Aws::start(&GRANTED).await;
+    let more = ["/aws/lambda:read", "/aws/lambda:write", "/aws/ec2:write"];
+    let mut aws = Aws::start(&[GRANTED.as_slice(), &more].concat()).await;
     let credentials = aws.exchange().await;
     let done = aws.run("allowed", &credentials);
     let session = format!("admin@acme.{}", aws.application.client_id);
@@ -78,9 +95,16 @@ async fn boto3_works_through_a_sidecar_with_what_was_granted() {
         "{done}"
     );
     assert_eq!((&done["items"], &done["message"]), (&json!(4), &json!("do it & be done")), "{done}");
+    let made = aws.run("machines", &credentials);
+    assert_eq!((&made["listed"], &made["handler"]), (&json!(["resize"]), &json!("resize.run")), "{made}");
+    assert_eq!(made["ran"], "{\"width\": \"\\u00fc\"}", "{made}");
+    assert_eq!((&made["stopped"], &made["state"]), (&made["server"], &json!("stopped")), "{made}");
 
     // Each call has a record of what it was.
-    let records = aws.records();
+    let records = eventually("each is recorded", || async {
+        Some(aws.records()).filter(|records| records.iter().any(|one| one["action"] == "ec2:StopInstances"))
+    })
+    .await;
     let told = |action: &str| records.iter().find(|one| one["action"] == action).unwrap().clone();
     let account = &aws.fleet.world.account("acme").id;
     let put = told("dynamodb:PutItem");
@@ -88,6 +112,34 @@ async fn boto3_works_through_a_sidecar_with_what_was_granted() {
     assert_eq!(put["outcome"], "forwarded", "{put}");
     assert_eq!(told("s3:PutObject")["resource"], format!("acs:s3:*:{account}:reports/plain.txt"));
     assert_eq!(told("sqs:SendMessage")["resource"], format!("acs:sqs:*:{account}:jobs"));
+    let server = made["server"].as_str().unwrap();
+    for (action, resource) in [
+        ("lambda:CreateFunction", "function/resize".to_owned()),
+        ("lambda:Invoke", "function/resize".to_owned()),
+        ("lambda:GetFunction", "function/resize".to_owned()),
+        ("lambda:ListFunctions", "*".to_owned()),
+        ("ec2:RunInstances", "image/ami-12c6146b".to_owned()),
+        ("ec2:StopInstances", format!("instance/{server}")),
+        ("ec2:DescribeInstances", "*".to_owned()),
+    ] {
+        let record = told(action);
+        let service = action.split_once(':').unwrap().0;
+        assert_eq!(record["resource"], format!("acs:{service}:*:{account}:{resource}"), "{record}");
+        assert_eq!(record["outcome"], "forwarded", "{record}");
+    }
+
+    // What it was given works at a sidecar alone: AWS itself knows nothing of it.
+    let there = aws.run_at(&aws.cloud.clone(), "each", &credentials);
+    assert_eq!((&there["s3"]["code"], &there["s3"]["status"]), (&json!("InvalidAccessKeyId"), &json!(403)));
+    assert_eq!(
+        (&there["sts"]["code"], &there["sts"]["status"]),
+        (&json!("InvalidClientTokenId"), &json!(403))
+    );
+    assert_eq!(there["ec2"]["code"], "AuthFailure", "{there}");
+    for service in ["dynamodb", "sqs"] {
+        assert_eq!(there[service]["status"], 403, "{there}");
+        assert!(there[service]["message"].as_str().unwrap().contains("InvalidClientTokenId"), "{there}");
+    }
     aws.end();
 }
 
@@ -95,6 +147,7 @@ async fn boto3_works_through_a_sidecar_with_what_was_granted() {
 async fn what_was_not_granted_is_refused_in_words_that_boto3_understands() {
     let mut aws = Aws::start(&GRANTED).await;
     let credentials = aws.exchange().await;
+    let before = aws.come();
     let done = aws.run("refused", &credentials);
     let said = |what: &str, code: &str, text: &str| {
         assert_eq!(done[what]["code"], code, "{what}: {done}");
@@ -106,6 +159,7 @@ async fn what_was_not_granted_is_refused_in_words_that_boto3_understands() {
     said("dynamodb", "AccessDeniedException", &aws.application.client_id);
     said("lambda", "AccessDeniedException", "/aws/lambda:read");
     said("unknown", "InvalidRequest", "operation");
+    said("service", "ValidationException", "The service of x-amz-target is not known here");
     said("statement", "ValidationException", "operation");
     said("open_queue", "ValidationException", "give rights by the operation");
     said("foreign_key", "InvalidRequest", "account");
@@ -120,10 +174,11 @@ async fn what_was_not_granted_is_refused_in_words_that_boto3_understands() {
     assert_eq!(done["presigned"]["status"], 400, "{done}");
     assert_eq!(done["dots"]["status"], 400, "{done}");
     let records = eventually("each is recorded", || async {
-        Some(aws.records()).filter(|records| records.len() >= 16)
+        Some(aws.records()).filter(|records| records.len() >= done.as_object().unwrap().len())
     })
     .await;
     assert!(records.iter().all(|record| record["outcome"] != "forwarded"), "{records:?}");
+    assert_eq!(aws.come(), before, "nothing of it has reached AWS, which was not even asked for a role");
     aws.end();
 }
 
@@ -160,12 +215,31 @@ async fn a_hundred_megabytes_stream_and_a_deletion_ends_all_at_once() {
     let grown = memory(&aws.sidecar).saturating_sub(before);
     assert!(grown < 50_000, "it was held: {grown} kB more");
 
-    assert_eq!(aws.run("one", &credentials)["status"], 200);
+    let before = aws.come();
+    let allowed = aws.run("each", &credentials);
+    for (service, told) in allowed.as_object().unwrap() {
+        assert_eq!(told["status"], 200, "{service}: {told}");
+    }
+    let come = aws.come().as_u64().unwrap() - before.as_u64().unwrap();
+    assert!(come >= 5, "each has come to AWS: {come}");
     let path = format!("/applications/{}", aws.application.client_id);
     let receipt = aws.fleet.world.api("acme", "DELETE", &path).send().await.expect(200);
     assert_eq!(receipt["effective"], true, "{receipt}");
-    let after = aws.run("one", &credentials);
-    assert_eq!(after["status"], 403, "{after}");
+    let before = aws.come();
+    let after = aws.run("each", &credentials);
+    for (service, code) in [
+        ("s3", "AccessDenied"),
+        ("sts", "AccessDenied"),
+        ("dynamodb", "AccessDeniedException"),
+        ("sqs", "AccessDeniedException"),
+        ("ec2", "UnauthorizedOperation"),
+    ] {
+        let told = &after[service];
+        assert_eq!((&told["code"], &told["status"]), (&json!(code), &json!(403)), "{service}: {told}");
+        let message = told["message"].as_str().unwrap();
+        assert!(message.contains("not_installed") && message.contains(&aws.application.client_id), "{told}");
+    }
+    assert_eq!(aws.come(), before, "nothing more has reached AWS");
     aws.end();
 }
 
@@ -197,7 +271,7 @@ async fn without_the_service_that_gives_roles_nothing_is_forwarded() {
 #[tokio::test]
 async fn signatures_are_those_that_botocores_signers_make() {
     let count = 300;
-    let mut script = Script::start("aws_signers.py", &json!({ "seed": 20_261_122, "count": count }));
+    let mut script = Script::start("aws_signers.py", &json!({ "seed": script::seed(), "count": count }));
     for _ in 0..count {
         let signed = script.hear();
         let text = |name: &str| signed[name].as_str().unwrap();
@@ -299,7 +373,10 @@ sts = "aws"
 async fn calls_to_alibaba_cloud_are_signed_with_a_role_of_the_callers_account() {
     let mut cloud = Script::start("acs_cloud.py", &json!({}));
     let told = cloud.hear();
-    let mut fleet = Fleet::start().await;
+    let folder = copied();
+    std::fs::write(folder.path().join("scopes/cs.json"), CLUSTERS).unwrap();
+    let mut fleet = Fleet::asleep_with(&format!("policies = \"{}\"", folder.path().display()), "").await;
+    fleet.wake().await;
     let tokens = fleet.world.install("report-hub", "admin@acme", &["/acs/ecs:read"]).await;
     let (token, key) = (fleet.invite("acs", &[]), credentials_file(&fleet, &told["key"]));
     let settings = ACS_SETTINGS.replace("CLOUD", told["url"].as_str().unwrap()).replace("KEY", &key);
@@ -324,9 +401,7 @@ async fn calls_to_alibaba_cloud_are_signed_with_a_role_of_the_callers_account() 
     // What was not granted is neither asked for nor signed.
     call("StopInstance").bearer(bearer).send().await.expect(403);
 
-    cloud.tell(&json!({ "seen": true }));
-    let seen = cloud.hear();
-    let seen = seen.as_array().unwrap();
+    let seen = arrived(&mut cloud);
     assert!(seen.iter().all(|one| one["why"].is_null()), "every signature was good: {seen:?}");
     let (asked, signed): (Vec<_>, Vec<_>) =
         seen.iter().partition(|one| one["headers"]["x-acs-action"] == "AssumeRole");
@@ -344,18 +419,110 @@ async fn calls_to_alibaba_cloud_are_signed_with_a_role_of_the_callers_account() 
     assert_ne!(signed[0]["key"], told["key"]["accessKeyId"], "the role's credentials, not the sidecar's own");
     assert!(!seen.iter().any(|one| one.to_string().contains(bearer.as_str())), "{seen:?}");
 
+    sdks_sign_and_it_is_signed_anew(&fleet, &sidecar, &mut cloud).await;
+
     // With the application goes what was kept for it.
     world.delete_application("acme", "report-hub").await.expect(200);
     assert!([401, 403].contains(&call("DescribeInstances").bearer(bearer).send().await.status));
+    let before = arrived(&mut cloud).len();
     let tokens = world.install("report-hub", "admin@acme", &["/acs/ecs:read"]).await;
     call("DescribeInstances").bearer(&tokens.access).send().await.expect(200);
-    cloud.tell(&json!({ "seen": true }));
-    let seen = cloud.hear();
-    let asked = seen.as_array().unwrap().iter().filter(|one| one["headers"]["x-acs-action"] == "AssumeRole");
-    assert_eq!(asked.count(), 2, "a new authorization gets a role of its own");
+    let after = arrived(&mut cloud);
+    let asked = after.iter().skip(before).filter(|one| one["headers"]["x-acs-action"] == "AssumeRole");
+    assert_eq!(asked.count(), 1, "a new authorization gets a role of its own");
     cloud.tell(&json!({ "end": true }));
     cloud.finish();
 }
+
+/// The cloud's SDKs sign as they do with what they were given, by each of its signatures; the cloud gets its own.
+async fn sdks_sign_and_it_is_signed_anew(fleet: &Fleet, sidecar: &Lone, cloud: &mut Script) {
+    let (application, admin) = fleet.world.published("acs-reports", &["/acs/ecs:read", "/acs/cs:read"]).await;
+    let attempt = application.ask();
+    let page = Person::new(&fleet.world, "alice@acme").visit(&attempt.url).await;
+    let alice = application.tokens(&attempt, &page).await;
+    let key = exchange(&fleet.world.issuer, &admin.access).await;
+    let other = exchange(&fleet.world.issuer, &alice.access).await;
+    let before = arrived(cloud).len();
+    let sent = sdks_call(&sidecar.url, &admin.access, [&key, &other]);
+
+    let all = arrived(cloud);
+    let seen = &all[before..];
+    assert!(seen.iter().all(|one| one["why"].is_null()), "every signature was good: {seen:?}");
+    let (asked, signed): (Vec<&Value>, Vec<_>) =
+        seen.iter().partition(|one| one["headers"]["x-acs-action"] == "AssumeRole");
+    assert_eq!(signed.len(), sent, "each was forwarded once, and nothing else: {seen:?}");
+    let mut sessions: Vec<&str> =
+        asked.iter().map(|one| one["form"]["RoleSessionName"].as_str().unwrap()).collect();
+    sessions.sort_unstable();
+    let of = |login: &str| format!("{login}@acme.{}", application.client_id);
+    // The administrator's for ECS and for the clusters, of which each knows nothing of the other.
+    assert_eq!(sessions, [of("admin"), of("admin"), of("alice")], "one role for each who calls and what");
+    let keys: BTreeSet<&str> = signed.iter().map(|one| one["key"].as_str().unwrap()).collect();
+    assert_eq!(keys.len(), 3, "signed with the role of who called: {signed:?}");
+    for one in signed {
+        let (headers, text) = (&one["headers"], one.to_string());
+        assert!(headers["authorization"].as_str().unwrap().starts_with("ACS3-HMAC-SHA256 "), "{one}");
+        for given in [&key, &other] {
+            for member in ["accessKeyId", "accessKeySecret", "securityToken"] {
+                assert!(!text.contains(given[member].as_str().unwrap()), "the {member} has gone on: {text}");
+            }
+        }
+        assert!(!text.contains("SignatureNonce=") && !text.contains(&admin.access), "{text}");
+        let is_roa = one["target"].as_str().unwrap().starts_with("/clusters/c-1");
+        let version = if is_roa { "2015-12-15" } else { "2014-05-26" };
+        assert_eq!(headers["x-acs-version"], version, "{one}");
+    }
+}
+
+/// What was granted, and what was not, by each client; with the key of another user too. Answers how many calls that was
+/// that should have gone on.
+fn sdks_call(sidecar: &str, token: &str, [key, other]: [&Value; 2]) -> usize {
+    let call = |client: &str, action: &str, key: &Value| {
+        json!({
+            "client": client, "endpoint": sidecar.trim_start_matches("http://"), "key": key, "action": action,
+            "instance": "i-1", "path": "/clusters/c-1",
+        })
+    };
+    let with = |mut call: Value, name: &str, value: &str| {
+        call[name] = json!(value);
+        call
+    };
+    let bearer = with(call("ecs", LOOK, key), "bearer", token);
+    let posted = |client: &str, action: &str| with(call(client, action, key), "method", "POST");
+    let clusters = |client: &str| {
+        let nodes = with(posted(client, "ListClusterNodes"), "body", "{\"a\":1}");
+        [call(client, "DescribeClusterDetail", key), nodes]
+    };
+    let python = [call("core", LOOK, key), posted("core-common", LOOK), bearer.clone()];
+    let node = [call("pop", LOOK, key), posted("pop", LOOK), bearer];
+    let mut sent = 0;
+    for (script, old, more, roa) in
+        [("acs_clients.py", "core", python, "core-roa"), ("acs_clients.mjs", "pop", node, "pop-roa")]
+    {
+        let mut script = Script::start(script, &call("ecs", LOOK, key));
+        assert_eq!(script.hear(), json!({ "status": 200 }));
+        let others = [call("ecs", LOOK, other), call(old, LOOK, other)];
+        let calls: Vec<Value> = more.into_iter().chain(clusters(roa)).chain(others).collect();
+        for call in &calls {
+            script.tell(call);
+            assert_eq!(script.hear(), json!({ "status": 200 }), "{call}");
+        }
+        for client in ["ecs", old] {
+            script.tell(&call(client, "StopInstance", key));
+            assert_eq!(script.hear()["error"]["code"], "NoPermission", "{client}");
+        }
+        sent += 1 + calls.len();
+    }
+    sent
+}
+
+/// What has come to the cloud.
+fn arrived(cloud: &mut Script) -> Vec<Value> {
+    cloud.tell(&json!({ "seen": true }));
+    cloud.hear().as_array().unwrap().clone()
+}
+
+const LOOK: &str = "DescribeInstances";
 
 const ACS_SETTINGS: &str = r#"
 [upstreams.servers]
@@ -372,6 +539,24 @@ path = "/servers/"
 upstream = "servers"
 adapter = "acs"
 product = "ecs"
+assume = "sts"
+sts = "alibaba"
+
+[[route]]
+path = "/"
+host = "127.0.0.1"
+upstream = "servers"
+adapter = "acs"
+product = "ecs"
+assume = "sts"
+sts = "alibaba"
+
+[[route]]
+path = "/{path…}"
+host = "127.0.0.1"
+upstream = "servers"
+adapter = "acs"
+product = "cs"
 assume = "sts"
 sts = "alibaba"
 "#;

@@ -3,6 +3,9 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
+use crate::support::World;
 use crate::support::world::run;
 
 #[test]
@@ -59,6 +62,61 @@ fn without_out_the_proposal_is_data_and_a_bad_document_writes_nothing() {
     assert!(!at("scopes/notes.json").exists());
     assert_eq!(import(&at("missing.json"), &[]).status.code(), Some(4));
 }
+
+#[tokio::test]
+async fn calls_are_decided_by_a_proposal_as_a_person_has_edited_it() {
+    let folder = policies();
+    let (document, out) = (folder.path().join("dns.yaml"), folder.path().join("scopes/alidns.json"));
+    std::fs::write(&document, DNS).unwrap();
+    let [document, file, at] = [&document, &out, folder.path()].map(|path| path.to_str().unwrap());
+    let import = ["catalog", "import", "--from", "openapi", document, "--product", "alidns"];
+    let done = run(&[import.as_slice(), &["--under", "/acs", "--out", file, "--force"]].concat());
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+
+    // What is asked for by POST was taken for a change; a person knows that it only looks, and moves it.
+    let mut proposal: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
+    let scopes = proposal["scopes"].as_array_mut().unwrap();
+    let mut actions = |scope: &str| {
+        let found = scopes.iter_mut().find(|one| one["scope"] == scope).unwrap();
+        std::mem::take(found["actions"].as_array_mut().unwrap())
+    };
+    let (mut read, mut write) = (actions("/acs/alidns:read"), actions("/acs/alidns:write"));
+    assert_eq!(read, ["alidns:DescribeDomainRecords"]);
+    assert_eq!(write, ["alidns:AddDomainRecord", "alidns:DeleteDomain", "alidns:DescribeDomainLogs"]);
+    read.push(write.pop().unwrap());
+    for (scope, actions) in [("/acs/alidns:read", read), ("/acs/alidns:write", write)] {
+        let found = scopes.iter_mut().find(|one| one["scope"] == scope).unwrap();
+        found["actions"] = actions.into();
+    }
+    std::fs::write(&out, proposal.to_string()).unwrap();
+    let check = run(&["policy", "check", "--policies", at]);
+    assert_eq!(check.status.code(), Some(0), "{check:?}");
+
+    let world = World::start_with(&["--policies", at]).await;
+    let (_, tokens) = world.published("names", &["/acs/alidns:read"]).await;
+    let call = |action: &str| world.rpc("alidns", action).bearer(&tokens.access).send();
+    call("DescribeDomainRecords").await.expect(200);
+    call("DescribeDomainLogs").await.expect(200);
+    let (before, _) = world.seen().await;
+    let refused = call("AddDomainRecord").await.expect_problem(403, "insufficient_scope");
+    assert!(refused.to_string().contains("/acs/alidns:write"), "{refused}");
+    // Of what the document does not speak, nobody has anything.
+    call("DeleteDomainRecord").await.expect_problem(403, "access_denied");
+    assert_eq!(world.seen().await.0, before, "nothing more has reached the upstream");
+}
+
+const DNS: &str = r#"
+openapi: 3.1.0
+info: { title: "Domain names", version: "1" }
+paths:
+  /records:
+    get: { operationId: DescribeDomainRecords }
+    post: { operationId: AddDomainRecord }
+  /domains/{name}:
+    delete: { operationId: DeleteDomain }
+  /logs:
+    post: { operationId: DescribeDomainLogs }
+"#;
 
 /// A copy of the shipped policies.
 fn policies() -> tempfile::TempDir {

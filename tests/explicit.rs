@@ -56,80 +56,175 @@ async fn boto3_hands_its_token_over_and_gets_credentials_that_work_as_far_as_was
     let mut narrowed = with(own.clone());
     narrowed["Policy"] = json!("{\"Version\":\"2012-10-17\",\"Statement\":[]}");
     assert!(ask("web identity", &sts, narrowed)["message"].as_str().unwrap().contains("Policy"));
-    let mut forged = with(own.clone());
-    forged["WebIdentityToken"] = json!(format!("{}x", tokens.access));
-    assert!(ask("web identity", &sts, forged)["code"].is_string());
-    let mut short = with(own.clone());
-    short["WebIdentityToken"] = json!("none");
-    assert!(ask("web identity", &sts, short)["code"].is_string());
+    for forged in [format!("{}x", tokens.access), "none".to_owned()] {
+        let mut with = with(own.clone());
+        with["WebIdentityToken"] = json!(forged);
+        assert_eq!(ask("web identity", &sts, with)["code"], "InvalidClientTokenId");
+    }
 
     let before = fleet.cloud.seen();
     let path = format!("/applications/{}", application.client_id);
     fleet.world.api("acme", "DELETE", &path).send().await.expect(200);
-    assert!(ask("read", &s3, Value::Null)["code"].is_string(), "the credentials died with the grant");
-    assert!(ask("web identity", &sts, with(own))["code"].is_string(), "and there are no new ones");
+    // The credentials died with the grant, and there are no new ones.
+    let plain = json!({ "RoleArn": own, "RoleSessionName": "alice" });
+    is_over(ask("read", &s3, Value::Null));
+    is_over(ask("who", &sts, Value::Null));
+    is_over(ask("assume", &sts, plain));
+    is_over(ask("web identity", &sts, with(own)));
     assert_eq!(fleet.cloud.seen(), before, "nothing more has reached the upstream");
     script.tell(&json!({ "do": "end" }));
     script.finish();
+}
+
+/// In the words of AWS: the application is not installed.
+#[track_caller]
+fn is_over(refused: Value) {
+    assert_eq!(refused["code"], "AccessDenied", "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains("not_installed"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_clouds_own_sdks_hand_their_token_over_and_get_credentials_that_work_as_far_as_was_granted() {
     let (fleet, sidecar, application, tokens) = scene(ACS, &["/acs/sts", "/acs/ecs:read"]).await;
+    let mut clients = Vec::new();
+    for script in SDKS {
+        clients.push(Client::start(script, &fleet, &sidecar, &tokens));
+    }
+    for client in &mut clients {
+        gets_credentials(client, &fleet, &application);
+    }
+    let before = fleet.cloud.seen();
+    let path = format!("/applications/{}", application.client_id);
+    fleet.world.api("acme", "DELETE", &path).send().await.expect(200);
+    for mut client in clients {
+        let token = client.token.clone();
+        for asked in [
+            json!({ "do": "read" }),
+            json!({ "do": "who" }),
+            json!({ "do": "assume", "with": client.plain() }),
+            json!({ "do": "assume", "bearer": token, "with": client.plain() }),
+            client.handing_over(),
+        ] {
+            let refused = client.ask(asked.clone());
+            assert_eq!(refused["code"], "NoPermission", "{asked}: {refused}");
+            let detail = &refused["data"]["AccessDeniedDetail"];
+            assert_eq!(detail["Reason"], "not_installed", "{asked}: {refused}");
+            assert_eq!(detail["Application"], application.client_id.as_str(), "{asked}: {refused}");
+        }
+        client.end();
+    }
+    assert_eq!(fleet.cloud.seen(), before, "nothing more has reached the upstream");
+}
+
+/// One of the cloud's SDKs, and what it may do while the grant stands.
+fn gets_credentials(client: &mut Client, fleet: &Fleet, application: &Application) {
     let account = &fleet.world.account("acme").id;
-    let ecs = sidecar.url.strip_prefix("http://").unwrap().to_owned();
-    let sts = ecs.replace("127.0.0.1", "localhost");
-    let own = format!("acs:ram::{account}:role/reader");
-    let with = |role: &str| {
-        json!({ "role_arn": role, "role_session_name": "alice", "oidctoken": tokens.access, "duration_seconds": 3600,
-            "oidcprovider_arn": format!("acs:ram::{account}:oidc-provider/consentry") })
-    };
-    let mut script =
-        Script::start("explicit_acs.py", &json!({ "do": "oidc", "endpoint": sts, "with": with(&own) }));
-    let told = script.hear();
+    let told = client.ask(client.handing_over());
     let given = told["answer"].clone();
     assert_eq!(given["AssumedRoleUser"]["Arn"], format!("acs:ram::{account}:role/reader/alice"), "{told}");
     assert_eq!(given["OIDCTokenInfo"]["ClientIds"], application.client_id.as_str(), "{given}");
     assert!(lasts_at_most_a_quarter_of_an_hour(&given["Credentials"]["Expiration"]), "{given}");
 
-    let mut ask = |mut line: Value| {
-        line["endpoint"] =
-            json!(if ["read", "stop"].contains(&line["do"].as_str().unwrap()) { &ecs } else { &sts });
-        script.tell(&line);
-        script.hear()
-    };
-    assert_eq!(ask(json!({ "do": "read" })), json!({ "answer": {} }));
-    let refused = ask(json!({ "do": "stop" }));
+    let before = fleet.cloud.seen();
+    assert_eq!(client.ask(json!({ "do": "read" })), json!({ "answer": {} }));
+    assert_eq!(fleet.cloud.seen(), before + 1);
+    let refused = client.ask(json!({ "do": "stop" }));
     assert_eq!(refused["code"], "NoPermission", "{refused}");
-    let who = ask(json!({ "do": "who" }));
+    let who = client.ask(json!({ "do": "who" }));
     assert_eq!(
         (&who["answer"]["AccountId"], &who["answer"]["IdentityType"]),
         (&json!(account), &json!("RAMUser")),
         "{who}"
     );
-    let plain = json!({ "role_arn": own, "role_session_name": "alice" });
-    let again = ask(json!({ "do": "assume", "with": plain }));
+    let (plain, token) = (client.plain(), client.token.clone());
+    let again = client.ask(json!({ "do": "assume", "with": plain }));
     assert!(again["answer"]["Credentials"]["SecurityToken"].is_string(), "{again}");
-    let bearer = ask(json!({ "do": "assume", "bearer": tokens.access, "with": plain }));
+    let bearer = client.ask(json!({ "do": "assume", "bearer": token, "with": plain }));
     assert!(bearer["answer"]["Credentials"]["SecurityToken"].is_string(), "{bearer}");
-    let globex = own.replace(account.as_str(), &fleet.world.account("globex").id);
-    assert_eq!(ask(json!({ "do": "oidc", "with": with(&globex) }))["code"], "NoPermission");
-    let mut narrowed = with(&own);
-    narrowed["policy"] = json!("{\"Version\":\"1\",\"Statement\":[]}");
-    assert!(ask(json!({ "do": "oidc", "with": narrowed }))["message"].as_str().unwrap().contains("Policy"));
-
-    let before = fleet.cloud.seen();
-    let path = format!("/applications/{}", application.client_id);
-    fleet.world.api("acme", "DELETE", &path).send().await.expect(200);
-    assert!(ask(json!({ "do": "read" }))["code"].is_string(), "the credentials died with the grant");
-    assert!(
-        ask(json!({ "do": "oidc", "with": with(&own) }))["code"].is_string(),
-        "and there are no new ones"
-    );
-    assert_eq!(fleet.cloud.seen(), before, "nothing more has reached the upstream");
-    script.tell(&json!({ "do": "end" }));
-    script.finish();
+    let mut globex = client.handing_over();
+    globex["with"]["role_arn"] = json!(client.role.replace(account, &fleet.world.account("globex").id));
+    assert_eq!(client.ask(globex)["code"], "NoPermission");
+    let mut narrowed = client.handing_over();
+    narrowed["with"]["policy"] = json!("{\"Version\":\"1\",\"Statement\":[]}");
+    assert!(client.ask(narrowed)["message"].as_str().unwrap().contains("Policy"));
+    assert_eq!(fleet.cloud.seen(), before + 1, "the sidecar answers, and nobody else is asked");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clouds_own_sdks_are_told_what_is_missing_where_no_credentials_were_granted() {
+    let (fleet, sidecar, application, tokens) = scene(ACS, &["/acs/ecs:read"]).await;
+    for script in SDKS {
+        let mut client = Client::start(script, &fleet, &sidecar, &tokens);
+        let assumed = json!({ "do": "assume", "bearer": tokens.access, "with": client.plain() });
+        for asked in [client.handing_over(), assumed] {
+            let refused = client.ask(asked);
+            assert_eq!(refused["code"], "NoPermission", "{script}: {refused}");
+            let detail = &refused["data"]["AccessDeniedDetail"];
+            assert_eq!(detail["Reason"], "insufficient_scope", "{script}: {refused}");
+            assert_eq!(detail["Application"], application.client_id.as_str(), "{script}: {refused}");
+            assert!(detail["Scope"].as_str().unwrap().contains("/acs/sts"), "{script}: {refused}");
+            assert!(!detail["NextStep"].as_str().unwrap().is_empty(), "{script}: {refused}");
+            assert!(!refused.to_string().contains("SecurityToken"), "{script}: {refused}");
+        }
+        client.end();
+    }
+    assert_eq!(fleet.cloud.seen(), 0, "nothing has reached the upstream");
+}
+
+/// One of the cloud's SDKs, which has a token and knows of a role.
+struct Client {
+    script: Script,
+    /// Where the sidecar plays the security token service, and where ECS.
+    sts: String,
+    ecs: String,
+    role: String,
+    provider: String,
+    token: String,
+}
+
+impl Client {
+    fn start(script: &str, fleet: &Fleet, sidecar: &Lone, tokens: &Tokens) -> Self {
+        let account = &fleet.world.account("acme").id;
+        let ecs = sidecar.url.strip_prefix("http://").unwrap().to_owned();
+        Self {
+            // It says nothing to this.
+            script: Script::start(script, &json!({ "do": "nothing" })),
+            sts: ecs.replace("127.0.0.1", "localhost"),
+            ecs,
+            role: format!("acs:ram::{account}:role/reader"),
+            provider: format!("acs:ram::{account}:oidc-provider/consentry"),
+            token: tokens.access.clone(),
+        }
+    }
+
+    /// The request for credentials that has the token in it.
+    fn handing_over(&self) -> Value {
+        let with = json!({
+            "role_arn": self.role, "role_session_name": "alice", "oidctoken": self.token, "duration_seconds": 3600,
+            "oidcprovider_arn": self.provider,
+        });
+        json!({ "do": "oidc", "with": with })
+    }
+
+    /// What else it may ask for with, once it is known.
+    fn plain(&self) -> Value {
+        json!({ "role_arn": self.role, "role_session_name": "alice" })
+    }
+
+    fn ask(&mut self, mut line: Value) -> Value {
+        let is_ecs = ["read", "stop"].contains(&line["do"].as_str().unwrap());
+        line["endpoint"] = json!(if is_ecs { &self.ecs } else { &self.sts });
+        self.script.tell(&line);
+        self.script.hear()
+    }
+
+    fn end(mut self) {
+        self.script.tell(&json!({ "do": "end" }));
+        self.script.finish();
+    }
+}
+
+const SDKS: [&str; 2] = ["explicit_acs.py", "explicit_acs.mjs"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_not_been_granted_credentials_gets_none() {
@@ -174,7 +269,6 @@ fn now() -> i64 {
     consentry::model::time::Clock::system().now().as_second()
 }
 
-/// A sidecar with these routes before the usual ones, and an application that acme has authorized for these scopes.
 #[tokio::test]
 async fn a_token_for_one_place_is_handed_over_there_alone_and_what_it_gives_is_good_there_alone() {
     let place = "https://sidecar.example";
@@ -239,6 +333,7 @@ async fn a_token_for_one_place_is_handed_over_there_alone_and_what_it_gives_is_g
     Signed::new(&key, "DescribeInstances").to("/ecs/").call(&sidecar.url).send().await.expect(200);
 }
 
+/// A sidecar with these routes before the usual ones, and an application that acme has authorized for these scopes.
 async fn scene(routes: &str, scopes: &[&str]) -> (Fleet, Lone, Application, Tokens) {
     let mut fleet = Fleet::start().await;
     let token = fleet.invite("explicit", &[]);

@@ -12,10 +12,10 @@ const { RuntimeOptions } = require('@alicloud/tea-util');
 
 const quick = () => new RuntimeOptions({ autoretry: false, readTimeout: 5000, connectTimeout: 5000 });
 
-/** An endpoint instead of the real one, or the real one through a proxy. */
-const config = ({ endpoint, proxy, bearer, key }) =>
+/** An endpoint instead of the real one. There is no way but that: they do nothing with `httpProxy` and `httpsProxy`. */
+const config = ({ endpoint, bearer, key }) =>
   new $OpenApiUtil.Config({
-    endpoint, protocol: 'HTTP', regionId: 'cn-hangzhou', httpProxy: proxy,
+    endpoint, protocol: 'HTTP', regionId: 'cn-hangzhou',
     ...(bearer ? { bearerToken: bearer } : key),
   });
 

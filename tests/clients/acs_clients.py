@@ -51,8 +51,8 @@ def core(asked):
     key = asked["key"]
     credential = StsTokenCredential(key["accessKeyId"], key["accessKeySecret"], key["securityToken"])
     client = AcsClient(region_id="cn-hangzhou", credential=credential, auto_retry=False, timeout=5, verify=asked.get("ca"))
-    if "ca" in asked:
-        client.proxy = {"https": asked["proxy"]}
+    if "proxy" in asked:
+        client.proxy = {"https" if "ca" in asked else "http": asked["proxy"]}
     if asked["client"] == "core-roa":
         request = RoaRequest("CS", "2015-12-15", asked["action"], method=asked.get("method", "GET"), uri_pattern=asked["path"])
         if "body" in asked:

@@ -2,7 +2,8 @@
 script plays the upstream's administrator and the application; each line is JSON.
 
 Told {}: starts moto and tells what the sidecar needs. Told {"sidecar", "credentials", "run"}: does that run with them.
-Told {"run": "asked"}: tells what moto was asked for roles."""
+Told {"run": "asked"}: tells what moto was asked for roles. Told {"run": "count"}: tells how many requests have come to it,
+whatever it made of them."""
 
 import hashlib
 import hmac
@@ -11,12 +12,16 @@ import json
 import os
 import sys
 import urllib.parse
+import zipfile
 from datetime import datetime, timezone
 
 import boto3
 import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from moto.core.config import default_user_config
+from moto.iam.access_control import IAMRequest
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.server import ThreadedMotoServer
 from moto.sts.responses import TokenResponse
 
@@ -150,6 +155,45 @@ def allowed(url, credentials):
     }
 
 
+def machines(url, credentials):
+    """A function is made, looked at and run; a server is started and stopped."""
+    functions, servers = client("lambda", url, credentials), client("ec2", url, credentials)
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("resize.py", "def run(event, _):\n    return event\n")
+    functions.create_function(
+        FunctionName="resize",
+        Runtime="python3.12",
+        Role="arn:aws:iam::123456789012:role/reader",
+        Handler="resize.run",
+        Code={"ZipFile": code.getvalue()},
+    )
+    ran = functions.invoke(FunctionName="resize", Payload=json.dumps({"width": "ü"}).encode())
+    server = servers.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    stopped = servers.stop_instances(InstanceIds=[server])["StoppingInstances"][0]
+    reservations = servers.describe_instances(InstanceIds=[server])["Reservations"]
+    return {
+        "listed": [function["FunctionName"] for function in functions.list_functions()["Functions"]],
+        "handler": functions.get_function(FunctionName="resize")["Configuration"]["Handler"],
+        "ran": ran["Payload"].read().decode(),
+        "server": server,
+        "stopped": stopped["InstanceId"],
+        "state": reservations[0]["Instances"][0]["State"]["Name"],
+    }
+
+
+def each(url, credentials):
+    """One call of each service that was granted, if it is refused."""
+    of = lambda service: client(service, url, credentials)
+    return {
+        "s3": refusal(lambda: of("s3").list_buckets()),
+        "sts": refusal(lambda: of("sts").get_caller_identity()),
+        "dynamodb": refusal(lambda: of("dynamodb").scan(TableName="orders")),
+        "sqs": refusal(lambda: of("sqs").list_queues()),
+        "ec2": refusal(lambda: of("ec2").describe_instances()),
+    }
+
+
 def refused(url, credentials):
     of = lambda service: client(service, url, credentials)
     wrong = dict(credentials, accessKeySecret="x" * 43)
@@ -160,6 +204,7 @@ def refused(url, credentials):
         "ec2": refusal(lambda: of("ec2").run_instances(ImageId="ami-1", MinCount=1, MaxCount=1)),
         "dynamodb": refusal(lambda: dynamodb.put_resource_policy(ResourceArn=table("123456789012"), Policy="{}")),
         "lambda": refusal(lambda: of("lambda").list_functions()),
+        "service": refusal(lambda: of("kms").list_keys()),
         "unknown": refusal(lambda: of("ec2").describe_spot_price_history()),
         "statement": refusal(lambda: dynamodb.execute_statement(Statement="SELECT * FROM orders")),
         "other_account": refusal(lambda: dynamodb.get_item(TableName=table("999999999999"), Key={"id": {"S": "1"}})),
@@ -320,6 +365,7 @@ def large(url, credentials):
 
 
 ASKED = []
+COME = []
 
 
 def written_down(answer):
@@ -332,8 +378,32 @@ def written_down(answer):
     return assume_role
 
 
+def without_a_body(verified):
+    """moto takes what it has read of a path for the body where there is none, and verifies no GET of Lambda by that."""
+
+    def _create_aws_request(self):
+        self._data = {} if self._service == "lambda" else self._data
+        return verified(self)
+
+    return _create_aws_request
+
+
+def counted(answer):
+    """What comes to moto, which answers as ever."""
+
+    def called(self, environ, start_response):
+        COME.append(environ["PATH_INFO"])
+        return answer(self, environ, start_response)
+
+    return called
+
+
 def moto():
     """The upstream, with a role that a sidecar may assume; from then on it checks every signature."""
+    DomainDispatcherApplication.__call__ = counted(DomainDispatcherApplication.__call__)
+    IAMRequest._create_aws_request = without_a_body(IAMRequest._create_aws_request)
+    # Functions answer with what they are given, and need no container for that.
+    default_user_config["lambda"]["use_docker"] = False
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -361,7 +431,7 @@ def main():
     upstream = moto()
     sys.stdout = out
     tell(upstream)
-    runs = {"allowed": allowed, "refused": refused, "declined": declined, "large": large}
+    runs = {"allowed": allowed, "refused": refused, "declined": declined, "large": large, "machines": machines, "each": each}
     while True:
         line = sys.stdin.readline()
         if not line:
@@ -373,6 +443,8 @@ def main():
             tell(refusal(lambda: client("s3", asked["sidecar"], asked["credentials"]).list_buckets()))
         elif asked["run"] == "asked":
             tell(ASKED)
+        elif asked["run"] == "count":
+            tell(len(COME))
         elif asked["run"] == "end":
             os._exit(0)
         else:

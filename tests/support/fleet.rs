@@ -247,6 +247,13 @@ impl Lone {
         self.folder.clone()
     }
 
+    /// The decision records so far.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.folder.join("records.jsonl")).unwrap_or_default();
+        // The last line may be on its way.
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// What it has written to standard error.
     pub(crate) fn told(&self) -> String {
         std::fs::read_to_string(&self.role.told).unwrap_or_default()

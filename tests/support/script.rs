@@ -54,6 +54,14 @@ impl Drop for Script {
     }
 }
 
+/// What random requests come from: the same in each run, unless `CONSENTRY_SEED` says otherwise. It is shown where a
+/// test fails, which then fails with it again.
+pub(crate) fn seed() -> u32 {
+    let seed = std::env::var("CONSENTRY_SEED").map_or(20_261_122, |seed| seed.parse().unwrap());
+    eprintln!("CONSENTRY_SEED={seed}");
+    seed
+}
+
 /// The command that runs a script of `tests/clients`, `.mjs` with Node or `.py` with Python.
 pub(crate) fn command(name: &str) -> Command {
     let clients = clients();
