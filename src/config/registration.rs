@@ -19,9 +19,10 @@ pub struct Registration {
     pub scopes: ScopeSet,
     /// After how many hours one is forgotten that nobody has authorized, 1 to 720.
     pub keep_hours: u32,
-    /// How many of those there may be.
+    /// How many of those there may be, by requests and by documents each.
     pub most: u64,
-    /// How many may come from one address (one network of 64 bits) in an hour.
+    /// How many may come from one address (one network of 64 bits) in an hour, by requests and by documents each; from
+    /// the network around it, of 24 bits or of 48, twice as many.
     pub per_hour: u32,
     /// Whether descriptions may stand at addresses that are not public, or on other ports than 443: for networks of
     /// one's own. Whoever can open the log-in page can then make this machine ask there.

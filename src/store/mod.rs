@@ -67,7 +67,7 @@ pub use personal::{Acting, Personal};
 pub use provisioning::{Assignees, AssignmentChange, Provisioning};
 pub use publishing::{AccountsBehind, Behind, Publishing};
 pub use records::{AuditEvent, DecisionFilter, Records};
-pub use registration::{OwnRegistration, Registrations};
+pub use registration::{OwnDocument, OwnRegistration, Registrations};
 pub use requests::{
     ASKING_WINDOW, ApprovalRequest, ApprovalRequests, Ask, AskOutcome, Decided, MOST_ASKED, RequestFilter,
     RequestState,

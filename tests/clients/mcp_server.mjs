@@ -1,5 +1,5 @@
 // The MCP TypeScript SDK's server behind a sidecar: sessions, streams that can be resumed, and all that the server
-// scenarios of the conformance suite ask for. It says its address.
+// scenarios of the conformance suite ask for. It says its address, and keeps a list of the tools that were called.
 import { randomUUID } from 'node:crypto';
 import express from 'express';
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/sdk/server/mcp.js';
@@ -30,6 +30,14 @@ const tools = {
   look: async ({ instance }) => said(text(`looked at ${instance}`)),
   change: async ({ instance }) => said(text(`changed ${instance}`)),
   hidden: async ({ instance }) => said(text(`hidden ${instance}`)),
+  // Tells of its progress for a minute, or until nobody listens.
+  watch: async (_, { sendNotification, _meta, signal }) => {
+    for (let progress = 0; progress < 600 && !signal.aborted; progress += 1) {
+      await sendNotification({ method: 'notifications/progress', params: { progressToken: _meta?.progressToken ?? 0, progress } });
+      await sleep(100);
+    }
+    return said(text('nothing to see'));
+  },
   test_simple_text: async () => said(text('This is a simple text response for testing.')),
   test_image_content: async () => said(image),
   test_audio_content: async () => said({ type: 'audio', data: WAVE, mimeType: 'audio/wav' }),
@@ -71,11 +79,17 @@ const tools = {
   },
 };
 
+const called = [];
 const make = () => {
   const capabilities = { logging: {}, completions: {}, resources: { subscribe: true } };
   const server = new McpServer({ name: 'behind a sidecar', version: '1.0.0' }, { capabilities });
   const inputSchema = { instance: z.string().optional(), prompt: z.string().optional(), message: z.string().optional() };
-  for (const [name, does] of Object.entries(tools)) server.registerTool(name, { description: name, inputSchema }, does);
+  for (const [name, does] of Object.entries(tools)) {
+    server.registerTool(name, { description: name, inputSchema }, (...asked) => {
+      called.push(name);
+      return does(...asked);
+    });
+  }
   server.registerResource('text', 'test://static-text', { mimeType: 'text/plain' }, (uri) => ({
     contents: [{ uri: uri.href, mimeType: 'text/plain', text: 'This is the content of the static text resource.' }],
   }));
@@ -150,4 +164,5 @@ app.all('/mcp', async (request, response) => {
   await make().connect(transport);
   await transport.handleRequest(request, response, request.body);
 });
+app.get('/_called', (_, response) => response.json(called));
 const listener = app.listen(0, '127.0.0.1', () => tell({ url: `http://127.0.0.1:${listener.address().port}` }));

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::SERVER;
+use super::{SERVER, error, message, request, session, signed_in, until_ended};
 use crate::support::script::Script;
-use crate::support::{Person, World, eventually};
+use crate::support::{Person, World, eventually, html};
 
 #[tokio::test]
 async fn the_typescript_sdk_of_version_1_finds_its_way_and_asks_for_more_when_it_needs_more() {
@@ -77,53 +77,105 @@ async fn finds_its_way(name: &str, facts: &Value, refresh: bool) {
     let path = format!("/applications/{}", connected["client_id"].as_str().unwrap());
     let receipt = world.api("acme", "DELETE", &path).send().await.expect(200);
     assert!(receipt["streams_closed"].as_u64() >= Some(1), "{receipt}");
-    let ended = until_ended(&mut script);
-    assert!(ended["error"].is_object() || ended["authorize"].is_string(), "{ended}");
-}
-
-/// The client's words about the end of what it watched: it may first try to resume.
-fn until_ended(script: &mut Script) -> Value {
-    for _ in 0..5 {
-        let said = script.hear();
-        if said["watching"].is_null() {
-            return said;
-        }
-    }
-    panic!("it never ended");
+    until_ended(&mut script);
 }
 
 #[tokio::test]
 async fn the_official_application_works_as_it_is_shipped() {
+    official("mcp_client.py", &json!({ "mode": "auto" })).await;
+}
+
+#[tokio::test]
+async fn the_official_application_works_with_the_typescript_sdk_of_version_1() {
+    official("mcp.mjs", &json!({ "library": "v1" })).await;
+}
+
+#[tokio::test]
+async fn the_official_application_works_with_the_typescript_sdk_of_version_2() {
+    official("mcp.mjs", &json!({ "library": "v2", "mode": "auto" })).await;
+}
+
+/// Provisioned, assigned, agreed to, used, withdrawn in person, agreed to again, and assigned no more.
+async fn official(name: &str, facts: &Value) {
     let world = World::start().await;
     crate::official::provision(&world).await;
     let application = world.application("openapi-mcp-server");
-    let assigned = format!("/applications/{}/assignments", application.client_id);
-    let add = json!({ "add": { "users": ["alice@acme"] } });
-    world.api("acme", "PATCH", &assigned).json(&add).send().await.expect(200);
+    let assign = async |change: Value| {
+        let path = format!("/applications/{}/assignments", application.client_id);
+        world.api("acme", "PATCH", &path).json(&change).send().await.expect(200);
+    };
+    assign(json!({ "add": { "users": ["alice@acme"] } })).await;
+    let bob = world.first_access(&application, "bob@acme").await;
+    assert!(bob.status == 403 && bob.text().contains("not assigned"), "{} {}", bob.status, bob.text());
     let account = &world.account("acme").id;
     let path = format!("/accounts/{account}/system/ecs/servers/id/17/mcp");
-    let facts = json!({ "client_id": application.client_id, "mode": "auto" });
-    let mut script = start(&world, "mcp_client.py", &facts, &path);
+    let mut facts = facts.clone();
+    facts["client_id"] = json!(application.client_id);
+    let mut script = start(&world, name, &facts, &path);
 
     // Its user is asked in person; everybody else has been decided about.
     let mut alice = Person::new(&world, "alice@acme");
-    let page = alice.visit(authorize(&script.hear())).await;
-    assert!(page.text().contains("Your own consent"), "{}", page.text());
-    let page = alice.submit(&page, &page.consent().form, &[("decision", "authorize")]).await;
-    script.tell(&json!({ "redirect": page.left().as_str() }));
+    let agreed = agrees(&mut alice, &authorize(&script.hear())).await;
+    script.tell(&agreed);
     assert_eq!(script.hear()["connected"], true);
-    script.tell(&json!({ "do": "call", "tool": "stop_instance" }));
-    let said = script.hear();
-    let text = said["content"][0]["text"].as_str().unwrap_or_default();
-    assert!(text.contains(account.as_str()) && text.contains(&application.client_id), "{said}");
+    let mut order = |order: Value| {
+        script.tell(&order);
+        script.hear()
+    };
+    let stop = || json!({ "do": "call", "tool": "stop_instance" });
+    let works = |said: &Value| {
+        let text = said["content"][0]["text"].as_str().unwrap_or_default();
+        assert!(text.contains(account.as_str()) && text.contains(&application.client_id), "{said}");
+    };
+    let listed = order(json!({ "do": "list" }));
+    let listed = listed["tools"].as_array().unwrap();
+    assert!(
+        listed.contains(&json!("stop_instance")) && !listed.contains(&json!("close_account")),
+        "{listed:?}"
+    );
+    works(&order(stop()));
     eventually("the call is recorded", || async {
         let told = world.api("acme", "GET", "/decisions?limit=20").send().await.expect(200).to_string();
         let whole = "system/ecs/servers/17/tools/stop_instance";
         (told.contains("mcp-server:CallTool/stop_instance") && told.contains(whole)).then_some(())
     })
     .await;
-    script.tell(&json!({ "do": "end" }));
-    script.finish();
+
+    // Withdrawn by herself: her tokens are over, and the next call asks her again, in the protocol's own shape.
+    let url = format!("{}{path}", world.sidecar);
+    let tokens = signed_in(&world, &application, "alice@acme").await;
+    session(&url, &tokens.access).await;
+    withdraws(&world, &mut alice, &application.client_id).await;
+    let call = request(7, "tools/call", &json!({ "name": "stop_instance", "arguments": {} }));
+    let refused = message(&url, &tokens.access, &call).send().await;
+    assert_eq!(error(&refused, 401, -32003)["data"]["code"], "invalid_token");
+    let challenge = refused.header("www-authenticate");
+    assert!(challenge.contains("invalid_token") && challenge.contains("resource_metadata"), "{challenge}");
+    let asked = authorize(&order(stop()));
+    works(&order(agrees(&mut alice, &asked).await));
+
+    // Assigned no more: an error that sends nobody to authorize.
+    assign(json!({ "remove": { "users": ["alice@acme"] } })).await;
+    let said = order(stop());
+    assert_eq!(said["error"]["code"], -32003, "{said}");
+    assert_eq!(said["error"]["data"]["code"], "not_assigned", "{said}");
+}
+
+/// Asked in person, somebody agrees; what the client is told of it.
+async fn agrees(person: &mut Person, asked: &str) -> Value {
+    let page = person.visit(asked).await;
+    assert!(page.text().contains("Your own consent"), "{}", page.text());
+    let page = person.submit(&page, &page.consent().form, &[("decision", "authorize")]).await;
+    json!({ "redirect": page.left().as_str() })
+}
+
+/// Takes their consent back, on their own page.
+async fn withdraws(world: &World, person: &mut Person, client_id: &str) {
+    let page = person.visit(format!("{}/me", world.issuer)).await;
+    let action = format!("/me/applications/{client_id}/withdraw");
+    let form = html::forms(&page.html).into_iter().find(|form| form.action == action);
+    let page = person.submit(&page, &form.unwrap_or_else(|| panic!("{}", page.text())), &[]).await;
+    assert!(page.status < 400, "{} {}", page.status, page.text());
 }
 
 fn start(world: &World, name: &str, facts: &Value, path: &str) -> Script {

@@ -3,15 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use super::servers::{Behind, looks_and_changes_nothing};
 use crate::support::application::claims;
 use crate::support::fleet::Fleet;
 use crate::support::{Application, Person, World};
@@ -74,10 +80,77 @@ async fn no_description_is_read_inside_the_network_unless_it_is_allowed() {
     assert_eq!(site.asked(), 0);
 }
 
+#[tokio::test]
+async fn the_sdks_are_known_by_their_descriptions() {
+    let site = Site::start().await;
+    let documents = format!("documents = true\nallow_private = true\nca = \"{}\"", site.authority());
+    let behind = Behind::registering("mcp_server.mjs", "/acs/lab:read", &documents).await;
+    for (name, library) in [("mcp_client.py", "python"), ("mcp.mjs", "v1"), ("mcp.mjs", "v2")] {
+        let (address, before) = (format!("{}/{library}.json", site.url), site.asked());
+        let (mut script, client_id) = behind.client(name, library, Some(&address)).await;
+        assert_eq!(client_id, address, "{library}");
+        looks_and_changes_nothing(&mut script);
+        assert_eq!(site.asked(), before + 1, "{library}: read once, and nobody registered otherwise");
+        let seen = behind.records().await;
+        assert!(seen.contains(&internal(&address)), "{library}: {seen}");
+    }
+}
+
+#[tokio::test]
+async fn our_own_name_for_a_client_is_no_way_around_its_description() {
+    let site = Site::start().await;
+    let mut fleet = fleet(&site).await;
+    let named = site.client(&fleet.world, "gone.json");
+    let inner = Application { client_id: internal(&named.client_id), ..named.clone() };
+    let mut admin = Person::new(&fleet.world, "admin@acme");
+    let unknown = admin.visit(&inner.ask().url).await;
+    assert!(unknown.status == 400 && unknown.text().contains("not registered"), "{}", unknown.text());
+    assert_eq!(site.asked(), 0);
+
+    let attempt = named.ask_for("openid offline_access", &[]);
+    let page = admin.visit(&attempt.url).await;
+    let page = admin.authorize(&page, &[]).await;
+    let tokens = named.tokens(&attempt, &page).await;
+    assert!(admin.visit(&inner.ask_for("openid", &[]).url).await.has_left());
+    assert_eq!(site.asked(), 1, "it was read just now");
+
+    // Read two days ago: it is read again, whatever the client is called, and is there no more.
+    let file = fleet.world.data().join("consentry.db");
+    let mut store = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    let aged = "UPDATE own_registrations SET read_at = read_at - 172800000000";
+    sqlx::raw_sql(aged).execute(&mut store).await.unwrap();
+    store.close().await.unwrap();
+    for application in [&named, &inner] {
+        let before = site.asked();
+        let page = admin.open(application.ask_for("openid", &[]).url).await;
+        assert!(!page.has_left() && page.status == 400, "{} {}", page.status, page.text());
+        assert!(page.text().contains("own description"), "{}", page.text());
+        assert_eq!(site.asked(), before + 1);
+    }
+    let refreshed = named.refresh(&tokens.refresh).await.expect(200);
+
+    // And with documents off such a client has no code and no token any more, by either name.
+    fleet.kill_control().await;
+    fleet.set("documents = true", "documents = false");
+    fleet.wake().await;
+    for application in [&named, &inner] {
+        let page = admin.open(application.ask_for("openid", &[]).url).await;
+        assert!(!page.has_left() && page.status == 400, "{} {}", page.status, page.text());
+        let refresh = refreshed["refresh_token"].as_str().unwrap();
+        application.refresh(refresh).await.expect_oauth_error(401, "invalid_client");
+    }
+}
+
+/// What a client that is known by its description is called inside.
+fn internal(address: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, address.as_bytes());
+    format!("cimd-{}", URL_SAFE_NO_PAD.encode(hash))
+}
+
 async fn fleet(site: &Site) -> Fleet {
     let settings = format!(
         "[registration]\ndocuments = true\nallow_private = true\nscopes = [\"/acs/mcp-server\"]\nca = \"{}\"",
-        site.folder.path().join("ca.pem").display()
+        site.authority()
     );
     let mut fleet = Fleet::asleep_with(&settings, "").await;
     fleet.wake().await;
@@ -109,7 +182,7 @@ impl Site {
         let count = Arc::clone(&asked);
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::SeqCst);
+                let first = count.fetch_add(1, Ordering::SeqCst) == 0;
                 let (acceptor, site) = (acceptor.clone(), site.clone());
                 tokio::spawn(async move {
                     let Ok(mut stream) = acceptor.accept(tcp).await else { return };
@@ -117,12 +190,17 @@ impl Site {
                     let read = stream.read(&mut head).await.unwrap_or(0);
                     let head = String::from_utf8_lossy(&head[..read]).into_owned();
                     let path = head.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
-                    let _ = stream.write_all(answer(&site, &path).as_bytes()).await;
+                    let _ = stream.write_all(answer(&site, &path, first).as_bytes()).await;
                     let _ = stream.shutdown().await;
                 });
             }
         });
         Self { url, folder, asked }
+    }
+
+    /// Whose certificates it has.
+    fn authority(&self) -> String {
+        self.folder.path().join("ca.pem").display().to_string()
     }
 
     fn asked(&self) -> usize {
@@ -140,11 +218,11 @@ impl Site {
     }
 }
 
-/// What stands at a path.
-fn answer(site: &str, path: &str) -> String {
+/// What stands at a path, when it is the first that is asked for and later.
+fn answer(site: &str, path: &str, first: bool) -> String {
     let mut document = json!({
         "client_id": format!("{site}/{path}"), "client_name": "Described",
-        "redirect_uris": ["http://127.0.0.1:45674/callback"], "token_endpoint_auth_method": "none",
+        "redirect_uris": ["http://127.0.0.1:45674/callback", "http://127.0.0.1:45675/callback"], "token_endpoint_auth_method": "none",
     });
     let (mut status, mut kind) = ("200 OK", "application/json");
     match path {
@@ -154,7 +232,8 @@ fn answer(site: &str, path: &str) -> String {
         "leak.json" => document["redirect_uris"] = json!(["http://evil.example/cb"]),
         "page.html" => kind = "text/html",
         "redirect" => status = "302 Found\r\nlocation: /client.json",
-        "none" => (status, document) = ("404 Not Found", Value::Null),
+        "gone.json" if first => {}
+        "none" | "gone.json" => (status, document) = ("404 Not Found", Value::Null),
         _ => {}
     }
     let body = document.to_string();

@@ -9,6 +9,7 @@ mod sessions;
 
 use serde_json::{Value, json};
 
+use crate::support::script::Script;
 use crate::support::{Answer, Application, Call, Person, Tokens, World, post};
 
 /// Where the demo's MCP server stands.
@@ -80,4 +81,22 @@ fn error(answer: &Answer, status: u16, code: i64) -> Value {
     assert_eq!(body["error"]["code"], code, "{body}");
     assert!(body["error"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{body}");
     body["error"].clone()
+}
+
+/// The client's words about the end of what it watched, which is no lapse of its own patience: it may first try to
+/// resume.
+fn until_ended(script: &mut Script) -> Value {
+    for _ in 0..5 {
+        let said = script.hear();
+        if said["watching"].is_null() {
+            let words = said["error"].to_string().to_lowercase();
+            assert!(!words.contains("timed out") && !words.contains("timeout"), "{said}");
+            assert!(
+                said["error"].is_object() || said["authorize"].is_string() || said["cut"] == true,
+                "{said}"
+            );
+            return said;
+        }
+    }
+    panic!("it never ended");
 }

@@ -5,34 +5,50 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{authorized, message, request, session};
+use super::{authorized, message, request, session, until_ended};
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::redis::free_ports;
 use crate::support::script::Script;
-use crate::support::{Person, Tokens, eventually};
+use crate::support::{Person, Tokens, eventually, get};
 
 #[tokio::test]
-async fn fast_mcp_is_called_in_the_modern_era_by_the_clients_of_both_languages() {
-    for (name, library) in [("mcp_client.py", "python"), ("mcp.mjs", "v2")] {
-        let behind = Behind::start("mcp_server.py").await;
-        let mut script = behind.client(name, library).await;
-        looks_and_changes_nothing(&mut script);
-        let seen = behind.records().await;
-        assert!(seen.contains("lab:Discover") && !seen.contains("lab:Initialize"), "{seen}");
-    }
+async fn fast_mcp_is_called_in_the_modern_era_by_the_python_client() {
+    fast_mcp("mcp_client.py", "python").await;
 }
 
 #[tokio::test]
-async fn the_node_sdk_is_called_in_the_older_era_by_clients_that_tried_the_modern_one() {
-    for (name, library) in [("mcp_client.py", "python"), ("mcp.mjs", "v1")] {
-        let behind = Behind::start("mcp_server.mjs").await;
-        let mut script = behind.client(name, library).await;
-        looks_and_changes_nothing(&mut script);
-    }
+async fn fast_mcp_is_called_in_the_modern_era_by_the_typescript_client() {
+    fast_mcp("mcp.mjs", "v2").await;
+}
+
+async fn fast_mcp(client: &str, library: &str) {
+    let behind = Behind::start("mcp_server.py").await;
+    let (mut script, client_id) = behind.client(client, library, None).await;
+    looks_and_changes_nothing(&mut script);
+    let seen = behind.records().await;
+    assert!(seen.contains("lab:Discover") && !seen.contains("lab:Initialize"), "{seen}");
+    behind.asks_for_more_and_is_cut(&mut script, &client_id).await;
+}
+
+#[tokio::test]
+async fn the_node_sdk_is_called_in_the_older_era_by_a_client_that_tried_the_modern_one() {
+    node_sdk("mcp_client.py", "python").await;
+}
+
+#[tokio::test]
+async fn the_node_sdk_is_called_in_the_older_era_by_a_client_of_that_time() {
+    node_sdk("mcp.mjs", "v1").await;
+}
+
+async fn node_sdk(client: &str, library: &str) {
+    let behind = Behind::start("mcp_server.mjs").await;
+    let (mut script, client_id) = behind.client(client, library, None).await;
+    looks_and_changes_nothing(&mut script);
+    behind.asks_for_more_and_is_cut(&mut script, &client_id).await;
 }
 
 /// What the scope gives is shown and works; what it does not is neither.
-fn looks_and_changes_nothing(script: &mut Script) {
+pub(super) fn looks_and_changes_nothing(script: &mut Script) {
     let mut order = |order: Value| {
         script.tell(&order);
         script.hear()
@@ -96,7 +112,7 @@ async fn the_conformance_suite_finds_the_same_through_the_sidecar_as_directly() 
 }
 
 /// A sidecar before a real MCP server, with a client that registered itself.
-struct Behind {
+pub(super) struct Behind {
     sidecar: Lone,
     url: String,
     tokens: Tokens,
@@ -112,12 +128,17 @@ impl Behind {
     }
 
     async fn start_with(server: &str, scope: &str) -> Self {
+        Self::registering(server, scope, "").await
+    }
+
+    /// With more settings of who may register.
+    pub(super) async fn registering(server: &str, scope: &str, registration: &str) -> Self {
         let mut server = Script::start(server, &json!({}));
         let url = server.hear()["url"].as_str().unwrap().to_owned();
         let policies = policies();
         let port = free_ports::<1>()[0];
         let settings = format!(
-            "resources = [\"http://127.0.0.1:{port}\"]\npolicies = \"{}\"\n[registration]\ndynamic = true",
+            "resources = [\"http://127.0.0.1:{port}\"]\npolicies = \"{}\"\n[registration]\ndynamic = true\n{registration}",
             policies.path().display()
         );
         let mut fleet = Fleet::asleep_with(&settings, "").await;
@@ -139,24 +160,58 @@ impl Behind {
         Self { sidecar, url, tokens, fleet, _server: server, _policies: policies }
     }
 
-    /// A client that registers itself, and is authorized by an administrator.
-    async fn client(&self, name: &str, library: &str) -> Script {
+    /// A client that registers itself or is known by its description, and is authorized by an administrator; and its
+    /// client ID.
+    pub(super) async fn client(&self, name: &str, library: &str, document: Option<&str>) -> (Script, String) {
         let facts = json!({
-            "server": format!("{}/mcp", self.sidecar.url), "library": library,
+            "server": format!("{}/mcp", self.sidecar.url), "library": library, "document": document,
             "mode": if library == "v1" { Value::Null } else { json!("auto") },
             "redirect_uri": "http://127.0.0.1:45675/callback",
         });
         let mut script = Script::start(name, &facts);
         let asked = script.hear();
-        let mut admin = Person::new(&self.fleet.world, "admin@acme");
-        let page = admin.visit(asked["authorize"].as_str().unwrap_or_else(|| panic!("{asked}"))).await;
-        let page = admin.authorize(&page, &[]).await;
-        script.tell(&json!({ "redirect": page.left().as_str() }));
-        assert_eq!(script.hear()["connected"], true);
-        script
+        self.authorizes(&mut script, &asked, &["/acs/lab:read"]).await;
+        let connected = script.hear();
+        assert_eq!(connected["connected"], true, "{connected}");
+        (script, connected["client_id"].as_str().unwrap().to_owned())
     }
 
-    async fn records(&self) -> String {
+    /// An administrator comes with what a client asks for, and authorizes it.
+    async fn authorizes(&self, script: &mut Script, asked: &Value, scopes: &[&str]) {
+        let mut admin = Person::new(&self.fleet.world, "admin@acme");
+        let page = admin.visit(asked["authorize"].as_str().unwrap_or_else(|| panic!("{asked}"))).await;
+        let consent = page.consent();
+        let required = |scope: &str| consent.required.iter().any(|one| one == scope);
+        let optional: Vec<_> = scopes.iter().copied().filter(|scope| !required(scope)).collect();
+        let page = admin.authorize(&page, &optional).await;
+        script.tell(&json!({ "redirect": page.left().as_str() }));
+    }
+
+    /// The step up to what changes something, and the end of it all in the middle of a stream.
+    async fn asks_for_more_and_is_cut(&self, script: &mut Script, client_id: &str) {
+        assert_eq!(self.called().await, json!(["look"]), "what was refused never reached the server");
+        script.tell(&json!({ "do": "call", "tool": "change" }));
+        let asked = script.hear();
+        self.authorizes(script, &asked, &["/acs/lab:write"]).await;
+        let changed = script.hear();
+        assert_eq!(changed["content"][0]["text"], "changed i-1", "{changed}");
+
+        script.tell(&json!({ "do": "watch", "tool": "watch" }));
+        let watching = script.hear();
+        assert_eq!(watching["watching"], true, "{watching}");
+        let path = format!("/applications/{client_id}");
+        let receipt = self.fleet.world.api("acme", "DELETE", &path).send().await.expect(200);
+        assert!(receipt["streams_closed"].as_u64() >= Some(1), "{receipt}");
+        until_ended(script);
+        assert_eq!(self.called().await, json!(["look", "change", "watch"]), "and nothing since");
+    }
+
+    /// The tools that were called at the server itself.
+    async fn called(&self) -> Value {
+        get(format!("{}/_called", self.url)).send().await.expect(200)
+    }
+
+    pub(super) async fn records(&self) -> String {
         let file = self.sidecar.folder.join("records.jsonl");
         eventually("records are written", || async {
             std::fs::read_to_string(&file).ok().filter(|text| text.contains("CallTool/look"))
@@ -203,7 +258,7 @@ fn policies() -> TempDir {
         "json_schema_2020_12_tool",
         "change",
     ];
-    file["scopes"][1]["actions"].as_array_mut().unwrap().extend(tools(&["look"]));
+    file["scopes"][1]["actions"].as_array_mut().unwrap().extend(tools(&["look", "watch"]));
     // What is hidden from who only looks, the suite may use.
     file["scopes"][2]["actions"].as_array_mut().unwrap().extend(tools(&tests));
     std::fs::write(folder.path().join("scopes/lab.json"), file.to_string()).unwrap();

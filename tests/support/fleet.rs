@@ -81,6 +81,12 @@ impl Fleet {
             self.settings.replacen("[internal]", &format!("[redis]\nurl = \"{redis}\"\n[internal]"), 1);
     }
 
+    /// From its next start the control plane has `new` in its settings where it had `old`.
+    pub(crate) fn set(&mut self, old: &str, new: &str) {
+        assert!(self.settings.contains(old), "{}", self.settings);
+        self.settings = self.settings.replacen(old, new, 1);
+    }
+
     /// Starts the control plane, on the address that it had before.
     pub(crate) async fn wake(&mut self) {
         let port = self.internal.rsplit_once(':').unwrap().1;

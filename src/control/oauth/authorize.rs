@@ -91,7 +91,7 @@ pub(crate) async fn enabled(
     control: &Control,
     id: &crate::model::id::ApplicationId,
 ) -> Result<Application, Shown> {
-    let found = control.store().application(id).await?;
+    let found = control.store().application(id).await?.filter(|_| control.registrar.admits(id));
     Ok(found.filter(|application| application.enabled).ok_or(PageFault::Client)?)
 }
 

@@ -65,6 +65,7 @@ pub(crate) async fn standing(
         Relation::FirstParty | Relation::ThirdParty => true,
     };
     let stands = installed.application.enabled
+        && control.registrar.admits(&grant.application)
         && installed.grant.honours(revision, now)
         && member.principal.enabled
         && member.assigned

@@ -223,7 +223,7 @@ async fn named(control: &Control, client: &Client) -> Result<Option<String>, OAu
         return Ok(None);
     }
     let found = control.store().document_of(&client.application.id).await?;
-    Ok(found.map(|(address, _)| address))
+    Ok(found.map(|document| document.address))
 }
 
 /// The first refresh token of a family.

@@ -15,19 +15,19 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use super::Described;
+use super::turns::Turn;
 use crate::control::browser::Shown;
-use crate::control::browser::throttle::Guess;
 use crate::control::oauth::request::PageFault;
 use crate::control::{Control, Problem};
 use crate::model::application::Application;
 use crate::model::id::{ApplicationId, NotAnId};
-use crate::store::{OwnRegistration, StoreError};
+use crate::store::{OwnDocument, OwnRegistration, StoreError};
 use crate::token::random::sha256;
 
 /// The application of a `client_id`, which may be an address.
 pub(in crate::control) fn application_id(client_id: &str) -> Result<ApplicationId, NotAnId> {
     if is_address(client_id) {
-        format!("cimd-{}", URL_SAFE_NO_PAD.encode(sha256(client_id.as_bytes()))).parse()
+        format!("{DESCRIBED}{}", URL_SAFE_NO_PAD.encode(sha256(client_id.as_bytes()))).parse()
     } else {
         client_id.parse()
     }
@@ -38,41 +38,80 @@ fn is_address(client_id: &str) -> bool {
     client_id.starts_with("https://")
 }
 
-/// Reads what stands at the address that is the `client_id`, if it is one and was not read of late.
+/// Whether an application is known by its description: no other has such an id.
+pub(super) fn is_described(id: &ApplicationId) -> bool {
+    id.as_str().starts_with(DESCRIBED)
+}
+
+/// Reads what stands at the address that is the `client_id`, or that an id of ours stands for, if it was not read of
+/// late.
 pub(in crate::control) async fn look_up(
     control: &Control,
     client_id: &str,
     address: Option<IpAddr>,
 ) -> Result<(), Shown> {
-    let (registrar, now) = (&control.registrar, control.clock().now());
-    if !is_address(client_id) || !registrar.reads_documents() {
-        return Ok(());
-    }
+    let registrar = &control.registrar;
     let id = application_id(client_id).map_err(|_| PageFault::Client)?;
-    let known = control.store().document_of(&id).await?;
-    let age = |read: &Timestamp| now.as_second().saturating_sub(read.as_second());
-    let read_at = known.as_ref().map(|(_, read)| age(read));
-    if read_at.is_some_and(|age| age < FRESH_SECONDS) {
+    if !is_described(&id) || !registrar.reads_documents() {
         return Ok(());
     }
-    match read(control, client_id, address).await {
-        Ok(described) => Ok(take(control, client_id, id, described, now).await?),
+    let mut known = control.store().document_of(&id).await?;
+    let Some(client_id) = known.as_ref().map(|known| known.address.clone()).or_else(|| {
+        // An id that stands for an address which nobody has ever named.
+        is_address(client_id).then(|| client_id.to_owned())
+    }) else {
+        return Ok(());
+    };
+    if age(control, known.as_ref()).is_some_and(|age| age < FRESH_SECONDS) {
+        return Ok(());
+    }
+    let (read, _turn) = match turn(control, &client_id, known.as_ref(), address).await {
+        Ok((url, turn)) => {
+            // Somebody else may have read it while this one waited.
+            known = control.store().document_of(&id).await?;
+            if age(control, known.as_ref()).is_some_and(|age| age < FRESH_SECONDS) {
+                return Ok(());
+            }
+            // Who waits for the turn finds what was taken in.
+            (read(control, &client_id, &url).await, Some(turn))
+        }
+        Err(why) => (Err(why), None),
+    };
+    match read {
+        Ok(described) => Ok(take(control, &client_id, id, described, control.clock().now()).await?),
         // It was right not long ago.
-        Err(_) if read_at.is_some_and(|age| age < STALE_SECONDS) => Ok(()),
+        Err(_) if age(control, known.as_ref()).is_some_and(|age| age < STALE_SECONDS) => Ok(()),
         Err(why) => Err(PageFault::Document(why).into()),
     }
 }
 
-/// What stands at the address, if it describes that client.
-async fn read(control: &Control, client_id: &str, address: Option<IpAddr>) -> Result<Described, String> {
-    let registrar = &control.registrar;
+/// For how many seconds it has been known what it says.
+fn age(control: &Control, known: Option<&OwnDocument>) -> Option<i64> {
+    known.map(|known| control.clock().seconds().saturating_sub(known.read_at.as_second()))
+}
+
+/// The right to read it now. What nobody has registered yet has the smaller budget.
+async fn turn<'c>(
+    control: &'c Control,
+    client_id: &str,
+    known: Option<&OwnDocument>,
+    address: Option<IpAddr>,
+) -> Result<(Url, Turn<'c>), String> {
+    let (registrar, now) = (&control.registrar, control.clock().seconds());
     let url = fit(client_id, registrar.settings.allow_private)?;
-    if registrar.reads.begin(Guess::Description(client_id), address, control.clock().seconds()).is_err() {
-        return Err("it was asked for too often; try again in a few minutes".to_owned());
+    let may = known.is_some() || registrar.described.take(None, address, now);
+    if !may || !registrar.reads.take(Some(client_id), address, now) {
+        return Err("it was asked for too often; try again later".to_owned());
     }
-    let _turn = registrar.reading.try_acquire().map_err(|_| "too many are being read just now".to_owned())?;
-    let fetch = registrar.fetch.as_ref().ok_or("descriptions are not read here")?;
-    let bytes = fetch.get(&url).await.map_err(|why| why.to_string())?;
+    let authorized = known.is_some_and(|known| known.authorized);
+    let turn = registrar.turns.take(client_id, url.host_str().unwrap_or_default(), authorized).await;
+    Ok((url, turn.ok_or("too many are being read just now; try again in a moment")?))
+}
+
+/// What stands at the address, if it describes that client.
+async fn read(control: &Control, client_id: &str, url: &Url) -> Result<Described, String> {
+    let fetch = control.registrar.fetch.as_ref().ok_or("descriptions are not read here")?;
+    let bytes = fetch.get(url).await.map_err(|why| why.to_string())?;
     let document: Document =
         serde_json::from_slice(&bytes).map_err(|_| "it is not the metadata of a client in JSON")?;
     document.check(client_id)?;
@@ -89,7 +128,7 @@ async fn take(
     let (registrar, policies) = (&control.registrar, control.policies());
     let host =
         Url::parse(client_id).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-    let mark: String = id.as_str().chars().skip("cimd-".len()).take(8).collect();
+    let mark: String = id.as_str().chars().skip(DESCRIBED.len()).take(8).collect();
     let name: String =
         host.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(50).collect();
     let known_as = (id.clone(), format!("{name}-{mark}"), host.as_str());
@@ -168,6 +207,8 @@ fn fit(client_id: &str, allow_private: bool) -> Result<Url, String> {
     Ok(url)
 }
 
+/// How the ids of applications begin that are known by their description.
+const DESCRIBED: &str = "cimd-";
 const LONGEST: usize = 512;
 /// What was read is believed for so long.
 const FRESH_SECONDS: i64 = 3600;

@@ -33,7 +33,7 @@ pub(super) async fn post(
     }
     let address = address.map(|Extension(ConnectInfo(address))| address.ip());
     let refused = |error: OAuthError| error.into_response();
-    if registrar.asked.begin_unnamed(address, control.clock().seconds()).is_err() {
+    if !registrar.asked.take(None, address, control.clock().seconds()) {
         let often = OAuthError::new(Code::Unavailable, "too many applications were registered from here");
         return Err(refused(often));
     }

@@ -6,9 +6,11 @@
 //! applications, and about this one, counts as for any other. Nothing that it says of itself is believed but where it
 //! wants to be answered, and that is shown to whoever decides.
 
+mod budget;
 pub(in crate::control) mod document;
 mod dynamic;
 mod fetch;
+mod turns;
 
 use std::sync::Arc;
 
@@ -16,9 +18,8 @@ use axum::Router;
 use axum::routing::post;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use url::Url;
 
-use super::browser::throttle::{Throttle, ThrottleSettings};
 use super::page::is_plain;
 use super::{Control, redirect_uri};
 use crate::config::registration::Registration;
@@ -27,7 +28,9 @@ use crate::model::id::ApplicationId;
 use crate::model::scope::{Scope, ScopeSet};
 use crate::net::tls::TlsError;
 use crate::policy::catalogue::Catalogue;
+use budget::Budget;
 use fetch::Fetch;
+use turns::Turns;
 
 /// Where applications register themselves.
 pub(in crate::control) const PATH: &str = "/v1/register";
@@ -39,11 +42,14 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
 /// Who lets applications register themselves, and how often.
 pub(in crate::control) struct Registrar {
     settings: Registration,
-    asked: Throttle,
-    /// How often descriptions are read, by their address and by who asks.
-    reads: Throttle,
+    /// Registrations by a request. What one kind uses up the other still has.
+    asked: Budget,
+    /// Descriptions that are read for the first time.
+    described: Budget,
+    /// Descriptions that are read at all, by their address too.
+    reads: Budget,
     fetch: Option<Fetch>,
-    reading: Semaphore,
+    turns: Turns,
 }
 
 /// What an application says of itself (RFC 7591 §2). What is not listed is passed over.
@@ -71,17 +77,12 @@ enum Unfit {
 
 impl Registrar {
     pub(in crate::control) fn new(settings: Registration) -> Result<Self, TlsError> {
-        let window = |per_login, per_address, window_seconds| ThrottleSettings {
-            per_login,
-            per_address,
-            window_seconds,
-            capacity: 20_000,
-        };
         Ok(Self {
-            asked: Throttle::new(window(u32::MAX, settings.per_hour, 3600)),
-            reads: Throttle::new(window(10, settings.per_hour, 300)),
+            asked: Budget::new(settings.per_hour, 3600),
+            described: Budget::new(settings.per_hour, 3600),
+            reads: Budget::new(settings.per_hour, 300),
             fetch: if settings.documents { Some(Fetch::new(&settings)?) } else { None },
-            reading: Semaphore::new(READ_AT_ONCE),
+            turns: Turns::default(),
             settings,
         })
     }
@@ -94,6 +95,12 @@ impl Registrar {
     /// Whether an address can be a client ID.
     pub(in crate::control) fn reads_documents(&self) -> bool {
         self.fetch.is_some()
+    }
+
+    /// Whether an application may have a code or a token now: one that is known by its description only while such are
+    /// let in.
+    pub(in crate::control) fn admits(&self, id: &ApplicationId) -> bool {
+        self.reads_documents() || !document::is_described(id)
     }
 
     /// What was registered before this moment and never authorized is to be forgotten.
@@ -114,7 +121,7 @@ impl Described {
     ) -> Result<Application, Unfit> {
         self.check()?;
         let (required, optional) = self.scopes(settings, catalogue)?;
-        let contact = self.client_uri.filter(|text| text.chars().count() <= 200 && is_plain(text));
+        let contact = self.client_uri.as_deref().and_then(page);
         let nobody = UNVERIFIED.parse().map_err(|_| Unfit::Metadata("nobody can publish it".to_owned()))?;
         Ok(Application {
             id,
@@ -196,8 +203,18 @@ fn shown(name: &str) -> String {
     if short.is_empty() { "Unnamed application".to_owned() } else { short.trim().to_owned() }
 }
 
+/// The page that it names for questions: an address in its one spelling, and no words that only look like one.
+fn page(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let plain = url.scheme() == "https"
+        && url.host_str().is_some_and(|host| !host.is_empty())
+        && url.username().is_empty()
+        && url.password().is_none();
+    let spelled = url.to_string();
+    (plain && spelled.chars().count() <= 200 && is_plain(&spelled)).then_some(spelled)
+}
+
 const MOST_URIS: usize = 10;
-const READ_AT_ONCE: usize = 4;
 
 #[cfg(test)]
 mod tests;

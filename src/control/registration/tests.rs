@@ -64,3 +64,31 @@ fn addresses_that_could_leak_a_code_and_other_grants_are_refused() {
         assert_eq!(matches!(unfit, Unfit::RedirectUri(_)), redirect, "{json}: {unfit}");
     }
 }
+
+#[test]
+fn a_page_is_named_by_an_address_of_its_own_and_by_no_words() {
+    let contact = |uri: &str| {
+        let said = serde_json::json!({ "redirect_uris": ["https://a.example/"], "client_uri": uri });
+        registered(&said.to_string(), &Registration::default()).unwrap().contact
+    };
+    assert_eq!(contact("https://app.example/help"), "https://app.example/help");
+    assert_eq!(contact("https://App.example"), "https://app.example/");
+    assert_eq!(
+        contact("https://\u{430}pp.example/"),
+        "https://xn--pp-6kc.example/",
+        "what looks like another"
+    );
+    for uri in [
+        "your bank's help desk, +1 555 0100",
+        "help@bank.example",
+        "http://app.example/",
+        "javascript:alert(1)",
+        "https://bank.example@evil.example/",
+        "https://:secret@evil.example/",
+        "https://",
+        "",
+        &format!("https://app.example/{}", "x".repeat(200)),
+    ] {
+        assert_eq!(contact(uri), "", "{uri}");
+    }
+}

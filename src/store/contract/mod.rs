@@ -170,6 +170,9 @@ every_backend! {
     registration {
         one_that_registers_itself_is_found_and_no_more_than_there_is_room_for,
         a_description_that_says_something_else_changes_its_application,
+        each_kind_has_its_room_and_what_is_decided_about_takes_none,
+        what_was_asked_for_in_vain_is_forgotten_with_its_requests,
+        a_description_that_is_read_again_and_again_is_no_newer_by_that,
         what_nobody_authorized_is_forgotten_and_what_somebody_did_stays,
     }
     requests {

@@ -1,7 +1,8 @@
 //! Applications that registered themselves, which nobody vouches for.
 //!
-//! There is room for so many that nobody has authorized; those are forgotten in time. One that an account has
-//! authorized, ruled about or been asked for stays like any other.
+//! There is room for so many of each kind that nobody has authorized; those are forgotten in time. One that an account
+//! has authorized or ruled about stays like any other, and one that it was asked for until the last such request has been
+//! over for 90 days; neither takes up room.
 
 #[cfg(test)]
 pub(super) mod contract;
@@ -21,8 +22,19 @@ pub struct OwnRegistration<'a> {
     pub application: &'a Application,
     /// Where its description stands, if that is how it is known.
     pub document: Option<&'a str>,
-    /// So many that nobody has authorized may be there.
+    /// So many of its kind, by a document or by a request, may be there that nobody has authorized.
     pub most: u64,
+}
+
+/// How an application is known that is known by its description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnDocument {
+    /// Where it stands.
+    pub address: String,
+    /// When it was read last.
+    pub read_at: Timestamp,
+    /// Whether some account has authorized the application, now or before.
+    pub authorized: bool,
 }
 
 /// Those applications.
@@ -34,10 +46,11 @@ pub trait Registrations {
         registration: OwnRegistration<'_>,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// Where the application's description stands, and when it was read last.
-    async fn document_of(&self, id: &ApplicationId) -> Result<Option<(String, Timestamp)>, StoreError>;
+    /// The application's description, if it is known by one.
+    async fn document_of(&self, id: &ApplicationId) -> Result<Option<OwnDocument>, StoreError>;
     /// Takes in what a description says by now. Sidecars are told if that is something else.
     async fn reread(&self, application: &Application, now: Timestamp) -> Result<(), StoreError>;
-    /// Forgets some of those that were registered before `limit` and never authorized; says how many.
+    /// Forgets some of those that were registered before `limit` and never authorized, with requests for them that have
+    /// long been over; says how many.
     async fn forget_unauthorized(&self, limit: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
 }

@@ -1,10 +1,10 @@
 //! Applications that registered themselves, in tables.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{OwnRegistration, Registrations};
+use super::{OwnDocument, OwnRegistration, Registrations};
 use crate::model::account::{PrincipalKey, PrincipalKind};
 use crate::model::application::Application;
 use crate::model::id::ApplicationId;
@@ -23,7 +23,8 @@ impl Registrations for Tables {
         let OwnRegistration { application, document, most } = registration;
         let mut writing = self.writing().await?;
         let done = async {
-            let row = writing.row(sql(COUNT)).await?;
+            let count = if document.is_some() { WAITING_DESCRIBED } else { WAITING_ASKED };
+            let row = writing.row(sql(count)).await?;
             if row.map_or(Ok(0), |row| row.number("waiting"))? >= most {
                 return Ok(false);
             }
@@ -38,11 +39,13 @@ impl Registrations for Tables {
         writing.end(done).await
     }
 
-    async fn document_of(&self, id: &ApplicationId) -> Result<Option<(String, Timestamp)>, StoreError> {
-        let query = sql("SELECT document, read_at FROM own_registrations
-                         WHERE application = $1 AND document IS NOT NULL");
-        let row = self.row(query.bind(id.as_str())).await?;
-        row.map(|row| Ok((row.get::<String>("document")?, row.time("read_at")?))).transpose()
+    async fn document_of(&self, id: &ApplicationId) -> Result<Option<OwnDocument>, StoreError> {
+        let row = self.row(sql(DOCUMENT).bind(id.as_str())).await?;
+        row.map(|row| {
+            let (address, read_at) = (row.get::<String>("document")?, row.time("read_at")?);
+            Ok(OwnDocument { address, read_at, authorized: row.number("grants")? > 0 })
+        })
+        .transpose()
     }
 
     async fn reread(&self, application: &Application, now: Timestamp) -> Result<(), StoreError> {
@@ -64,8 +67,10 @@ impl Registrations for Tables {
     async fn forget_unauthorized(&self, limit: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
         let mut writing = self.writing().await?;
         let done = async {
-            let mut forgotten = 0;
-            for row in writing.rows(sql(IDLE).bind(limit.as_microsecond())).await? {
+            let (mut forgotten, settled) =
+                (0, now.checked_sub(REQUESTS_STAY).unwrap_or(Timestamp::UNIX_EPOCH));
+            let idle = sql(IDLE).bind(limit.as_microsecond()).bind(settled.as_microsecond());
+            for row in writing.rows(idle).await? {
                 let id: ApplicationId = row.parse("application")?;
                 let Some(application) = applications::find(&mut writing, &id).await? else { continue };
                 for statement in FORGET {
@@ -92,14 +97,41 @@ fn itself(application: &Application) -> Result<Actor, StoreError> {
     Ok(Actor { principal, login: application.id.to_string() })
 }
 
-const COUNT: &str = "SELECT count(*) AS waiting FROM own_registrations o
-    WHERE NOT EXISTS (SELECT 1 FROM grants g WHERE g.application = o.application)";
+/// Those of one kind that take up room: nobody has authorized, ruled about or asked for them.
+macro_rules! waiting {
+    ($kind:literal) => {
+        concat!(
+            "SELECT count(*) AS waiting FROM own_registrations o WHERE o.document IS ",
+            $kind,
+            " AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.application = o.application)
+              AND NOT EXISTS (SELECT 1 FROM application_rules r WHERE r.application = o.application)
+              AND NOT EXISTS (SELECT 1 FROM approval_requests a WHERE a.application = o.application)"
+        )
+    };
+}
 
-const IDLE: &str = "SELECT o.application FROM own_registrations o WHERE o.read_at < $1
+const WAITING_ASKED: &str = waiting!("NULL");
+const WAITING_DESCRIBED: &str = waiting!("NOT NULL");
+
+const DOCUMENT: &str = "SELECT o.document, o.read_at,
+        (SELECT count(*) FROM grants g WHERE g.application = o.application) AS grants
+    FROM own_registrations o WHERE o.application = $1 AND o.document IS NOT NULL";
+
+/// By when it was registered: who has its document read again and again does not keep it.
+const IDLE: &str = "SELECT o.application FROM own_registrations o JOIN applications p ON p.id = o.application
+    WHERE p.created_at < $1
     AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.application = o.application)
     AND NOT EXISTS (SELECT 1 FROM application_rules r WHERE r.application = o.application)
-    AND NOT EXISTS (SELECT 1 FROM approval_requests a WHERE a.application = o.application)
-    ORDER BY o.read_at LIMIT 500";
+    AND NOT EXISTS (SELECT 1 FROM approval_requests a WHERE a.application = o.application
+        AND coalesce(a.decided_at, a.lapses_at) >= $2)
+    ORDER BY p.created_at LIMIT 500";
 
-const FORGET: [&str; 2] =
-    ["DELETE FROM own_registrations WHERE application = $1", "DELETE FROM applications WHERE id = $1"];
+const FORGET: [&str; 4] = [
+    "DELETE FROM approval_askers WHERE application = $1",
+    "DELETE FROM approval_requests WHERE application = $1",
+    "DELETE FROM own_registrations WHERE application = $1",
+    "DELETE FROM applications WHERE id = $1",
+];
+
+/// So long after its end a request for such an application is kept with it.
+const REQUESTS_STAY: SignedDuration = SignedDuration::from_hours(90 * 24);
