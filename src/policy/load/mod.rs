@@ -22,6 +22,7 @@ use self::guardrails::{Authored, Kind};
 use self::problem::{Problem, Problems, Source};
 use self::schema::Vocabulary;
 use super::catalogue::Catalogue;
+use super::exchange::Exchanging;
 use crate::model::call::Action;
 
 /// Whether a scope file, `scopes/<name>.json` with this text, is one that a policy folder could hold.
@@ -66,7 +67,7 @@ pub struct Policies {
     pub(super) console: PolicySet,
     /// The actions of the console.
     pub(super) console_actions: Entities,
-    /// Each action as Cedar sees it, inside all scopes that give it.
+    /// Each action as Cedar sees it, inside all scopes that give it; the exchanges inside none.
     pub(super) actions: HashMap<Action, Entity>,
 }
 
@@ -119,7 +120,7 @@ impl Policies {
         let actions = actions
             .iter()
             .map(|entity| (Action::new(entity.uid().id().unescaped()), entity.clone()))
-            .filter(|(action, _)| catalogue.knows_action(action))
+            .filter(|(action, _)| catalogue.knows_action(action) || Exchanging::is(action))
             .collect();
         let version = files.version();
         let files = files.clone();
