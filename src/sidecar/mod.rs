@@ -8,6 +8,7 @@ mod adapter;
 pub mod admin;
 mod assume;
 mod aws;
+mod cause;
 mod explicit;
 mod forward;
 mod identify;

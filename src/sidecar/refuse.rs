@@ -140,9 +140,7 @@ struct Problem<'a> {
 impl Refusal {
     /// The answer, with what the record says of it.
     pub(super) fn answer(&self, place: &Place<'_>, id: &Id) -> (Response<Body>, Outcome, &'static str) {
-        if let Self::NoIdentity(why) = self {
-            why.log(id);
-        }
+        self.log(id);
         let answer = self.put(place);
         let told = Told {
             status: answer.status,
@@ -238,18 +236,6 @@ impl Refusal {
                     "the sidecar failed; nothing was forwarded",
                     next,
                 )
-            }
-        }
-    }
-}
-
-impl NoIdentity {
-    fn log(&self, decision: &Id) {
-        let decision = decision.as_str();
-        match self {
-            Self::Failed(why) => tracing::warn!(decision, why, "a call was refused for want of an identity"),
-            Self::JustFailed(why) => {
-                tracing::warn!(decision, why, "a call was refused in the pause after a failure");
             }
         }
     }
@@ -400,7 +386,8 @@ fn no_standing(why: &NoStanding, place: &Place<'_>) -> Answer {
         }
         NoStanding::Disabled => refused("access_denied", "Ask the application's publisher."),
         NoStanding::TokenEnded => token_refused(place, &detail, "Log in to the application again."),
-        NoStanding::Unavailable(_) => unavailable(&detail),
+        // Why is in the log: it can name machines that are none of the caller's business.
+        NoStanding::Unavailable(_) => unavailable("authorization cannot be checked at the moment"),
     }
 }
 
