@@ -8,7 +8,6 @@ mod adapter;
 pub mod admin;
 mod assume;
 mod aws;
-mod cause;
 mod explicit;
 mod forward;
 mod identify;
