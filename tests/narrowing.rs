@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::policy_files::copied;
 use crate::support::application::claims;
+use crate::support::fleet::Fleet;
 use crate::support::script::Script;
-use crate::support::{Answer, Application, World};
+use crate::support::{Answer, Application, World, eventually, post};
 
 #[tokio::test]
 async fn openid_client_exchanges_a_token_for_a_narrower_one() {
@@ -193,6 +195,111 @@ async fn a_narrowed_token_ends_with_its_family_and_is_in_the_audit() {
         exchange(&application, dead, &[]).await.expect_oauth_error(400, "invalid_request");
     }
 }
+
+#[tokio::test]
+async fn a_guardrail_forbids_one_application_to_exchange_and_another_goes_on() {
+    let folder = copied();
+    let world = World::start_with(&["--policies", folder.path().to_str().unwrap()]).await;
+    let (hub, desk) = (world.application("report-hub"), world.application("desk-cli"));
+    let theirs = world.install("report-hub", "admin@acme", &["/acs/ecs"]).await;
+    let others = world.install("desk-cli", "admin@acme", &[]).await;
+    let key = |token: &str| post(format!("{}/v1/exchange", world.issuer)).bearer(token);
+    exchange(&hub, &theirs.access, &[]).await.expect(200);
+    key(&theirs.access).send().await.expect(200);
+    let below = format!("{}/oss", world.sidecar);
+    let guardrail = GUARDRAIL.replace("CLIENT_ID", &hub.client_id).replace("PLACE", &below);
+    std::fs::write(folder.path().join("guardrails/exports.cedar"), guardrail).unwrap();
+    let refused = eventually("the new guardrail forbids", || async {
+        let answer = key(&theirs.access).send().await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    refused.expect_oauth_error(403, "access_denied");
+    let told = refused.json()["error_description"].as_str().unwrap().to_owned();
+    for part in
+        ["Nothing leaves the report hub.", "exports.no-keys", "Ask the people who keep the guardrails"]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    // However the place is spelled, and where it is what the token is for already.
+    for place in [below.clone(), format!("{below}/"), below.replace("oss", "%6fss")] {
+        let refused = exchange(&hub, &theirs.access, &[("resource", &place)]).await;
+        refused.expect_oauth_error(400, "invalid_request");
+        let told = refused.json()["error_description"].as_str().unwrap().to_owned();
+        assert!(told.contains("No tokens for the files.") && told.contains("exports.no-tokens"), "{told}");
+    }
+    let elsewhere = exchange(&hub, &theirs.access, &[("scope", "/acs/ecs:read")]).await;
+    world.rpc("ecs", "DescribeInstances").bearer(&token(&elsewhere.expect(200))).send().await.expect(200);
+    exchange(&desk, &others.access, &[("resource", &below)]).await.expect(200);
+    key(&others.access).send().await.expect(200);
+
+    let audit =
+        world.api("acme", "GET", "/audit?event=refused.exchange").send().await.expect(200).to_string();
+    for part in [
+        "identity:ExchangeCredential",
+        "exports.no-keys",
+        "identity:ExchangeToken",
+        "exports.no-tokens",
+        &below,
+    ] {
+        assert!(audit.contains(part), "{part}: {audit}");
+    }
+    assert!(!audit.contains(&desk.client_id) && !audit.contains(&theirs.access), "{audit}");
+    let others = world.api("globex", "GET", "/audit?event=refused.exchange").send().await.expect(200);
+    assert!(!others.to_string().contains("exports."), "another account is told nothing: {others}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_sidecar_answers_is_decided_by_its_own_action_alone() {
+    let folder = copied();
+    let guardrail = "@id(\"exports.no-keys\")\n@reason(\"None.\")\nforbid (principal is Session, action == \
+                     Action::\"identity:ExchangeCredential\", resource is Resource);\n";
+    std::fs::write(folder.path().join("guardrails/exports.cedar"), guardrail).unwrap();
+    let policies = format!("policies = \"{}\"", folder.path().display());
+    let mut fleet = Fleet::asleep_with(&policies, "").await;
+    fleet.wake().await;
+    let (_, tokens) = fleet.world.published("explicit", &["/acs/sts"]).await;
+    let invited = fleet.invite("explicit", &[]);
+    let route = "[[route]]\npath = \"/sts/\"\nadapter = \"acs\"\nproduct = \"sts\"\n";
+    let sidecar = fleet.lone("explicit", &invited, route).await;
+    sidecar.until_ready().await;
+    let account = &fleet.world.account("acme").id;
+    let asked = format!(
+        "{}/sts/?Action=AssumeRole&Version=2015-04-01&RoleArn=acs:ram::{account}:role/reader&RoleSessionName=alice",
+        sidecar.url
+    );
+    let given = post(&asked).bearer(&tokens.access).send().await.expect(200);
+    assert!(given["Credentials"]["SecurityToken"].is_string(), "{given}");
+    let key = post(format!("{}/v1/exchange", fleet.world.issuer)).bearer(&tokens.access);
+    key.clone().send().await.expect_oauth_error(403, "access_denied");
+    // And the other way round.
+    let own = guardrail.replace("identity:ExchangeCredential", "sts:AssumeRole");
+    std::fs::write(folder.path().join("guardrails/exports.cedar"), own).unwrap();
+    eventually("the sidecar has the other guardrail", || async {
+        (post(&asked).bearer(&tokens.access).send().await.status == 403).then_some(())
+    })
+    .await;
+    key.send().await.expect(200);
+}
+
+/// One application gets no keys, and no tokens for one place.
+const GUARDRAIL: &str = r#"@id("exports.no-keys")
+@reason("Nothing leaves the report hub.")
+forbid (
+  principal in Application::"CLIENT_ID",
+  action == Action::"identity:ExchangeCredential",
+  resource is Resource
+);
+
+@id("exports.no-tokens")
+@reason("No tokens for the files.")
+forbid (
+  principal in Application::"CLIENT_ID",
+  action == Action::"identity:ExchangeToken",
+  resource is Resource
+)
+when { resource.name == "PLACE" };
+"#;
 
 async fn exchange(application: &Application, subject: &str, more: &[(&str, &str)]) -> Answer {
     let fields =

@@ -164,7 +164,7 @@ async fn bind_internal(settings: Option<&settings::Internal>) -> Result<Option<B
     let mut listening = ListenerSettings::new(internal.listen);
     if let Some(tls) = &internal.tls {
         let tls = ServerTls::for_clients(&tls.certificate, &tls.key, tls.client_ca.as_deref());
-        listening.tls = Some(tls.map_err(|error| Failure::Invalid(error.to_string()))?);
+        listening.tls = Some(sidecar::renewed(tls)?);
     }
     let bound = Bound::new(listening).await;
     bound.map(Some).map_err(|error| Failure::Unreachable(error.to_string()))

@@ -17,7 +17,7 @@ use crate::demo::ready::{self, Ready};
 use crate::grants::shared::{self, Reach};
 use crate::model::time::Clock;
 use crate::net::listener::{Bound, BoundWorkers, ListenerSettings};
-use crate::net::tls::ServerTls;
+use crate::net::tls::{ServerTls, TlsError};
 use crate::observe::log;
 use crate::observe::records::{JsonLines, Keep};
 use crate::sidecar::admin;
@@ -164,12 +164,16 @@ fn listening(settings: &settings::Sidecar) -> Result<ListenerSettings, Failure> 
     }
     listening.tls = match &settings.tls {
         None => None,
-        Some(tls) => Some(
-            ServerTls::load(&tls.certificate, &tls.key)
-                .map_err(|error| Failure::Invalid(error.to_string()))?,
-        ),
+        Some(tls) => Some(renewed(ServerTls::load(&tls.certificate, &tls.key))?),
     };
     Ok(listening)
+}
+
+/// A listener's certificate, read again when it changes, as long as there is one who uses it.
+pub(super) fn renewed(tls: Result<Arc<ServerTls>, TlsError>) -> Result<Arc<ServerTls>, Failure> {
+    let tls = tls.map_err(|error| Failure::Invalid(error.to_string()))?;
+    tokio::spawn(ServerTls::follow(Arc::downgrade(&tls), RENEWED));
+    Ok(tls)
 }
 
 fn keep(place: &str) -> Result<Box<dyn Keep>, Failure> {
@@ -184,5 +188,8 @@ fn keep(place: &str) -> Result<Box<dyn Keep>, Failure> {
     })?;
     Ok(Box::new(JsonLines::new(file, place.to_owned())))
 }
+
+/// How soon a certificate that was renewed is used.
+const RENEWED: Duration = Duration::from_secs(10);
 
 const SHORT: Duration = Duration::from_secs(2);

@@ -79,7 +79,7 @@ pub struct Internal {
     pub allow_clear: bool,
 }
 
-/// The internal API's certificate, and whose certificates it asks sidecars for.
+/// The internal API's certificate, and whose certificates it asks sidecars for; read again when they change.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InternalTls {

@@ -61,6 +61,14 @@ pub enum NotExchanged {
     /// A scope was asked for that the token does not have; which one, in a sentence.
     #[error("{0}; ask for fewer")]
     Scope(String),
+    /// Policy forbids it: the denial's code, and why with the next step.
+    #[error("{text}")]
+    Denied {
+        /// The denial's code.
+        code: &'static str,
+        /// Why, and what can be done.
+        text: String,
+    },
     /// It was asked for too often.
     #[error("too many credentials were asked for; use one until it ends, and ask again in {0} seconds")]
     TooOften(u32),

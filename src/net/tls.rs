@@ -2,18 +2,21 @@
 //!
 //! In: certificate, key and authority files (PEM). Out: a server side that can be reloaded while it serves
 //! (the old one stays when the new one cannot be used), and a client side that trusts what was configured.
-//! It watches no file; who does calls [`ServerTls::reload`].
+//! Who serves runs [`ServerTls::follow`] beside it, so that a renewed certificate is used without a restart.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use aws_lc_rs::digest::{Context as Hash, SHA256};
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{NoServerSessionStorage, ParsedCertificate, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use zeroize::Zeroizing;
 
 /// Why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +115,49 @@ impl ServerTls {
     pub fn reload(&self) -> Result<(), TlsError> {
         self.current.store(server_config(&self.certificate, &self.key, self.clients.as_deref())?);
         Ok(())
+    }
+
+    /// Looks at the files every `period`, and reads them again when they hold something else. What cannot be used
+    /// is told once, and what was loaded before stays in use. Ends when nobody uses the certificate any more.
+    pub async fn follow(own: Weak<Self>, period: Duration) {
+        // What they held when they were loaded is not known: they may have changed since.
+        let mut seen = None;
+        while let Some(own) = own.upgrade() {
+            let look = move || own.look(seen);
+            // Files of a network may take their time.
+            match tokio::task::spawn_blocking(look).await {
+                Ok(now) => seen = now,
+                Err(error) => tracing::error!(%error, "the certificate's files could not be looked at"),
+            }
+            tokio::time::sleep(period).await;
+        }
+    }
+
+    /// Loads the files if they are others than were `seen`; answers what they are now.
+    fn look(&self, seen: Option<[u8; 32]>) -> Option<[u8; 32]> {
+        let now = self.fingerprint();
+        if now == seen && seen.is_some() {
+            return seen;
+        }
+        let file = self.certificate.display();
+        match self.reload() {
+            Ok(()) if seen.is_some() => tracing::info!(%file, "the certificate was read again"),
+            Ok(()) => {}
+            Err(error) => tracing::error!(%file, %error, "the certificate before stays in use"),
+        }
+        now
+    }
+
+    /// Tells what the files hold, or that one cannot be read, from what it was before.
+    fn fingerprint(&self) -> Option<[u8; 32]> {
+        let mut hash = Hash::new(&SHA256);
+        for path in [Some(&self.certificate), Some(&self.key), self.clients.as_ref()].into_iter().flatten() {
+            let text = std::fs::read(path).map(Zeroizing::new);
+            let length = text.as_ref().map_or(u64::MAX, |text| u64::try_from(text.len()).unwrap_or(u64::MAX));
+            hash.update(&length.to_be_bytes());
+            hash.update(text.as_ref().map_or(&[], |text| text.as_slice()));
+        }
+        hash.finish().as_ref().try_into().ok()
     }
 
     /// What a new connection uses.

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::calls::{self, Calls};
+use super::exchange::Exchanging;
 use super::load::problem::{Problem, Source};
 use crate::model::call::Action;
 use crate::model::scope::{Scope, ScopeSet};
@@ -236,6 +237,15 @@ impl Catalogue {
             object(scope, format!("the scope {scope} gives no action"), "List at least one in `actions`.");
         }
         for action in &entry.actions {
+            if Exchanging::is(action) {
+                let message = format!("{:?} is of no scope", action.as_str());
+                object(
+                    action.as_str(),
+                    message,
+                    "Leave it out: whoever has any scope may, unless a guardrail forbids it.",
+                );
+                continue;
+            }
             let operation = action.as_str().strip_prefix(service).and_then(|rest| rest.strip_prefix(':'));
             if !operation.is_some_and(is_operation) {
                 let message = format!("{:?} is not an action of {service}", action.as_str());

@@ -11,6 +11,7 @@ use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicySet, PrincipalCons
 use parking_lot::RwLock;
 
 use super::catalogue::Catalogue;
+use super::exchange::Exchanging;
 use super::generate;
 use super::load::{Policies, PolicyVersion};
 use super::session::Session;
@@ -37,8 +38,10 @@ pub(super) struct Slice {
     /// An error here is a mistake of ours, and denies every call.
     pub(super) set: Result<PolicySet, String>,
     /// The policies that read the context: for which actions, and what of it.
-    readers: Vec<(ActionConstraint, BTreeSet<Field>)>,
+    readers: Vec<Reader>,
 }
+
+type Reader = (ActionConstraint, BTreeSet<Field>);
 
 impl Policies {
     /// Compiles `installed`.
@@ -74,6 +77,14 @@ impl CompiledGrant {
         Session::new(Arc::clone(self), self.slice(effective), member)
     }
 
+    /// What `member` may exchange that carries `scopes`. It can do nothing else.
+    #[must_use]
+    pub(super) fn exchange_session(self: &Arc<Self>, member: &Member, scopes: &ScopeSet) -> Session {
+        let effective = scopes.meet(&self.installed.grant.scopes);
+        let slice = Slice::of_exchanges(&self.policies, &self.installed, effective);
+        Session::new(Arc::clone(self), Arc::new(slice), member)
+    }
+
     fn slice(&self, effective: ScopeSet) -> Arc<Slice> {
         if effective == *self.full.scopes {
             return Arc::clone(&self.full);
@@ -92,19 +103,31 @@ impl CompiledGrant {
 
 impl Slice {
     fn of(policies: &Policies, installed: &Installed, scopes: ScopeSet) -> Self {
-        let guardrails: Vec<_> = policies
-            .guardrails
-            .iter()
-            .filter(|one| concerns(&one.policy, installed, &scopes, policies.catalogue()))
-            .collect();
+        let text = generate::policies(installed, &scopes, policies.catalogue());
+        let concerns = |one: &Policy| concerns(one, installed, &scopes, policies.catalogue());
+        let (set, readers) = Self::joined(policies, &text, concerns);
+        Self { scopes: Arc::new(scopes), set, readers }
+    }
+
+    fn of_exchanges(policies: &Policies, installed: &Installed, scopes: ScopeSet) -> Self {
+        let text = generate::exchanges(installed, &scopes, policies.catalogue());
+        let concerns = |one: &Policy| concerns_exchanges(one, installed, policies.catalogue());
+        let (set, readers) = Self::joined(policies, &text, concerns);
+        Self { scopes: Arc::new(scopes), set, readers }
+    }
+
+    fn joined(
+        policies: &Policies,
+        generated: &str,
+        concerns: impl Fn(&Policy) -> bool,
+    ) -> (Result<PolicySet, String>, Vec<Reader>) {
+        let guardrails: Vec<_> = policies.guardrails.iter().filter(|one| concerns(&one.policy)).collect();
         let readers = guardrails
             .iter()
             .filter(|one| !one.fields.is_empty())
             .map(|one| (one.policy.action_constraint(), one.fields.clone()))
             .collect();
-        let text = generate::policies(installed, &scopes, policies.catalogue());
-        let set = joined(&text, guardrails.iter().map(|one| &one.policy));
-        Self { scopes: Arc::new(scopes), set, readers }
+        (joined(generated, guardrails.iter().map(|one| &one.policy)), readers)
     }
 
     /// What of the context the policies read that can match `action`.
@@ -135,6 +158,22 @@ pub(super) fn concerns(
     scopes: &ScopeSet,
     catalogue: &Catalogue,
 ) -> bool {
+    let constraint = policy.action_constraint();
+    let action = matches!(constraint, ActionConstraint::Any)
+        || catalogue
+            .actions()
+            .any(|(action, _)| catalogue.allows(scopes, action) && names(&constraint, action, catalogue));
+    action && reaches(policy, installed)
+}
+
+/// Whether `policy` could match an exchange of this grant's tokens.
+pub(super) fn concerns_exchanges(policy: &Policy, installed: &Installed, catalogue: &Catalogue) -> bool {
+    let constraint = policy.action_constraint();
+    let named = |one: &Exchanging| names(&constraint, &Action::new(one.as_str()), catalogue);
+    Exchanging::ALL.iter().any(named) && reaches(policy, installed)
+}
+
+fn reaches(policy: &Policy, installed: &Installed) -> bool {
     let principal = match policy.principal_constraint() {
         PrincipalConstraint::Any | PrincipalConstraint::Is(_) | PrincipalConstraint::Eq(_) => true,
         PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
@@ -147,12 +186,7 @@ pub(super) fn concerns(
             uid.type_name().basename() != "Account" || uid.id().unescaped() == account(installed)
         }
     };
-    let constraint = policy.action_constraint();
-    let action = matches!(constraint, ActionConstraint::Any)
-        || catalogue
-            .actions()
-            .any(|(action, _)| catalogue.allows(scopes, action) && names(&constraint, action, catalogue));
-    principal && resource && action
+    principal && resource
 }
 
 fn holds_sessions_of(uid: &EntityUid, installed: &Installed) -> bool {

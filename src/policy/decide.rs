@@ -94,6 +94,16 @@ pub fn decide<'a>(
     call: &'a Call,
     around: &Surroundings<'_>,
 ) -> Result<Permit<'a>, Denial> {
+    settle(session, call, around, |scopes| session.grant.policies.catalogue().allows(scopes, &call.action))
+}
+
+/// The same, where `gives` says whether scopes give the call's action.
+pub(super) fn settle<'a>(
+    session: &'a Arc<Session>,
+    call: &'a Call,
+    around: &Surroundings<'_>,
+    gives: impl Fn(&ScopeSet) -> bool,
+) -> Result<Permit<'a>, Denial> {
     let grant = &session.grant.installed().grant;
     if grant.has_ended(around.time) {
         return Err(Denial::new(Cause::NotInstalled, []));
@@ -102,7 +112,7 @@ pub fn decide<'a>(
         return conclude(session, call, verdict, true);
     }
     let fields = session.slice.fields(&call.action, session.grant.policies.catalogue());
-    let verdict = match wall(session, call) {
+    let verdict = match wall(session, call, gives) {
         Some(denial) => Verdict::Denied(denial),
         None => ask(session, call, around, &fields)
             .unwrap_or_else(|error| Verdict::Denied(Denial::new(Cause::PolicyError(vec![error]), []))),
@@ -126,9 +136,8 @@ fn conclude<'a>(
 }
 
 /// The first wall: the grant's own limits, as comparisons. The same limits stand in the generated policies.
-fn wall(session: &Session, call: &Call) -> Option<Denial> {
+fn wall(session: &Session, call: &Call, gives: impl Fn(&ScopeSet) -> bool) -> Option<Denial> {
     let installed = session.grant.installed();
-    let catalogue = session.grant.policies.catalogue();
     let member = session.member();
     let generated = |part: &str| [format!("grant:{}:{part}", installed.grant.key)];
     let no = |cause: Cause, part: &str| Some(Denial::new(cause, generated(part)));
@@ -150,13 +159,13 @@ fn wall(session: &Session, call: &Call) -> Option<Denial> {
     if consent == Some(None) {
         return no(Cause::ConsentRequired, "consent");
     }
-    if !catalogue.allows(session.scopes(), &call.action) {
+    if !gives(session.scopes()) {
         return match missing(session, call) {
             Some(missing) => no(Cause::InsufficientScope(missing), "ceiling"),
             None => structural("No scope gives this action."),
         };
     }
-    if consent.flatten().is_some_and(|agreed| !catalogue.allows(agreed, &call.action)) {
+    if consent.flatten().is_some_and(|agreed| !gives(agreed)) {
         return no(Cause::ConsentRequired, "consent");
     }
     if call.resource.account != installed.grant.key.account {

@@ -8,7 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::compile::concerns;
+use super::compile::{concerns, concerns_exchanges};
+use super::exchange::Exchanging;
 use super::load::{self, Policies};
 use super::{denial, generate};
 use crate::model::call::Action;
@@ -116,6 +117,9 @@ fn says(id: &str, record: &Decision, installed: Option<&Installed>, policies: &P
 /// Which scopes give the action, and which of them counted.
 fn giving(record: &Decision, policies: &Policies) -> Option<String> {
     let action = Action::new(record.action.as_deref()?);
+    if Exchanging::is(&action) {
+        return Some(format!("{action} is given by every scope."));
+    }
     let held: ScopeSet = record.scopes.as_deref()?.parse().ok()?;
     let giving = policies.catalogue().scopes_for(&action);
     if giving.is_empty() {
@@ -204,7 +208,10 @@ pub fn show(installed: &Installed, policies: &Policies) -> Shown {
     let guardrails: Vec<&str> = policies
         .guardrails
         .iter()
-        .filter(|one| concerns(&one.policy, installed, &grant.scopes, policies.catalogue()))
+        .filter(|one| {
+            concerns(&one.policy, installed, &grant.scopes, policies.catalogue())
+                || concerns_exchanges(&one.policy, installed, policies.catalogue())
+        })
         .map(|one| one.text())
         .collect();
     let text = generate::policies(installed, &grant.scopes, policies.catalogue());

@@ -8,20 +8,33 @@
 use std::fmt::Write;
 
 use super::catalogue::Catalogue;
+use super::exchange::Exchanging;
 use crate::model::grant::{AssignmentMode, GrantState, Installed};
 use crate::model::scope::ScopeSet;
 
 /// The policies of `installed` for `scopes`. Scopes that the catalogue does not know give nothing.
 #[must_use]
 pub fn policies(installed: &Installed, scopes: &ScopeSet, catalogue: &Catalogue) -> String {
+    let known: Vec<&str> =
+        scopes.iter().filter(|scope| catalogue.knows(scope)).map(|scope| scope.as_str()).collect();
+    written(installed, &known, "action in principal.consented")
+}
+
+/// The policies of `installed` for exchanging a token that carries `scopes`: with none that the catalogue knows there is
+/// nothing to exchange, and with any there is.
+#[must_use]
+pub(super) fn exchanges(installed: &Installed, scopes: &ScopeSet, catalogue: &Catalogue) -> String {
+    let any = scopes.iter().any(|scope| catalogue.knows(scope));
+    let actions: Vec<&str> = Exchanging::ALL.iter().map(|one| one.as_str()).filter(|_| any).collect();
+    written(installed, &actions, "!principal.consented.isEmpty()")
+}
+
+/// One permit of `actions`, and what holds it in; `agreed` says that somebody has agreed in person.
+fn written(installed: &Installed, actions: &[&str], agreed: &str) -> String {
     let grant = &installed.grant;
     let key = &grant.key;
     let account = &key.account;
-    let known: Vec<String> = scopes
-        .iter()
-        .filter(|scope| catalogue.knows(scope))
-        .map(|scope| format!("Action::\"{scope}\""))
-        .collect();
+    let known: Vec<String> = actions.iter().map(|name| format!("Action::\"{name}\"")).collect();
     let active = match grant.state {
         GrantState::Active => true,
         GrantState::Suspended | GrantState::Revoked => false,
@@ -55,7 +68,7 @@ pub fn policies(installed: &Installed, scopes: &ScopeSet, catalogue: &Catalogue)
     if needs_consent(installed) {
         let _ = writeln!(
             text,
-            "\n{}forbid (principal in Grant::\"{key}\", action, resource)\nunless {{ action in principal.consented }};",
+            "\n{}forbid (principal in Grant::\"{key}\", action, resource)\nunless {{ {agreed} }};",
             head("consent", "consent"),
         );
     }

@@ -152,6 +152,17 @@ impl Told<'_> {
             "suspended" => "A request about a suspended application was refused",
             "invalid_client" => "An application that did not prove itself was refused",
             "invalid_grant" => "A code or refresh token that is not good was refused",
+            "exchange" => {
+                return format!(
+                    "{} was refused the exchange of a token of {}, by {}.",
+                    self.application,
+                    self.text("principal"),
+                    match self.texts("policies") {
+                        none if none.is_empty() => self.text("code").to_owned(),
+                        policies => policies,
+                    }
+                );
+            }
             "unrecorded" => return format!("More was refused than could be recorded{times}."),
             _ => return format!("A request by {who} was refused{times} ({code}){}.", self.about()),
         };

@@ -1,12 +1,13 @@
 //! `POST /v1/exchange`: an application presents its access token and is given an access key.
 //!
 //! Options come as a form: `scope` for fewer scopes, `duration_seconds` for a shorter life. Errors are those of a
-//! protected resource (RFC 6750 §3.1).
+//! protected resource (RFC 6750 §3.1), and policy's own words where a guardrail forbids it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, Extension, State};
 use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -33,7 +34,13 @@ struct Credential<'a> {
 }
 
 /// Answers one exchange.
-pub(super) async fn post(State(control): State<Arc<Control>>, headers: HeaderMap, body: Bytes) -> Response {
+pub(super) async fn post(
+    State(control): State<Arc<Control>>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let ip = peer.map(|Extension(ConnectInfo(address))| address.ip());
     let Some(token) = bearer(&headers) else {
         return refused(
             StatusCode::UNAUTHORIZED,
@@ -45,7 +52,7 @@ pub(super) async fn post(State(control): State<Arc<Control>>, headers: HeaderMap
         Ok((scope, seconds)) => Exchange { token: token.to_owned(), seconds, scope },
         Err(why) => return refused(StatusCode::BAD_REQUEST, "invalid_request", &why),
     };
-    match control.exchange(&asked, By::Bearer).await {
+    match control.exchange(&asked, By::Bearer(ip)).await {
         Ok(exchanged) => {
             let Ok(expiration) = Timestamp::from_second(exchanged.expires_at) else {
                 return refused(
@@ -85,6 +92,7 @@ fn not_exchanged(why: &NotExchanged) -> Response {
     match why {
         NotExchanged::Token => refused(StatusCode::UNAUTHORIZED, "invalid_token", &text),
         NotExchanged::Scope(_) => refused(StatusCode::BAD_REQUEST, "invalid_scope", &text),
+        NotExchanged::Denied { code, .. } => refused(StatusCode::FORBIDDEN, code, &text),
         NotExchanged::TooOften(seconds) => {
             let mut response = refused(StatusCode::TOO_MANY_REQUESTS, "slow_down", &text);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*seconds));

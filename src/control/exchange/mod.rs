@@ -5,8 +5,10 @@
 //! with them at every sidecar. It is kept nowhere; that it was made is in the audit.
 
 mod endpoint;
+pub(super) mod permitted;
 mod roles;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,6 +16,7 @@ use axum::Router;
 use axum::routing::post;
 use serde_json::json;
 
+use self::permitted::{Giving, NotPermitted, permitted};
 use super::Control;
 use super::browser::throttle::{Guess, ThrottleSettings};
 use super::oauth::live::{self, Live};
@@ -21,6 +24,7 @@ use crate::grants::exchange::{Exchange, Exchanger, Leaving, NotExchanged};
 use crate::grants::origin::OriginError;
 use crate::model::caller::Caller;
 use crate::model::scope::ScopeSet;
+use crate::policy::Exchanging;
 use crate::store::{AuditEvent, KeyPurpose, StoreError};
 use crate::token::exchange::{Exchanged, KeySecrets, LONGEST, NewCredential, verify_security_token};
 use crate::token::issue::AccessToken;
@@ -36,8 +40,8 @@ pub(super) const PATH: &str = "/v1/exchange";
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By<'a> {
-    /// Whoever has the token.
-    Bearer,
+    /// Whoever has the token, at this address.
+    Bearer(Option<IpAddr>),
     /// This sidecar, which has proved itself and the caller.
     Sidecar(&'a str),
 }
@@ -54,6 +58,12 @@ impl Control {
         let seconds = asked.seconds.unwrap_or(LONGEST).min(LONGEST).min(u32::try_from(ends).unwrap_or(0));
         if seconds == 0 {
             return Err(NotExchanged::Token);
+        }
+        // A sidecar has decided the call, by an action of its own.
+        if let By::Bearer(ip) = by {
+            let giving =
+                Giving { exchanging: Exchanging::Credential, audience: &audience, scopes: &scopes, ip };
+            permitted(self, &caller, &live, &giving).await?;
         }
         let ring = self.ring();
         let signer = ring.keys.signer(Purpose::Exchange, now).map_err(|why| not_now(&why))?;
@@ -74,7 +84,7 @@ impl Control {
             "principal": format!("{}/{}", principal.kind, principal.id),
             "scopes": scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
             "seconds": seconds,
-            "sidecar": match by { By::Bearer => None, By::Sidecar(name) => Some(name) },
+            "sidecar": match by { By::Bearer(_) => None, By::Sidecar(name) => Some(name) },
         });
         let event = AuditEvent {
             at: now,
@@ -103,7 +113,7 @@ impl Control {
     /// its secret is there too.
     fn presented(&self, token: &str, by: By<'_>) -> Option<(Caller, String)> {
         let caller = live::proven(self, token, None).or_else(|| match by {
-            By::Bearer => None,
+            By::Bearer(_) => None,
             By::Sidecar(_) => {
                 let (issuer, now) = (self.issuer.as_str(), self.clock.seconds());
                 let any = |_: &str| Some(());
@@ -155,6 +165,15 @@ fn scopes(live: &Live, caller: &Caller, asked: Option<&str>) -> Result<ScopeSet,
     match wanted.iter().find(|scope| !caller.scopes.covers(scope)) {
         Some(beyond) => Err(refused(beyond.as_str())),
         None => Ok(live.scopes(&wanted.meet(&caller.scopes))),
+    }
+}
+
+impl From<NotPermitted> for NotExchanged {
+    fn from(why: NotPermitted) -> Self {
+        match why {
+            NotPermitted::Denied { code, text } => Self::Denied { code, text },
+            NotPermitted::Unrecorded(error) => unavailable(error),
+        }
     }
 }
 

@@ -42,6 +42,8 @@ fn refused(why: NotExchanged) -> Problem {
     let (status, code) = match &why {
         NotExchanged::Token => (StatusCode::FORBIDDEN, EXCHANGE_TOKEN),
         NotExchanged::Scope(_) => (StatusCode::BAD_REQUEST, EXCHANGE_SCOPE),
+        // Of a sidecar nothing is asked that could be denied here.
+        NotExchanged::Denied { code, .. } => (StatusCode::FORBIDDEN, *code),
         NotExchanged::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, EXCHANGE_TOO_OFTEN),
         NotExchanged::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
     };

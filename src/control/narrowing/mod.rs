@@ -2,7 +2,8 @@
 //! authorization, to be handed to a part of the application that needs no more.
 //!
 //! Comes in: an authenticated client and an access token of its own that still stands. Goes out: an access token of the
-//! same family and revision, with the same scopes or fewer, for the same place or one below it, that ends no later. So
+//! same family and revision, with the same scopes or fewer, for the same place or one below it, that ends no later, unless a
+//! guardrail forbids it. So
 //! it dies with the grant, the family and the token's own life, and nobody has more for having it.
 //!
 //! Nobody exchanges another client's token, so no token names an actor (`act`, §4.1): an administrator has allowed each
@@ -12,6 +13,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
+
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
@@ -19,11 +22,13 @@ use url::Url;
 
 use super::Control;
 use super::browser::throttle::{Guess, ThrottleSettings};
+use super::exchange::permitted::{Giving, NotPermitted, permitted};
 use super::form::Parameters;
 use super::oauth::live::{self, Live};
 use super::oauth::{Client, Code, OAuthError, unstored};
 use crate::model::caller::Caller;
 use crate::model::scope::ScopeSet;
+use crate::policy::Exchanging;
 use crate::store::NewRecord;
 use crate::token::issue::{AccessToken, Issued};
 use crate::token::keys::Purpose;
@@ -40,6 +45,7 @@ pub(super) async fn answer(
     control: &Control,
     client: &Client,
     form: &Parameters,
+    ip: Option<IpAddr>,
 ) -> Result<Response, OAuthError> {
     let asked = Asked::read(form)?;
     let refused = || invalid("subject_token is not an access token of this client that can still be used");
@@ -59,6 +65,8 @@ pub(super) async fn answer(
         .narrowings()
         .begin(Guess::Exchange(caller.family.as_str()), None, now)
         .map_err(|_| too_often())?;
+    let giving = Giving { exchanging: Exchanging::Token, audience, scopes: &scopes, ip };
+    permitted(control, &caller, &live, &giving).await?;
     let issued = sign(control, &caller, audience, &scopes, seconds)?;
     record(control, &caller, audience, &scopes, &issued).await?;
     Ok(unstored(&Exchanged {
@@ -222,6 +230,16 @@ struct Exchanged<'a> {
     token_type: &'static str,
     expires_in: u32,
     scope: String,
+}
+
+/// What policy does not accept is an invalid request (§2.2.2).
+impl From<NotPermitted> for OAuthError {
+    fn from(why: NotPermitted) -> Self {
+        match why {
+            NotPermitted::Denied { text, .. } => invalid(text),
+            NotPermitted::Unrecorded(error) => error.into(),
+        }
+    }
 }
 
 /// A subject token that is no good, or a request that is none (§2.2.2).

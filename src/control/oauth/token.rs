@@ -4,10 +4,11 @@
 //! Comes in: an authenticated client and what it was given. Goes out: tokens that never carry more than was granted,
 //! by the grant as it stands now. A code or refresh token that is presented twice ends its whole family.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, Extension, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
@@ -32,9 +33,11 @@ use crate::token::random::{Secret, equal, sha256};
 /// Answers one token request.
 pub(super) async fn post(
     State(control): State<Arc<Control>>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, OAuthError> {
+    let ip = peer.map(|Extension(ConnectInfo(address))| address.ip());
     let form = Parameters::from_body(&headers, &body)?;
     let client = authenticate(&control, &headers, &form).await?;
     let grant_type = form.one("grant_type")?.ok_or_else(|| missing("grant_type"))?;
@@ -47,7 +50,7 @@ pub(super) async fn post(
     match grant_type {
         "authorization_code" => from_code(&control, &client, &form).await,
         "refresh_token" => from_refresh(&control, &client, &form).await,
-        narrowing::GRANT_TYPE => narrowing::answer(&control, &client, &form).await,
+        narrowing::GRANT_TYPE => narrowing::answer(&control, &client, &form, ip).await,
         _ => Err(OAuthError::new(
             Code::UnsupportedGrantType,
             "use authorization_code, refresh_token or the token exchange of RFC 8693",

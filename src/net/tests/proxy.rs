@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, Version};
@@ -149,11 +150,31 @@ async fn tls_is_spoken_on_both_sides_and_a_certificate_is_exchanged_while_servin
     tls.reload().unwrap();
     std::fs::write(path("tls.key"), "no key").unwrap();
     assert!(tls.reload().is_err(), "the old certificate stays");
-    let config = client_config(Some(&path("tls.crt")), false).unwrap();
-    let tcp = TcpStream::connect(backend.address()).await.unwrap();
-    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
-    let tls = tokio_rustls::TlsConnector::from(config).connect(name, tcp).await.unwrap();
-    assert_eq!(tls.get_ref().1.peer_certificates().unwrap()[0].as_ref(), renewed);
+    let shown = async || {
+        let config = client_config(Some(&path("tls.crt")), false).unwrap();
+        let tcp = TcpStream::connect(backend.address()).await.unwrap();
+        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+        let tls = tokio_rustls::TlsConnector::from(config).connect(name, tcp).await.ok()?;
+        Some(tls.get_ref().1.peer_certificates().unwrap()[0].to_vec())
+    };
+    assert_eq!(shown().await, Some(renewed));
+
+    // By itself, whatever it finds first.
+    let following = tokio::spawn(ServerTls::follow(Arc::downgrade(&tls), Duration::from_millis(10)));
+    for _ in 0..2 {
+        let renewed = issue();
+        let mut found = None;
+        for _ in 0..1000 {
+            found = shown().await;
+            if found.as_ref() == Some(&renewed) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(found, Some(renewed));
+    }
+    drop((backend, tls));
+    tokio::time::timeout(Duration::from_secs(30), following).await.expect("nobody uses it").unwrap();
 }
 
 /// A body of these frames.

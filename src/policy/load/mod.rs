@@ -11,7 +11,7 @@ pub mod problem;
 pub mod schema;
 mod split;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -23,6 +23,7 @@ use self::guardrails::{Authored, Kind};
 use self::problem::{Problem, Problems, Source};
 use self::schema::Vocabulary;
 use super::catalogue::Catalogue;
+use super::exchange::Exchanging;
 use crate::model::call::Action;
 use crate::model::scope::{Scope, ScopeSet};
 
@@ -68,7 +69,7 @@ pub struct Policies {
     pub(super) console: PolicySet,
     /// The actions of the console, once they are asked for: a sidecar never does.
     pub(super) console_actions: OnceLock<Option<Entities>>,
-    /// Each action as Cedar sees it, inside all scopes that give it.
+    /// Each action as Cedar sees it, inside all scopes that give it; the exchanges inside none.
     pub(super) actions: HashMap<Action, Entity>,
 }
 
@@ -168,7 +169,8 @@ impl Policies {
     }
 }
 
-/// Each action as Cedar sees it: inside all scopes that give it, and the wholes that those are parts of.
+/// Each action as Cedar sees it: inside all scopes that give it, and the wholes that those are parts of; the exchanges
+/// inside none.
 fn actions(catalogue: &Catalogue) -> Option<HashMap<Action, Entity>> {
     let kind: EntityTypeName = "Action".parse().ok()?;
     let uid = |id: &str| EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id));
@@ -177,7 +179,9 @@ fn actions(catalogue: &Catalogue) -> Option<HashMap<Action, Entity>> {
         let parents = scopes.iter().cloned().chain(wholes).map(|scope| uid(scope.as_str()));
         (action.clone(), Entity::new_no_attrs(uid(action.as_str()), parents.collect()))
     };
-    Some(catalogue.actions().map(entity).collect())
+    let exchanges = Exchanging::ALL
+        .map(|one| (Action::new(one.as_str()), Entity::new_no_attrs(uid(one.as_str()), HashSet::new())));
+    Some(catalogue.actions().map(entity).chain(exchanges).collect())
 }
 
 /// The texts of a policy folder, unchecked.

@@ -1,4 +1,5 @@
-//! The schema: `schemas/model.cedarschema` joined with the actions of the scope catalogue.
+//! The schema: `schemas/model.cedarschema` joined with the actions of the scope catalogue and the
+//! exchanges, which stand in no scope.
 //!
 //! Comes in: a catalogue. Goes out: one schema for calls, against which guardrails are checked, and one for the
 //! console. They are apart so that a guardrail on every action is not held against people at the console.
@@ -7,6 +8,7 @@ use cedar_policy::{Entities, Schema, SchemaFragment};
 use serde_json::{Map, Value, json};
 
 use crate::policy::catalogue::Catalogue;
+use crate::policy::exchange::Exchanging;
 
 /// Both halves of the vocabulary.
 #[derive(Debug)]
@@ -57,11 +59,14 @@ fn documents(catalogue: &Catalogue) -> Result<(Value, Value), String> {
         let whole = entry.scope.whole();
         all.insert(entry.scope.to_string(), json!({ "memberOf": members(whole.iter()) }));
     }
+    let applies = json!({
+        "principalTypes": ["Session"], "resourceTypes": ["Resource"], "context": { "type": "CallContext" },
+    });
     for (action, scopes) in catalogue.actions() {
-        let applies = json!({
-            "principalTypes": ["Session"], "resourceTypes": ["Resource"], "context": { "type": "CallContext" },
-        });
         all.insert(action.to_string(), json!({ "memberOf": members(scopes.iter()), "appliesTo": applies }));
+    }
+    for one in Exchanging::ALL {
+        all.insert(one.as_str().to_owned(), json!({ "appliesTo": applies }));
     }
     Ok((console, calls))
 }

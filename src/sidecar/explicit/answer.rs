@@ -213,8 +213,8 @@ impl From<NotExchanged> for Refusal {
     fn from(why: NotExchanged) -> Self {
         match why {
             NotExchanged::Token => Self::TokenInvalid(why.to_string()),
-            // None was asked for.
-            NotExchanged::Scope(_) => Self::Internal,
+            // None was asked for, and what a sidecar asks for it has decided itself.
+            NotExchanged::Scope(_) | NotExchanged::Denied { .. } => Self::Internal,
             NotExchanged::TooOften(_) => Self::Unavailable(why.to_string()),
             NotExchanged::Unavailable(why) => Self::NoIdentity(NoIdentity::Failed(why.to_string())),
         }

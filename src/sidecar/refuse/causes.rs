@@ -95,7 +95,8 @@ pub(super) fn no_standing(why: &NoStanding, place: &Place<'_>) -> Answer {
         }
         NoStanding::Disabled => refused("access_denied", "Ask the application's publisher."),
         NoStanding::TokenEnded => token_refused(place, &detail, "Log in to the application again."),
-        NoStanding::Unavailable(_) => unavailable(&detail),
+        // Why is in the log: it can name machines that are none of the caller's business.
+        NoStanding::Unavailable(_) => unavailable("authorization cannot be checked at the moment"),
     }
 }
 

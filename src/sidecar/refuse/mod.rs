@@ -147,9 +147,7 @@ struct Problem<'a> {
 impl Refusal {
     /// The answer, with what the record says of it.
     pub(super) fn answer(&self, place: &Place<'_>, id: &Id) -> (Response<Body>, Outcome, &'static str) {
-        if let Self::NoIdentity(why) = self {
-            why.log(id);
-        }
+        self.log(id);
         let answer = self.put(place);
         let told = Told {
             status: answer.status,
@@ -246,6 +244,18 @@ impl Refusal {
                     next,
                 )
             }
+        }
+    }
+}
+
+impl Refusal {
+    /// What operators are told beside the record, by the decision's id: causes that no caller is shown.
+    fn log(&self, decision: &Id) {
+        if let Self::NoIdentity(why) = self {
+            why.log(decision);
+        } else if let Self::NoStanding(NoStanding::Unavailable(why)) = self {
+            let decision = decision.as_str();
+            tracing::warn!(decision, why, "a call was refused since its authorization could not be checked");
         }
     }
 }
