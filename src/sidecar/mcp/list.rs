@@ -14,15 +14,24 @@ use super::message::Target;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
-/// The message without the entries that may not stay; none if it stays as it is.
+/// The message without the entries that may not stay; none if it stays as it is. One with more than [`MOST`] entries is
+/// unreadable: each costs a decision.
 pub(super) fn narrow(
     text: &str,
     stays: &mut dyn FnMut(&Target) -> bool,
 ) -> Result<Option<String>, Unreadable> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    if text.starts_with('[') {
-        return messages(text, stays);
-    }
+    let mut judged = 0_usize;
+    let mut counted = |target: &Target| {
+        judged = judged.saturating_add(1);
+        judged <= MOST && stays(target)
+    };
+    let narrowed =
+        if text.starts_with('[') { messages(text, &mut counted) } else { message(text, &mut counted) };
+    if judged > MOST { Err(Unreadable) } else { narrowed }
+}
+
+fn message(text: &str, stays: &mut dyn FnMut(&Target) -> bool) -> Result<Option<String>, Unreadable> {
     let message: Members<'_> = serde_json::from_str(text).map_err(|_| Unreadable)?;
     members(&message, |name, value| match name {
         "result" if is_object(value) => result(value, stays),
@@ -30,13 +39,14 @@ pub(super) fn narrow(
     })
 }
 
-/// Several messages in one, as versions before 2025-06-18 may send them.
+/// Several messages in one, as versions before 2025-06-18 may send them. Each is an object: they do not nest, however
+/// deep a server nests them.
 fn messages(text: &str, stays: &mut dyn FnMut(&Target) -> bool) -> Result<Option<String>, Unreadable> {
     let all: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| Unreadable)?;
     let mut changed = false;
     let mut parts = Vec::with_capacity(all.len());
     for one in all {
-        let narrowed = narrow(one.get(), stays)?;
+        let narrowed = message(one.get(), stays)?;
         changed |= narrowed.is_some();
         parts.push(narrowed.unwrap_or_else(|| one.get().to_owned()));
     }
@@ -80,6 +90,9 @@ fn named(entry: &str, member: &str) -> Option<String> {
 
 /// What names a list's entries, and what these are.
 type Entry = (&'static str, fn(String) -> Target);
+
+/// So many entries are judged of one message.
+pub(super) const MOST: usize = 2_000;
 
 /// The lists that a result can hold.
 fn entry(name: &str) -> Option<Entry> {

@@ -180,26 +180,22 @@ fn target(method: &str, params: Option<&Json>) -> Result<Option<Target>, Unfit> 
     Ok(Some(target))
 }
 
-/// Refuses members that some readers would take for one of `names`.
+/// Refuses members that some readers would take for one of `names`: no name of the protocol has a character that is not
+/// printable ASCII, and readers differ in what they fold and where they stop.
 fn only_spelled(object: &Json, names: &[&str]) -> Result<(), Unfit> {
-    let alike = |found: &str| names.iter().any(|name| *name != found && folds_to(found, name));
+    if !object.names().all(|found| found.bytes().all(|byte| matches!(byte, b' '..=b'~'))) {
+        return Err(Unfit::Part("the name of a parameter", "printable ASCII"));
+    }
+    let alike = |found: &str| names.iter().any(|name| *name != found && found.eq_ignore_ascii_case(name));
     if object.names().any(alike) { Err(Unfit::Twice) } else { Ok(()) }
-}
-
-/// Whether two names are one to a reader that passes over letter case (Unicode's simple folding: `ſ` is an s too).
-fn folds_to(found: &str, name: &str) -> bool {
-    let fold = |c: char| match c {
-        '\u{17f}' => 's',
-        '\u{212a}' => 'k',
-        c => c.to_ascii_lowercase(),
-    };
-    found.chars().map(fold).eq(name.chars().map(fold))
 }
 
 fn name(params: Option<&Json>, member: &str) -> Result<String, Unfit> {
     let text = params.and_then(|params| params.get(member)).and_then(Json::text);
-    let fits = |text: &&str| !text.is_empty() && text.len() <= LONGEST_NAME;
-    text.filter(fits).map(str::to_owned).ok_or(Unfit::Part("the name", "a text of 1 to 256 bytes"))
+    let fits =
+        |text: &&str| !text.is_empty() && text.len() <= LONGEST_NAME && !text.chars().any(char::is_control);
+    let expected = "a text of 1 to 256 bytes without control characters";
+    text.filter(fits).map(str::to_owned).ok_or(Unfit::Part("the name", expected))
 }
 
 fn uri(params: Option<&Json>) -> Result<String, Unfit> {

@@ -18,29 +18,36 @@ pub(super) struct Events {
     waiting: BytesMut,
     /// Where in it the line begins that is not whole.
     line: usize,
+    /// Up to where that line was looked through.
+    looked: usize,
     /// An event may be so long.
     limit: usize,
 }
 
 impl Events {
     pub(super) fn new(stays: Box<dyn FnMut(&Target) -> bool>, limit: usize) -> Self {
-        Self { stays, waiting: BytesMut::new(), line: 0, limit }
+        Self { stays, waiting: BytesMut::new(), line: 0, looked: 0, limit }
     }
 
     /// Where the first whole event ends, if there is one.
     fn end(&mut self) -> Option<usize> {
         loop {
-            let rest = self.waiting.get(self.line..)?;
-            let length = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'))?;
-            let at = self.line.saturating_add(length);
+            let rest = self.waiting.get(self.looked..)?;
+            let Some(length) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
+                self.looked = self.waiting.len();
+                return None;
+            };
+            let at = self.looked.saturating_add(length);
+            self.looked = at;
             let next = match (self.waiting.get(at), self.waiting.get(at.saturating_add(1))) {
                 (Some(b'\r'), Some(b'\n')) => at.saturating_add(2),
                 // The other half of a line's end may be still to come.
                 (Some(b'\r'), None) => return None,
                 _ => at.saturating_add(1),
             };
-            self.line = next;
-            if length == 0 {
+            let is_empty = at == self.line;
+            (self.line, self.looked) = (next, next);
+            if is_empty {
                 return Some(next);
             }
         }
@@ -88,7 +95,7 @@ impl Sieve for Events {
         self.waiting.extend_from_slice(&piece);
         let mut passed = BytesMut::new();
         while let Some(end) = self.end() {
-            self.line = 0;
+            (self.line, self.looked) = (0, 0);
             let event = self.waiting.split_to(end).freeze();
             passed.extend_from_slice(&self.event(event)?);
         }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::list::narrow;
+use super::list::{MOST, narrow};
 use super::message::{Message, Said, Target, Unfit};
 use super::mirrored::{agree, once, plain_json};
 use super::sieve::Events;
@@ -90,6 +90,11 @@ fn what_is_no_single_plain_message_is_refused() {
         &request("tools/call", "[]"),
         &request("tools/call", r#"{"name":""}"#),
         &request("tools/call", r#"{"name":7}"#),
+        &request("tools/call", r#"{"name":"look\u0000"}"#),
+        &request("prompts/get", r#"{"name":"a\nb"}"#),
+        &request("tools/call", r#"{"name":"look","name\u0000":"stop"}"#),
+        &request("resources/read", r#"{"uri":"a://b","ur\u0131":"a://c"}"#),
+        &request("completion/complete", r#"{"ref":{"type":"ref/prompt","name":"a","n\u017fme":"b"}}"#),
         &request("resources/read", r#"{"uri":"a://b/../c"}"#),
         &request("resources/read", r#"{"uri":"a://b/%2e%2e/c"}"#),
         &request("resources/read", r#"{"uri":"a://b/%41"}"#),
@@ -193,6 +198,21 @@ fn an_entry_that_may_not_be_called_is_shown_in_no_disguise() {
     for text in ["", "x", "1", r#"{"result":"#] {
         assert!(narrow(text, &mut only("look")).is_err(), "{text}");
     }
+}
+
+#[test]
+fn what_is_nested_in_vain_or_lists_without_end_is_unreadable() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(narrow(&deep, &mut only("look")).is_err());
+    assert!(narrow(r#"[[{"jsonrpc":"2.0","id":1,"result":{}}]]"#, &mut only("look")).is_err());
+    let listed = |times: usize| {
+        let entries = vec![r#"{"name":"look"}"#; times].join(",");
+        format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{entries}]}}}}"#)
+    };
+    assert_eq!(narrow(&listed(MOST), &mut only("look")), Ok(None));
+    assert!(narrow(&listed(MOST + 1), &mut only("look")).is_err());
+    let half = listed(MOST / 2 + 1);
+    assert!(narrow(&format!("[{half},{half}]"), &mut only("look")).is_err());
 }
 
 /// What comes of a stream that arrives in pieces of so many bytes.
