@@ -38,6 +38,23 @@ async fn a_message_that_could_be_read_in_two_ways_reaches_no_server() {
             -32600,
             "a name that some readers cut off",
         ),
+        (
+            raw(&request(1, "resources/read", &json!({ "uri": "demo://a/%0a" })).to_string()),
+            400,
+            -32600,
+            "a URI",
+        ),
+        (
+            raw(&request(
+                1,
+                "subscriptions/listen",
+                &json!({ "notifications": { "resourceSubscriptions": "a://b" } }),
+            )
+            .to_string()),
+            400,
+            -32600,
+            "what is watched",
+        ),
         (raw(&format!("{ping}{}", " ".repeat(2 << 20))), 413, -32600, "oversized"),
         // Headers that say something else, or twice.
         (raw(&allowed).header("mcp-method", "tools/list"), 400, -32020, "another method"),

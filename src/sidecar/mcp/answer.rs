@@ -163,8 +163,8 @@ impl Judge {
             host: &self.host,
             path: &self.path,
         };
-        let call = self.naming.listed(target, &self.call.resource.account);
-        policy::decide(self.standing.session(), &call, &around).is_ok()
+        let calls = self.naming.listed(target, &self.call.resource.account);
+        calls.iter().all(|call| policy::decide(self.standing.session(), call, &around).is_ok())
     }
 }
 

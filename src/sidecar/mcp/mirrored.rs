@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
 
-use super::message::Message;
+use super::message::{Message, Target};
 use crate::sidecar::adapter::NotUnderstood;
 
 /// Whether the headers fit the message.
@@ -20,7 +20,7 @@ pub(in crate::sidecar) fn agree(headers: &HeaderMap, message: &Message) -> Resul
     }
     if let Some(name) = name {
         let decoded = decoded(name).ok_or(NotUnderstood::Ambiguous("the name"))?;
-        if message.target().is_none_or(|target| target.name() != decoded) {
+        if message.target().and_then(Target::name) != Some(&*decoded) {
             return Err(NotUnderstood::Ambiguous("the name"));
         }
     }

@@ -50,6 +50,57 @@ fn a_message_says_what_is_done_and_to_what() {
 }
 
 #[test]
+fn a_resource_is_decided_on_by_every_name_that_servers_know_it_by() {
+    let names = |uri: &str| {
+        let message =
+            read(&request("resources/read", &serde_json::json!({ "uri": uri }).to_string())).unwrap();
+        let naming = Naming::new("x", None);
+        let (_, first) = naming.method("resources/read", message.target());
+        let (also, under) = naming.others(message.target());
+        assert_eq!(under, None);
+        [vec![first], also].concat()
+    };
+    for uri in [
+        "FILE:///private/x!",
+        "file:/private/x!",
+        "file:private/x!",
+        "file://localhost/private/x!",
+        "file://LocalHost/private/x!",
+        "file://elsewhere/private/x!",
+        "file:///private/x%21",
+        "file:///private/x!?y",
+        "file:///private/x!#y",
+    ] {
+        let names = names(uri);
+        assert!(names.iter().any(|name| name == "resources/file:///private/x!"), "{names:?}");
+        assert_eq!(names.first(), Some(&format!("resources/{uri}")));
+    }
+    for uri in ["HTTPS://H.example:443/ü", "https://h.example/%c3%bc", "https://ｈ.example/ü#a"] {
+        let names = names(uri);
+        for wanted in ["resources/https://h.example/ü", "resources/https://h.example/%C3%BC"] {
+            assert!(names.iter().any(|name| name == wanted), "{names:?}");
+        }
+    }
+    assert_eq!(names("demo://guide"), ["resources/demo://guide"]);
+    assert_eq!(names("users/me"), ["resources/users/me"]);
+}
+
+#[test]
+fn each_resource_that_is_listened_to_is_subscribed_to() {
+    let params = r#"{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["A://b","a://c"]}}"#;
+    let message = read(&request("subscriptions/listen", params)).unwrap();
+    let naming = Naming::new("x", Some("s".to_owned()));
+    let (action, about) = naming.method("subscriptions/listen", message.target());
+    assert_eq!((action.as_str(), about.as_str()), ("x:Listen", "s"));
+    let (also, under) = naming.others(message.target());
+    assert_eq!(also, ["s/resources/A://b", "s/resources/a://b", "s/resources/a://c"]);
+    assert_eq!(under.unwrap().as_str(), "x:Subscribe");
+    for nothing in ["{}", r#"{"notifications":{}}"#] {
+        assert_eq!(read(&request("subscriptions/listen", nothing)).unwrap().target(), None);
+    }
+}
+
+#[test]
 fn a_message_that_can_be_read_in_two_ways_is_refused() {
     for text in [
         r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#,
@@ -60,6 +111,8 @@ fn a_message_that_can_be_read_in_two_ways_is_refused() {
         &request("tools/call", r#"{"name":"look","arguments":{"a":[{"b":1,"b":2}]}}"#),
         &request("completion/complete", r#"{"ref":{"type":"ref/prompt","name":"a","NAME":"b"}}"#),
         &request("resources/read", r#"{"uri":"a://b","Uri":"a://c"}"#),
+        &request("subscriptions/listen", r#"{"notifications":{"ResourceSubscriptions":["a://b"]}}"#),
+        &request("subscriptions/listen", r#"{"Notifications":{"resourceSubscriptions":["a://b"]}}"#),
     ] {
         assert_eq!(read(text), Err(Unfit::Twice), "{text}");
     }
@@ -100,6 +153,16 @@ fn what_is_no_single_plain_message_is_refused() {
         &request("resources/read", r#"{"uri":"a://b/%41"}"#),
         &request("resources/read", r#"{"uri":"a://b\\c"}"#),
         &request("resources/read", r#"{"uri":"a://b c"}"#),
+        &request("resources/read", r#"{"uri":"a://b/%+5"}"#),
+        &request("resources/read", r#"{"uri":"a://b/%0a"}"#),
+        &request("resources/read", r#"{"uri":"a://b/%ff"}"#),
+        &request("resources/read", r#"{"uri":"a://b/%7f"}"#),
+        &request("resources/read", r#"{"uri":"file:///private//x"}"#),
+        &request("resources/read", r#"{"uri":"FILE://a^b/private/x"}"#),
+        &request("subscriptions/listen", r#"{"notifications":{"resourceSubscriptions":"a://b"}}"#),
+        &request("subscriptions/listen", r#"{"notifications":{"resourceSubscriptions":["a://b",1]}}"#),
+        &request("subscriptions/listen", r#"{"notifications":{"resourceSubscriptions":["a://b/../c"]}}"#),
+        &request("subscriptions/listen", r#"{"notifications":[]}"#),
     ] {
         assert!(matches!(read(text), Err(Unfit::Part(..))), "{text}: {:?}", read(text));
     }
@@ -157,7 +220,7 @@ fn headers_that_say_something_else_or_twice_are_refused() {
 }
 
 fn only(allowed: &'static str) -> impl FnMut(&Target) -> bool {
-    move |target| target.name() == allowed
+    move |target| target.name() == Some(allowed)
 }
 
 #[test]
@@ -185,6 +248,7 @@ fn an_entry_that_may_not_be_called_is_shown_in_no_disguise() {
         r#"{"tools":[],"tools":[{"name":"stop"}]}"#,
         r#"{"prompts":[{"name":"stop"}]}"#,
         r#"{"resources":[{"uri":"stop"}]}"#,
+        r#"{"resources":[{"uri":"look/../stop"}]}"#,
         r#"{"resourceTemplates":[{"uriTemplate":"stop"}]}"#,
     ] {
         for text in [
