@@ -287,7 +287,7 @@ impl Worker {
             standing,
             around: &around,
             sessions: &sidecar.sessions,
-            place: &route.upstream,
+            route,
             limit: sidecar.limits.body_to_decide,
         });
         let tended = tended.map_err(Refusal::NotUnderstood)?;

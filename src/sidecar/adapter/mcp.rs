@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 
 use super::rest::{Template, account};
-use super::{Adapter, Asked, Head, NotUnderstood, Permitted, Reading, Shaped, Told};
+use super::{Adapter, Asked, Head, NotUnderstood, Parameters, Permitted, Reading, Shaped, Told};
 use crate::model::call::Action;
 use crate::net::body::Inbound;
 use crate::sidecar::mcp::message::{Said, Target};
@@ -30,15 +30,19 @@ impl Mcp {
         }
     }
 
+    /// How the server is named that the path means.
+    fn naming(&self, parameters: &Parameters<'_>) -> Naming {
+        Naming::new(&self.product, self.server.as_ref().map(|server| server.fill(parameters)))
+    }
+
     fn asked(
         &self,
         head: &Head<'_>,
         target: Option<&Target>,
         named: impl FnOnce(&Naming) -> (Action, String),
     ) -> Result<Asked, NotUnderstood> {
-        let server = self.server.as_ref().map(|server| server.fill(head.parameters));
         let owner = self.account.as_ref().map(|template| account(&template.fill(head.parameters)));
-        let naming = Naming::new(&self.product, server);
+        let naming = self.naming(head.parameters);
         let (action, resource) = named(&naming);
         let (also, under) = naming.others(target);
         Ok(Asked { action, resource, also, under, region: None, account: owner.transpose()? })
@@ -79,7 +83,9 @@ impl Adapter for Mcp {
     }
 
     fn tend(&self, permitted: &mut Permitted<'_>) -> Result<Option<Box<Tended>>, NotUnderstood> {
-        Tended::begin(permitted).map(|tended| Some(Box::new(tended)))
+        let parameters = permitted.route.parameters(permitted.around.path);
+        let parameters = parameters.map_err(|_| NotUnderstood::Unknown("the path"))?;
+        Tended::begin(permitted, self.naming(&parameters)).map(|tended| Some(Box::new(tended)))
     }
 
     fn tell(&self, told: &Told<'_>, request: Option<&Request<Inbound>>) -> Option<Shaped> {

@@ -22,7 +22,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 
 use super::mcp::Tended;
 use super::refuse::Told;
-use super::route::Means;
+use super::route::{Means, Route};
 use super::signed::Schemes;
 use crate::config::route;
 use crate::grants::Standing;
@@ -105,8 +105,8 @@ pub(super) struct Permitted<'a> {
     pub(super) around: &'a Surroundings<'a>,
     /// What binds an upstream's sessions to their callers, once it is known.
     pub(super) sessions: &'a ArcSwapOption<SessionKey>,
-    /// Where it goes.
-    pub(super) place: &'a Arc<str>,
+    /// The route that took it.
+    pub(super) route: &'a Route,
     /// So many bytes of an answer may be read to look after it.
     pub(super) limit: usize,
 }

@@ -39,10 +39,8 @@ impl Naming {
         Self { product: product.to_owned(), server }
     }
 
-    /// That of a call which is about the server as a whole.
-    fn of(call: &Call) -> Self {
-        let name = &call.resource.name;
-        Self::new(call.action.service(), (name != WHOLE).then(|| name.clone()))
+    fn server(&self) -> Option<&str> {
+        self.server.as_deref()
     }
 
     /// What is done, and to what, by the method of a message.

@@ -1,15 +1,20 @@
 //! What of a message is understood, what of headers is believed, and what of a list is shown.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::list::{MOST, narrow};
 use super::message::{Message, Said, Target, Unfit};
 use super::mirrored::{agree, once, plain_json};
+use super::session::{Place, Session};
 use super::sieve::Events;
 use super::*;
+use crate::model::caller::Caller;
 use crate::net::sift::Sieve;
 use crate::sidecar::adapter::NotUnderstood;
+use crate::token::session::SessionKey;
 
 fn read(text: &str) -> Result<Message, Unfit> {
     Message::parse(text.as_bytes())
@@ -281,7 +286,7 @@ fn what_is_nested_in_vain_or_lists_without_end_is_unreadable() {
 
 /// What comes of a stream that arrives in pieces of so many bytes.
 fn sifted(stream: &str, at_once: usize) -> Result<String, crate::net::sift::Spoiled> {
-    let mut events = Events::new(Box::new(only("look")), 200);
+    let mut events = Events::new(Box::new(only("look")), Box::new(|id| Some(format!("own.{id}"))), 200);
     let mut out = Vec::new();
     for piece in stream.as_bytes().chunks(at_once) {
         out.extend_from_slice(&events.pass(Bytes::copy_from_slice(piece))?);
@@ -295,15 +300,84 @@ fn events_pass_and_lists_in_them_are_narrowed_however_they_arrive() {
     let narrowed = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"look"}]}}"#;
     let halves = result.split_at(34);
     for end in ["\n", "\r\n"] {
-        let plain = format!(": ping{end}{end}id: 1{end}data: {{\"a\":1}}{end}{end}");
+        let plain =
+            format!(": ping{end}{end}event: x{end}data: {{\"a\":1}}{end}{end}id{end}retry: 1{end}{end}");
         let stream = format!(
             "{plain}event: message{end}id: 2{end}data: {result}{end}{end}data:{}{end}data:{}{end}{end}rest",
             halves.0, halves.1
         );
-        let wanted = format!("{plain}event: message\nid: 2\ndata: {narrowed}\n\ndata: {narrowed}\n\n");
+        let wanted = format!("{plain}event: message\nid: own.2\ndata: {narrowed}\n\ndata: {narrowed}\n\n");
         for at_once in [1, 7, 64, 4096] {
             assert_eq!(sifted(&stream, at_once).unwrap(), wanted, "{at_once} {end:?}");
         }
+    }
+}
+
+#[test]
+fn an_event_is_called_by_its_callers_own_name_for_it_or_none() {
+    let stream = "id: 1\nretry: 9\ndata: {\"a\":1}\ndata:\n\nid:2\n\nid\n\nid:  3\nid: 4\r\n: x\n\n";
+    let wanted =
+        "id: own.1\nretry: 9\ndata: {\"a\":1}\ndata:\n\nid: own.2\n\nid\n\nid: own. 3\nid: own.4\n: x\n\n";
+    assert_eq!(sifted(stream, 5).unwrap(), wanted);
+    let mut none = Events::new(Box::new(only("look")), Box::new(|_| None), 200);
+    let passed = none.pass(Bytes::from_static(b"id: 1\ndata: {}\n\n")).unwrap();
+    assert_eq!(passed, Bytes::from_static(b"data: {}\n\n"));
+}
+
+fn caller(id: &str) -> Arc<Caller> {
+    Arc::new(Caller {
+        application: "1".parse().unwrap(),
+        principal: serde_json::from_value(serde_json::json!({ "account": "2", "kind": "user", "id": id }))
+            .unwrap(),
+        subject: "s".to_owned(),
+        scopes: "openid".parse().unwrap(),
+        revision: serde_json::from_str("1").unwrap(),
+        family: "f".parse().unwrap(),
+        expires_at: 100,
+    })
+}
+
+/// What comes of these headers in a session of `who` at `server`.
+fn entered(who: &str, server: &str, pairs: &[(&'static str, &str)]) -> Result<HeaderMap, NotUnderstood> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.insert(*name, HeaderValue::from_str(value).unwrap());
+    }
+    let key = Some(Arc::new(SessionKey::new(&[7; 32])));
+    Session::enter(&mut headers, key, &caller(who), place(server)).map(|_| headers)
+}
+
+fn place(server: &str) -> Place {
+    Place::new("up", &"2".parse().unwrap(), Some(server))
+}
+
+#[test]
+fn sessions_and_events_are_their_callers_at_their_server_alone() {
+    let given = |session: &'static str| {
+        let key = Some(Arc::new(SessionKey::new(&[7; 32])));
+        let begun = Session::enter(&mut HeaderMap::new(), key, &caller("3"), place("a")).unwrap();
+        let mut headers = headers(&[("mcp-session-id", session)]);
+        let events = begun.leave(&mut headers);
+        (headers["mcp-session-id"].to_str().unwrap().to_owned(), events.name("stream_1").unwrap())
+    };
+    let ((one, event), (other, foreign)) = (given("one"), given("other"));
+    let opened = entered("3", "a", &[("mcp-session-id", &one), ("last-event-id", &event)]).unwrap();
+    assert_eq!(
+        (&opened["mcp-session-id"], &opened["last-event-id"]),
+        (&"one".parse().unwrap(), &"stream_1".parse().unwrap())
+    );
+    entered("3", "a", &[("mcp-session-id", &other), ("last-event-id", &foreign)]).unwrap();
+    for (who, server, session, last) in [
+        ("4", "a", &one, &event),
+        ("3", "b", &one, &event),
+        ("3", "a", &other, &event),
+        ("3", "a", &one, &foreign),
+        ("3", "a", &one, &"stream_1".to_owned()),
+        ("3", "a", &one, &one),
+        ("3", "a", &event, &event),
+    ] {
+        let entered = entered(who, server, &[("mcp-session-id", session), ("last-event-id", last)]);
+        assert_eq!(entered, Err(NotUnderstood::NoSession), "{who} {server}");
     }
 }
 
