@@ -59,6 +59,7 @@ async fn a_message_that_could_be_read_in_two_ways_reaches_no_server() {
         // Headers that say something else, or twice.
         (raw(&allowed).header("mcp-method", "tools/list"), 400, -32020, "another method"),
         (raw(&allowed).header("mcp-name", "describe_instances"), 400, -32020, "another name"),
+        (raw(&allowed).header("mcp-param-region", "eu"), 400, -32020, "a parameter that is none"),
         (raw(ping).header("mcp-method", "ping").header("mcp-method", "ping"), 400, -32020, "a header twice"),
         (raw(ping).header("content-encoding", "gzip"), 400, -32600, "encoded"),
         (raw(ping).header("mcp-session-id", "another"), 400, -32020, "two sessions"),

@@ -45,6 +45,26 @@ impl Json {
         }
     }
 
+    pub(super) fn into_member(self, name: &str) -> Option<Self> {
+        match self {
+            Self::Object(members) => {
+                members.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
+            }
+            Self::Array(_) | Self::Text(_) | Self::Number(_) | Self::Null | Self::Bool(_) => None,
+        }
+    }
+
+    /// Whether a text, a number or a truth value in it, or in objects in it, is what `said` says.
+    pub(super) fn holds(&self, said: &str) -> bool {
+        match self {
+            Self::Object(members) => members.iter().any(|(_, value)| value.holds(said)),
+            Self::Text(text) => text == said,
+            Self::Number(number) => is_number(number, said),
+            Self::Bool(is) => said == if *is { "true" } else { "false" },
+            Self::Array(_) | Self::Null => false,
+        }
+    }
+
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -73,6 +93,16 @@ impl Json {
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Strict)
+    }
+}
+
+/// Whether the text is this number, in whatever spelling.
+fn is_number(number: &Number, said: &str) -> bool {
+    let spelled = number.to_string();
+    match (spelled.parse::<i128>(), said.parse::<i128>()) {
+        (Ok(number), Ok(said)) => number == said,
+        // 42.0 is 42.
+        _ => spelled.parse::<f64>().is_ok_and(|number| said.parse().is_ok_and(|said: f64| number == said)),
     }
 }
 

@@ -19,6 +19,8 @@ pub(in crate::sidecar) struct Message {
     pub(in crate::sidecar) said: Said,
     /// The protocol's version, where the message itself says it.
     pub(in crate::sidecar) version: Option<String>,
+    /// What a tool is called with.
+    pub(super) arguments: Option<Json>,
 }
 
 /// What a message is.
@@ -98,7 +100,8 @@ impl Message {
             (None, _) if answers => Said::Response,
             (None, _) => return Err(METHOD),
         };
-        Ok(Self { id: id.filter(|_| said != Said::Response), said, version })
+        let arguments = json.into_member("params").and_then(|params| params.into_member("arguments"));
+        Ok(Self { id: id.filter(|_| said != Said::Response), said, version, arguments })
     }
 
     /// The method, unless it is an answer.

@@ -224,6 +224,36 @@ fn headers_that_say_something_else_or_twice_are_refused() {
     assert!(plain_json(&encoded).is_err());
 }
 
+#[test]
+fn headers_that_mirror_arguments_say_what_an_argument_says() {
+    let arguments = r#"{"name":"t","arguments":{"region":"ü","deep":{"n":42,"is":true},"big":9007199254740993,"list":["x"],"none":null}}"#;
+    let call = read(&request("tools/call", arguments)).unwrap();
+    for (name, value) in [
+        ("mcp-param-region", "=?base64?w7w=?="),
+        ("mcp-param-n", "42"),
+        ("mcp-param-n", "42.0"),
+        ("mcp-param-is", "true"),
+        ("mcp-param-big", "9007199254740993"),
+    ] {
+        assert_eq!(agree(&headers(&[(name, value)]), &call), Ok(()), "{name}: {value}");
+    }
+    let prompt = read(&request("prompts/get", arguments)).unwrap();
+    for (message, pairs) in [
+        (&call, &[("mcp-param-region", "eu")][..]),
+        (&call, &[("mcp-param-region", "=?base64?w7w?=")]),
+        (&call, &[("mcp-param-n", "43")]),
+        (&call, &[("mcp-param-n", "42"), ("mcp-param-n", "42")]),
+        (&call, &[("mcp-param-big", "9007199254740992")]),
+        (&call, &[("mcp-param-is", "false")]),
+        (&call, &[("mcp-param-list", "x")]),
+        (&call, &[("mcp-param-none", "null")]),
+        (&prompt, &[("mcp-param-n", "42")]),
+        (&read(&request("tools/call", r#"{"name":"t"}"#)).unwrap(), &[("mcp-param-n", "42")]),
+    ] {
+        assert!(matches!(agree(&headers(pairs), message), Err(NotUnderstood::Ambiguous(_))), "{pairs:?}");
+    }
+}
+
 fn only(allowed: &'static str) -> impl FnMut(&Target) -> bool {
     move |target| target.name() == Some(allowed)
 }
