@@ -9,7 +9,7 @@ use cedar_policy::{
     RestrictedExpression,
 };
 
-use super::load::Policies;
+use super::load::{Policies, schema};
 use crate::model::account::{Principal, PrincipalKind};
 use crate::model::id::AccountId;
 
@@ -79,7 +79,8 @@ impl Policies {
         let request =
             Request::new(who.uid(), action, uid("Account", account.as_str())?, Context::empty(), None)
                 .ok()?;
-        let entities: Entities = self.console_actions.clone().add_entities([who], None).ok()?;
+        let actions = self.console_actions.get_or_init(|| schema::console_actions().ok());
+        let entities: Entities = actions.clone()?.add_entities([who], None).ok()?;
         let answer = Authorizer::new().is_authorized(&request, &self.console, &entities);
         Some(answer.decision() == Decision::Allow && answer.diagnostics().errors().next().is_none())
     }

@@ -127,7 +127,9 @@ impl Person {
                 301..=303 => Some(url.join(answer.header("location")).unwrap()),
                 _ => None,
             };
-            let left = next.clone().filter(|next| next.origin() != self.home.origin());
+            // An application's port may happen to be the one that the issuer was given; it has no such page of its own.
+            let is_away = |next: &Url| next.origin() != self.home.origin() || next.path() == "/callback";
+            let left = next.clone().filter(is_away);
             match next {
                 Some(next) if left.is_none() => (call, url) = (get(&next), next),
                 _ => {

@@ -47,11 +47,12 @@ pub(in crate::policy) enum Kind {
     Console,
 }
 
-/// Reads files of one kind together: ids are unique over all of them.
+/// Reads files of one kind together: ids are unique over all of them. They are held against the schema if there is one,
+/// and else were before.
 pub(in crate::policy) fn read(
     kind: Kind,
     sources: &[Source],
-    schema: &Schema,
+    schema: Option<&Schema>,
     catalogue: &Catalogue,
     warnings: &mut Vec<Problem>,
 ) -> Result<Vec<Authored>, Vec<Problem>> {
@@ -70,11 +71,13 @@ pub(in crate::policy) fn read(
             }
         }
     }
-    for policy in &taken {
-        lint(policy, schema, catalogue, &mut problems, warnings);
-    }
-    if problems.is_empty() {
-        problems.extend(validate(&taken, schema));
+    if let Some(schema) = schema {
+        for policy in &taken {
+            lint(policy, schema, catalogue, &mut problems, warnings);
+        }
+        if problems.is_empty() {
+            problems.extend(validate(&taken, schema));
+        }
     }
     if problems.is_empty() { Ok(taken) } else { Err(problems) }
 }

@@ -14,15 +14,17 @@ mod split;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
-use cedar_policy::{Entities, Entity, EntityUid, PolicySet};
+use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet};
 
 use self::guardrails::{Authored, Kind};
 use self::problem::{Problem, Problems, Source};
 use self::schema::Vocabulary;
 use super::catalogue::Catalogue;
 use crate::model::call::Action;
+use crate::model::scope::{Scope, ScopeSet};
 
 /// Whether a scope file, `scopes/<name>.json` with this text, is one that a policy folder could hold.
 ///
@@ -64,8 +66,8 @@ pub struct Policies {
     files: Files,
     pub(super) guardrails: Vec<Authored>,
     pub(super) console: PolicySet,
-    /// The actions of the console.
-    pub(super) console_actions: Entities,
+    /// The actions of the console, once they are asked for: a sidecar never does.
+    pub(super) console_actions: OnceLock<Option<Entities>>,
     /// Each action as Cedar sees it, inside all scopes that give it.
     pub(super) actions: HashMap<Action, Entity>,
 }
@@ -79,27 +81,37 @@ impl Policies {
         Self::of(&Files::read(dir)?)
     }
 
-    /// The set that was built into the binary.
+    /// The set that was built into the binary. Its policies were held against the schema by the tests, and are not again
+    /// at each start: that would take most of the time until a process serves, and much of its memory.
     ///
     /// # Errors
     /// Never in a binary that passed its tests, which load it.
     pub fn embedded() -> Result<Self, Problems> {
-        Self::of(&Files::embedded())
+        let files = Files::embedded();
+        let catalogue = Catalogue::read(&files.scopes).map_err(Problems)?;
+        Self::made(&files, catalogue, None)
     }
 
     /// Checks files that were read before.
     pub(super) fn of(files: &Files) -> Result<Self, Problems> {
-        let mut warnings = files.warnings.clone();
         let catalogue = Catalogue::read(&files.scopes).map_err(Problems)?;
         let vocabulary = Vocabulary::of(&catalogue).map_err(|error| {
             let mend = "This is a mistake in Consentry or in a scope's name; please report it.";
             Problems(vec![Problem::without_text("schemas/model.cedarschema", error, mend)])
         })?;
+        // It is not kept: once the policies are checked it only takes room, most of a set's.
+        Self::made(files, catalogue, Some(&vocabulary))
+    }
+
+    /// The set, its policies held against `vocabulary` if there is one.
+    fn made(files: &Files, catalogue: Catalogue, vocabulary: Option<&Vocabulary>) -> Result<Self, Problems> {
+        let mut warnings = files.warnings.clone();
         let mut read = |kind, sources: &[Source], schema| {
             guardrails::read(kind, sources, schema, &catalogue, &mut warnings)
         };
-        let guardrails = read(Kind::Guardrails, &files.guardrails, &vocabulary.calls);
-        let console = read(Kind::Console, std::slice::from_ref(&files.console), &vocabulary.console);
+        let guardrails = read(Kind::Guardrails, &files.guardrails, vocabulary.map(|both| &both.calls));
+        let console =
+            read(Kind::Console, std::slice::from_ref(&files.console), vocabulary.map(|both| &both.console));
         let (guardrails, console) = match (guardrails, console) {
             (Ok(guardrails), Ok(console)) => (guardrails, console),
             (guardrails, console) => {
@@ -108,21 +120,12 @@ impl Policies {
             }
         };
         let console = PolicySet::from_policies(console.into_iter().map(|one| one.policy));
-        // Of the schemas nothing else is kept: once the policies are checked they only take room, most of a set's.
-        let Vocabulary { calls, console: at_console } = vocabulary;
-        let (Ok(console), Ok(console_actions), Ok(actions)) =
-            (console, at_console.action_entities(), calls.action_entities())
-        else {
+        let (Ok(console), Some(actions)) = (console, actions(&catalogue)) else {
             let mend = "This is a mistake in Consentry; please report it.";
             return Err(Problems(vec![Problem::without_text("console.cedar", "it cannot be joined", mend)]));
         };
-        let actions = actions
-            .iter()
-            .map(|entity| (Action::new(entity.uid().id().unescaped()), entity.clone()))
-            .filter(|(action, _)| catalogue.knows_action(action))
-            .collect();
-        let version = files.version();
-        let files = files.clone();
+        let (version, files) = (files.version(), files.clone());
+        let console_actions = OnceLock::new();
         Ok(Self { version, catalogue, warnings, files, guardrails, console, console_actions, actions })
     }
 
@@ -163,6 +166,18 @@ impl Policies {
     pub(super) fn action(&self, action: &Action) -> Option<(&Entity, EntityUid)> {
         self.actions.get(action).map(|entity| (entity, entity.uid()))
     }
+}
+
+/// Each action as Cedar sees it: inside all scopes that give it, and the wholes that those are parts of.
+fn actions(catalogue: &Catalogue) -> Option<HashMap<Action, Entity>> {
+    let kind: EntityTypeName = "Action".parse().ok()?;
+    let uid = |id: &str| EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id));
+    let entity = |(action, scopes): (&Action, &ScopeSet)| {
+        let wholes = scopes.iter().filter_map(Scope::whole);
+        let parents = scopes.iter().cloned().chain(wholes).map(|scope| uid(scope.as_str()));
+        (action.clone(), Entity::new_no_attrs(uid(action.as_str()), parents.collect()))
+    };
+    Some(catalogue.actions().map(entity).collect())
 }
 
 /// The texts of a policy folder, unchecked.

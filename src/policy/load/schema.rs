@@ -3,7 +3,7 @@
 //! Comes in: a catalogue. Goes out: one schema for calls, against which guardrails are checked, and one for the
 //! console. They are apart so that a guardrail on every action is not held against people at the console.
 
-use cedar_policy::{Schema, SchemaFragment};
+use cedar_policy::{Entities, Schema, SchemaFragment};
 use serde_json::{Map, Value, json};
 
 use crate::policy::catalogue::Catalogue;
@@ -27,6 +27,12 @@ impl Vocabulary {
         let read = |document| Schema::from_json_value(document).map_err(|error| error.to_string());
         Ok(Self { calls: read(calls)?, console: read(console)? })
     }
+}
+
+/// The actions of the console, each inside those that it is a part of. An error is ours.
+pub(in crate::policy) fn console_actions() -> Result<Entities, String> {
+    let (schema, _) = Schema::from_cedarschema_str(MODEL).map_err(|error| error.to_string())?;
+    schema.action_entities().map_err(|error| error.to_string())
 }
 
 /// The whole schema as one Cedar text, for editors.

@@ -1,6 +1,7 @@
 //! What authors' files may hold, and what happens to those that hold something else.
 
 use super::*;
+use crate::policy::load::Files;
 use crate::policy::load::schema::Vocabulary;
 
 /// The one problem of a folder with this guardrail, as text.
@@ -273,4 +274,20 @@ fn a_guardrail_counts_wherever_its_scope_and_the_grants_overlap() {
         assert!(!forbids("action in Action::\"/acs/ecs:write\"", granted));
         assert!(!forbids("action == Action::\"ecs:DescribeInstances\"", granted));
     }
+}
+
+#[test]
+fn the_built_in_set_is_good_and_its_actions_stand_where_the_schema_puts_them() {
+    let (checked, built_in) = (Policies::of(&Files::embedded()).unwrap(), Policies::embedded().unwrap());
+    assert_eq!(checked.version(), built_in.version());
+    let by_schema = Vocabulary::of(checked.catalogue()).unwrap().calls.action_entities().unwrap();
+    let ours = cedar_policy::Entities::from_entities(built_in.actions.values().cloned(), None).unwrap();
+    let above = |entities: &cedar_policy::Entities, uid: cedar_policy::EntityUid| {
+        entities.ancestors(&uid).unwrap().map(ToString::to_string).collect::<std::collections::BTreeSet<_>>()
+    };
+    for entity in built_in.actions.values() {
+        assert_eq!(above(&ours, entity.uid()), above(&by_schema, entity.uid()), "{}", entity.uid());
+        assert!(!above(&ours, entity.uid()).is_empty(), "{}", entity.uid());
+    }
+    assert_eq!(built_in.actions.len(), checked.catalogue().actions().count());
 }
