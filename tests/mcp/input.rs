@@ -31,35 +31,10 @@ async fn a_message_that_could_be_read_in_two_ways_reaches_no_server() {
         (raw(&ping.replace("\"id\"", "\"method\":\"tools/call\",\"id\"")), 400, -32600, "two methods"),
         (raw(&format!("[{ping}]")), 400, -32600, "a batch"),
         (raw(allowed.get(..allowed.len() - 3).unwrap()), 400, -32700, "truncated"),
-        (raw(&call("list_buckets\u{0}")), 400, -32600, "a control character"),
-        (
-            raw(&allowed.replace("{\"name\"", "{\"name\\u0000\":\"stop_instance\",\"name\"")),
-            400,
-            -32600,
-            "a name that some readers cut off",
-        ),
-        (
-            raw(&request(1, "resources/read", &json!({ "uri": "demo://a/%0a" })).to_string()),
-            400,
-            -32600,
-            "a URI",
-        ),
-        (
-            raw(&request(
-                1,
-                "subscriptions/listen",
-                &json!({ "notifications": { "resourceSubscriptions": "a://b" } }),
-            )
-            .to_string()),
-            400,
-            -32600,
-            "what is watched",
-        ),
         (raw(&format!("{ping}{}", " ".repeat(2 << 20))), 413, -32600, "oversized"),
         // Headers that say something else, or twice.
         (raw(&allowed).header("mcp-method", "tools/list"), 400, -32020, "another method"),
         (raw(&allowed).header("mcp-name", "describe_instances"), 400, -32020, "another name"),
-        (raw(&allowed).header("mcp-param-region", "eu"), 400, -32020, "a parameter that is none"),
         (raw(ping).header("mcp-method", "ping").header("mcp-method", "ping"), 400, -32020, "a header twice"),
         (raw(ping).header("content-encoding", "gzip"), 400, -32600, "encoded"),
         (raw(ping).header("mcp-session-id", "another"), 400, -32020, "two sessions"),
@@ -84,6 +59,53 @@ async fn a_message_that_could_be_read_in_two_ways_reaches_no_server() {
         (told.contains("action_ambiguous") && told.contains("malformed_request")).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn names_that_some_servers_read_otherwise_reach_none() {
+    let world = World::start().await;
+    let (_, tokens) = authorized(&world, "/acs/mcp-server:read").await;
+    let url = format!("{}{SERVER}", world.sidecar);
+    let session = session(&url, &tokens.access).await;
+    let (before, _) = world.seen().await;
+    let raw = |body: &str| -> Call {
+        let call = post(&url).bearer(&tokens.access).header("content-type", "application/json");
+        call.header("mcp-session-id", session.as_str()).body(body.to_owned())
+    };
+    let call = |name: &str| request(1, "tools/call", &json!({ "name": name })).to_string();
+    let allowed = call("list_buckets");
+    for (refused, status, code, why) in [
+        (raw(&allowed).header("mcp-param-region", "eu"), 400, -32020, "a parameter that is none"),
+        (raw(&call("list_buckets\u{0}")), 400, -32600, "a control character"),
+        (
+            raw(&allowed.replace("{\"name\"", "{\"name\\u0000\":\"stop_instance\",\"name\"")),
+            400,
+            -32600,
+            "a name that some readers cut off",
+        ),
+        (
+            raw(&request(1, "resources/read", &json!({ "uri": "demo://a/%0a" })).to_string()),
+            400,
+            -32600,
+            "a URI",
+        ),
+        (
+            raw(&request(
+                1,
+                "subscriptions/listen",
+                &json!({ "notifications": { "resourceSubscriptions": "a://b" } }),
+            )
+            .to_string()),
+            400,
+            -32600,
+            "what is watched",
+        ),
+    ] {
+        let answer = refused.send().await;
+        let told = error(&answer, status, code);
+        assert_eq!(told["data"]["decision"], answer.header("x-consentry-decision"), "{why}");
+    }
+    assert_eq!(world.seen().await.0, before, "nothing reached the server");
 }
 
 #[tokio::test]

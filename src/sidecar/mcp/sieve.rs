@@ -12,11 +12,14 @@ use super::list::narrow;
 use super::message::Target;
 use crate::net::sift::{Sieve, Spoiled};
 
+/// What an event of this id is called for the caller; none if it cannot be.
+pub(super) type Named = Box<dyn Fn(&str) -> Option<String>>;
+
 /// Narrows events.
 pub(super) struct Events {
     stays: Box<dyn FnMut(&Target) -> bool>,
     /// What an event is called for the caller.
-    named: Box<dyn Fn(&str) -> Option<String>>,
+    named: Named,
     /// What of an event has come.
     waiting: BytesMut,
     /// Where in it the line begins that is not whole.
@@ -28,11 +31,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn new(
-        stays: Box<dyn FnMut(&Target) -> bool>,
-        named: Box<dyn Fn(&str) -> Option<String>>,
-        limit: usize,
-    ) -> Self {
+    pub(super) fn new(stays: Box<dyn FnMut(&Target) -> bool>, named: Named, limit: usize) -> Self {
         Self { stays, named, waiting: BytesMut::new(), line: 0, looked: 0, limit }
     }
 
@@ -70,7 +69,7 @@ impl Events {
             _ => narrow(&content, &mut *self.stays).map_err(|_| Spoiled("an event holds no message"))?,
         };
         let is_named = |line: &&str| field(line, "id").is_some_and(|id| !id.is_empty());
-        if narrowed.is_none() && !lines.iter().any(|line| is_named(&line)) {
+        if narrowed.is_none() && !lines.iter().any(is_named) {
             return Ok(event);
         }
         let mut written = String::with_capacity(event.len().saturating_add(64));
