@@ -182,6 +182,10 @@ impl Route {
             (Kind::Acs, _, _) => {
                 Err("an acs route has a product, and neither actions nor resource nor account".to_owned())
             }
+            // The tools of a server would be called in the frames of a socket, which nobody reads.
+            (Kind::Mcp, _, _) if self.websocket || self.body_on_any_method => {
+                Err("an mcp route has neither websocket nor body_on_any_method".to_owned())
+            }
             (Kind::Mcp, resource, Some(product)) if actions.is_empty() => {
                 Ok(Adapter::Mcp { product, resource: resource.as_deref(), account: account.as_deref() })
             }
@@ -450,6 +454,16 @@ mod tests {
         ] {
             assert!(route(nothing).is_err(), "{nothing}");
         }
+    }
+
+    #[test]
+    fn nothing_passes_an_mcp_route_that_is_no_message() {
+        let route = |more: &str| {
+            let text = format!("path = \"/\"\nadapter = \"mcp\"\nproduct = \"x\"\nupstream = \"y\"\n{more}");
+            toml::from_str::<Route>(&text).unwrap().reading().map(|_| ())
+        };
+        assert_eq!(route(""), Ok(()));
+        assert!(route("websocket = true").is_err() && route("body_on_any_method = true").is_err());
     }
 
     #[test]

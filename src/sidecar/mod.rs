@@ -38,7 +38,7 @@ use hyper::body::Body as _;
 
 use crate::config::sidecar::Limits;
 use crate::grants::{Grants, Standing, Tier};
-use crate::model::call::{Call, Resource};
+use crate::model::call::Call;
 use crate::model::decision::Outcome;
 use crate::model::time::Clock;
 use crate::net::body::{Answer, Inbound};
@@ -231,7 +231,7 @@ impl Worker {
     fn decide<'w>(
         &'w self,
         Understood { route, canonical }: &Understood<'w>,
-        (call, also): (&Call, &[String]),
+        (call, also): (&Call, &[Call]),
         Based { seat: Seat { known, .. }, footing: Footing { standing, .. }, fetched }: Based<'_>,
         request: &mut Option<Box<Request<Inbound>>>,
         exchange: &Exchange,
@@ -248,7 +248,7 @@ impl Worker {
             path: canonical.path(),
         };
         sidecar.tokens.hold(known, (route, canonical), around.time.as_second())?;
-        may_also(also, call, standing, &around, ledger)?;
+        may_also(also, standing, &around, ledger)?;
         let permit = policy::decide(standing.session(), call, &around).map_err(|denial| {
             ledger.denied(&denial);
             Refusal::Denied(denial)
@@ -287,7 +287,7 @@ impl Worker {
             standing,
             around: &around,
             sessions: &sidecar.sessions,
-            place: &route.upstream,
+            route,
             limit: sidecar.limits.body_to_decide,
         });
         let tended = tended.map_err(Refusal::NotUnderstood)?;
@@ -305,7 +305,7 @@ impl Worker {
     async fn wait<'w>(
         &'w self,
         later: Later<'w>,
-        (understood, calls, seat, footing): (&Understood<'w>, (&Call, &[String]), &Seat, &Footing),
+        (understood, calls, seat, footing): (&Understood<'w>, (&Call, &[Call]), &Seat, &Footing),
         request: &mut Option<Box<Request<Inbound>>>,
         exchange: &Exchange,
         ledger: &mut Ledger<'_>,
@@ -410,18 +410,15 @@ async fn attend(
     }
 }
 
-/// Whether the call may act upon the further resources that it names, too.
+/// Whether what else the call comes to may be, too.
 fn may_also(
-    also: &[String],
-    call: &Call,
+    also: &[Call],
     standing: &Standing,
     around: &Surroundings<'_>,
     ledger: &mut Ledger<'_>,
 ) -> Result<(), Refusal> {
-    for name in also {
-        let resource = Resource { name: name.clone(), ..call.resource.clone() };
-        let other = Call { resource, ..call.clone() };
-        let permit = policy::decide(standing.session(), &other, around).map_err(|denial| {
+    for other in also {
+        let permit = policy::decide(standing.session(), other, around).map_err(|denial| {
             ledger.denied(&denial);
             Refusal::Denied(denial)
         })?;

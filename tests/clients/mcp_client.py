@@ -63,6 +63,12 @@ async def obey(client, order):
     if order["do"] == "call":
         result = await client.call_tool(order["tool"], {"instance": "i-1"})
         return {"content": [json.loads(part.model_dump_json()) for part in result.content]}
+    if order["do"] == "get":
+        await client.get_prompt(order["prompt"])
+        return {"got": True}
+    if order["do"] == "read":
+        await client.read_resource(order["uri"])
+        return {"got": True}
     seen = 0
 
     async def progress(*_):

@@ -145,6 +145,14 @@ app.all('/mcp', async (request, response) => {
     response.status(403).json({ jsonrpc: '2.0', error: { code: -32000, message: 'Invalid Origin' }, id: null });
     return;
   }
+  // A server that mixes up whom it answers.
+  if (request.body?.params?.mistaken) {
+    const result = { tools: [{ name: 'look', inputSchema: {} }, { name: 'hidden', inputSchema: {} }] };
+    const message = { jsonrpc: '2.0', id: request.body.id, result };
+    if (request.body.params.mistaken === 'json') response.json(message);
+    else response.type('text/event-stream').end(`event: message\ndata: ${JSON.stringify(message)}\n\n`);
+    return;
+  }
   const known = sessions.get(request.headers['mcp-session-id']);
   if (known) {
     await known.handleRequest(request, response, request.body);

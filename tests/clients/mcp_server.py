@@ -61,6 +61,18 @@ def guide() -> str:
     return "Look first."
 
 
+@server.prompt
+def hidden_prompt() -> str:
+    """A rule forbids it."""
+    return "Look away."
+
+
+@server.resource("demo://hidden")
+def hidden_guide() -> str:
+    """A rule forbids it."""
+    return "Look away."
+
+
 listener = socket.socket()
 listener.bind(("127.0.0.1", 0))
 print(json.dumps({"url": f"http://127.0.0.1:{listener.getsockname()[1]}"}), flush=True)

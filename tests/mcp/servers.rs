@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{authorized, message, request, session, until_ended};
+use super::{authorized, error, message, request, session, until_ended};
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::redis::free_ports;
 use crate::support::script::Script;
@@ -25,6 +27,9 @@ async fn fast_mcp(client: &str, library: &str) {
     let behind = Behind::start("mcp_server.py").await;
     let (mut script, client_id) = behind.client(client, library, None).await;
     looks_and_changes_nothing(&mut script);
+    if library == "python" {
+        sees_no_more_than_the_rules_allow(&mut script);
+    }
     let seen = behind.records().await;
     assert!(seen.contains("lab:Discover") && !seen.contains("lab:Initialize"), "{seen}");
     behind.asks_for_more_and_is_cut(&mut script, &client_id).await;
@@ -63,6 +68,27 @@ pub(super) fn looks_and_changes_nothing(script: &mut Script) {
     assert_eq!(hidden["error"]["code"], -32003, "{hidden}");
 }
 
+/// What a rule forbids is neither shown nor given, in whatever spelling it is asked for.
+fn sees_no_more_than_the_rules_allow(script: &mut Script) {
+    let mut order = |order: Value| {
+        script.tell(&order);
+        script.hear()
+    };
+    assert_eq!(order(json!({ "do": "prompts" }))["prompts"], json!(["ask"]));
+    assert_eq!(order(json!({ "do": "resources" }))["resources"], json!(["demo://guide"]));
+    for allowed in [json!({ "do": "get", "prompt": "ask" }), json!({ "do": "read", "uri": "demo://guide" })] {
+        assert_eq!(order(allowed), json!({ "got": true }));
+    }
+    for forbidden in [
+        json!({ "do": "get", "prompt": "hidden_prompt" }),
+        json!({ "do": "read", "uri": "demo://hidden" }),
+        json!({ "do": "read", "uri": "DEMO://hidden" }),
+    ] {
+        let refused = order(forbidden);
+        assert_eq!(refused["error"]["code"], -32003, "{refused}");
+    }
+}
+
 #[tokio::test]
 async fn a_list_that_a_client_resumes_is_narrowed_too() {
     let behind = Behind::start("mcp_server.mjs").await;
@@ -79,6 +105,17 @@ async fn a_list_that_a_client_resumes_is_narrowed_too() {
     assert!(text.contains("\"look\"") && !text.contains("\"hidden\""), "{text}");
     // From the beginning of that very stream.
     let first = text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    // The store of events is one for all sessions: the server itself would replay it in any.
+    let upstreams =
+        String::from_utf8(URL_SAFE_NO_PAD.decode(first.split_once('.').unwrap().1).unwrap()).unwrap();
+    let other = self::session(&url, &behind.tokens.access).await;
+    for (session, last) in [(&other, &first), (&session, &upstreams), (&other, &upstreams)] {
+        let refused = behind.sidecar.call("/mcp").bearer(&behind.tokens.access);
+        let refused =
+            refused.header("mcp-session-id", session.as_str()).header("last-event-id", last.as_str());
+        let refused = refused.header("accept", "text/event-stream").send().await;
+        assert_eq!(error(&refused, 404, -32001)["data"]["code"], "unknown_session");
+    }
     let resumed =
         behind.sidecar.call("/mcp").bearer(&behind.tokens.access).header("mcp-session-id", session.as_str());
     let resumed = resumed.header("mcp-protocol-version", "2025-11-25");
@@ -92,6 +129,19 @@ async fn a_list_that_a_client_resumes_is_narrowed_too() {
         events.push_str(&String::from_utf8_lossy(&frame.into_data().unwrap()));
     }
     assert!(events.contains("\"look\"") && !events.contains("\"hidden\""), "{events}");
+}
+
+#[tokio::test]
+async fn a_list_that_comes_as_the_answer_to_another_message_is_narrowed_too() {
+    let behind = Behind::start("mcp_server.mjs").await;
+    let url = format!("{}/mcp", behind.sidecar.url);
+    for way in ["json", "events"] {
+        let ping = request(7, "ping", &json!({ "mistaken": way }));
+        let answer = message(&url, &behind.tokens.access, &ping).send().await;
+        assert_eq!(answer.status, 200);
+        let text = answer.text();
+        assert!(text.contains("\"look\"") && !text.contains("\"hidden\""), "{way}: {text}");
+    }
 }
 
 #[tokio::test]
@@ -220,6 +270,18 @@ impl Behind {
     }
 }
 
+/// What nobody gets from the servers here.
+const RULES: &str = r#"
+@id("lab.hidden-prompt")
+@reason("The prompt is hidden.")
+forbid (principal is Session, action == Action::"lab:GetPrompt", resource is Resource)
+when { resource.name == "prompts/hidden_prompt" };
+@id("lab.hidden-resource")
+@reason("The resource is hidden.")
+forbid (principal is Session, action == Action::"lab:ReadResource", resource is Resource)
+when { resource.name == "resources/demo://hidden" };
+"#;
+
 /// The shipped policies, and those of the servers here.
 fn policies() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -262,5 +324,6 @@ fn policies() -> TempDir {
     // What is hidden from who only looks, the suite may use.
     file["scopes"][2]["actions"].as_array_mut().unwrap().extend(tools(&tests));
     std::fs::write(folder.path().join("scopes/lab.json"), file.to_string()).unwrap();
+    std::fs::write(folder.path().join("guardrails/lab.cedar"), RULES).unwrap();
     folder
 }

@@ -66,6 +66,7 @@ impl Acs {
             action,
             resource,
             also: resources.collect(),
+            under: None,
             region: facts.region,
             account: facts.account,
         })

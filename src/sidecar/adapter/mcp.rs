@@ -8,9 +8,10 @@ use bytes::Bytes;
 use http::{Method, Request};
 
 use super::rest::{Template, account};
-use super::{Adapter, Asked, Head, NotUnderstood, Permitted, Reading, Shaped, Told};
+use super::{Adapter, Asked, Head, NotUnderstood, Parameters, Permitted, Reading, Shaped, Told};
+use crate::model::call::Action;
 use crate::net::body::Inbound;
-use crate::sidecar::mcp::message::Said;
+use crate::sidecar::mcp::message::{Said, Target};
 use crate::sidecar::mcp::{self, CLOSE_SESSION, Message, NOTIFY, Naming, OPEN_STREAM, RESPOND, Tended};
 
 /// A route to one MCP server, or to several that the path tells apart.
@@ -29,15 +30,22 @@ impl Mcp {
         }
     }
 
+    /// How the server is named that the path means.
+    fn naming(&self, parameters: &Parameters<'_>) -> Naming {
+        Naming::new(&self.product, self.server.as_ref().map(|server| server.fill(parameters)))
+    }
+
     fn asked(
         &self,
         head: &Head<'_>,
-        named: impl FnOnce(Naming) -> (crate::model::call::Action, String),
+        target: Option<&Target>,
+        named: impl FnOnce(&Naming) -> (Action, String),
     ) -> Result<Asked, NotUnderstood> {
-        let server = self.server.as_ref().map(|server| server.fill(head.parameters));
         let owner = self.account.as_ref().map(|template| account(&template.fill(head.parameters)));
-        let (action, resource) = named(Naming::new(&self.product, server));
-        Ok(Asked { action, resource, also: Vec::new(), region: None, account: owner.transpose()? })
+        let naming = self.naming(head.parameters);
+        let (action, resource) = named(&naming);
+        let (also, under) = naming.others(target);
+        Ok(Asked { action, resource, also, under, region: None, account: owner.transpose()? })
     }
 }
 
@@ -61,13 +69,13 @@ impl Adapter for Mcp {
         if head.has_body {
             return Err(NotUnderstood::Malformed { what: "a body", expected: "taken with this method" });
         }
-        self.asked(head, |naming| naming.plain(operation)).map(Reading::Asked)
+        self.asked(head, None, |naming| naming.plain(operation)).map(Reading::Asked)
     }
 
     fn read_with_body(&self, head: &Head<'_>, body: &Bytes) -> Result<Asked, NotUnderstood> {
         let message = Message::parse(body)?;
         mcp::agree(head.headers, &message)?;
-        self.asked(head, |naming| match &message.said {
+        self.asked(head, message.target(), |naming| match &message.said {
             Said::Request(method, target) => naming.method(method, target.as_ref()),
             Said::Notification(_) => naming.plain(NOTIFY),
             Said::Response => naming.plain(RESPOND),
@@ -75,7 +83,9 @@ impl Adapter for Mcp {
     }
 
     fn tend(&self, permitted: &mut Permitted<'_>) -> Result<Option<Box<Tended>>, NotUnderstood> {
-        Tended::begin(permitted).map(|tended| Some(Box::new(tended)))
+        let parameters = permitted.route.parameters(permitted.around.path);
+        let parameters = parameters.map_err(|_| NotUnderstood::Unknown("the path"))?;
+        Tended::begin(permitted, self.naming(&parameters)).map(|tended| Some(Box::new(tended)))
     }
 
     fn tell(&self, told: &Told<'_>, request: Option<&Request<Inbound>>) -> Option<Shaped> {

@@ -22,7 +22,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 
 use super::mcp::Tended;
 use super::refuse::Told;
-use super::route::Means;
+use super::route::{Means, Route};
 use super::signed::Schemes;
 use crate::config::route;
 use crate::grants::Standing;
@@ -105,8 +105,8 @@ pub(super) struct Permitted<'a> {
     pub(super) around: &'a Surroundings<'a>,
     /// What binds an upstream's sessions to their callers, once it is known.
     pub(super) sessions: &'a ArcSwapOption<SessionKey>,
-    /// Where it goes.
-    pub(super) place: &'a Arc<str>,
+    /// The route that took it.
+    pub(super) route: &'a Route,
     /// So many bytes of an answer may be read to look after it.
     pub(super) limit: usize,
 }
@@ -167,6 +167,8 @@ pub(super) struct Asked {
     pub(super) resource: String,
     /// Further resources that the same request acts upon: each must be allowed.
     pub(super) also: Vec<String>,
+    /// The action that these are acted upon with, where it is another.
+    pub(super) under: Option<Action>,
     /// The region, where the request names one.
     pub(super) region: Option<String>,
     /// The account that owns it, where the request names one.
@@ -174,12 +176,17 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// The call, once the caller's account is known: a request that names no account means the caller's. Beside it the
-    /// names of what else it acts upon.
-    pub(super) fn by(self, caller: &AccountId) -> (Call, Vec<String>) {
+    /// The call, once the caller's account is known: a request that names no account means the caller's. Beside it what
+    /// else must be permitted.
+    pub(super) fn by(self, caller: &AccountId) -> (Call, Vec<Call>) {
         let account = self.account.unwrap_or_else(|| caller.clone());
         let resource = Resource { account, region: self.region.map(Arc::from), name: self.resource };
-        (Call { action: self.action, resource }, self.also)
+        let call = Call { action: self.action, resource };
+        let under = self.under.as_ref().unwrap_or(&call.action);
+        let other =
+            |name| Call { action: under.clone(), resource: Resource { name, ..call.resource.clone() } };
+        let also = self.also.into_iter().map(other).collect();
+        (call, also)
     }
 }
 

@@ -44,7 +44,7 @@ impl Adapter for Rest {
             Some(template) => Some(account(&template.fill(head.parameters))?),
         };
         let resource = self.resource.fill(head.parameters);
-        Ok(Reading::Asked(Asked { action, resource, also: Vec::new(), region: None, account }))
+        Ok(Reading::Asked(Asked { action, resource, also: Vec::new(), under: None, region: None, account }))
     }
 
     fn read_with_body(&self, head: &Head<'_>, _body: &Bytes) -> Result<Asked, NotUnderstood> {

@@ -61,7 +61,7 @@ impl Found {
     pub(super) fn asked(self, action: Action) -> Asked {
         let mut names = self.names.into_iter();
         let resource = names.next().unwrap_or_else(|| "*".to_owned());
-        Asked { action, resource, also: names.collect(), region: None, account: self.account }
+        Asked { action, resource, also: names.collect(), under: None, region: None, account: self.account }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is looked after between a permitted message and its answer: the session's name, and what lists may show.
 //!
 //! Comes in: a permitted request, before it is sent, and then the upstream's answer. Goes out: the request with the
-//! upstream's own session id, and the answer with the caller's; in answers that can hold lists only the entries that
-//! this caller may call, each decided as the call itself would be. A list that cannot be read whole is not shown.
+//! upstream's own session id, and the answer with the caller's; in lists only the entries that this caller may call, each
+//! decided as the call itself would be. An answer that cannot be read whole is not shown.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -17,12 +17,11 @@ use serde_json::{Value, json};
 
 use super::list::narrow;
 use super::message::{Message, Target};
-use super::session::Session;
+use super::session::{Place, Session};
 use super::sieve::Events;
 use super::{Naming, OPEN_STREAM, lists};
 use crate::grants::Standing;
-use crate::model::call::Call;
-use crate::model::caller::Caller;
+use crate::model::id::AccountId;
 use crate::net::body::{Answer, Inbound};
 use crate::policy::{self, Surroundings};
 use crate::sidecar::adapter::{NotUnderstood, Permitted};
@@ -30,11 +29,7 @@ use crate::sidecar::adapter::{NotUnderstood, Permitted};
 /// A message under way.
 pub(in crate::sidecar) struct Tended {
     session: Session,
-    caller: Arc<Caller>,
-    place: Arc<str>,
-    /// Whom lists are shown to, in answers that can hold one.
-    shown: Option<Shown>,
-    limit: usize,
+    shown: Shown,
 }
 
 /// An answer, as it was made ready for its caller.
@@ -45,74 +40,83 @@ pub(in crate::sidecar) struct Attended {
     pub(in crate::sidecar) refused: Option<&'static str>,
 }
 
-/// Whom a list is shown to.
+/// What its answer may hold, and for whom.
 struct Shown {
     judge: Rc<Judge>,
     id: Option<Value>,
+    /// Whether an answer with content is one that can be looked through, or none.
+    is_asked: bool,
+    /// Whether it was asked for what depends on the caller.
+    lists: bool,
+    /// So many bytes of it are held to be looked through.
+    limit: usize,
 }
 
 /// Says which entries stay.
 struct Judge {
     standing: Arc<Standing>,
     naming: Naming,
-    call: Call,
+    account: AccountId,
     ip: IpAddr,
     time: Timestamp,
-    method: Method,
     host: String,
     path: String,
 }
 
 impl Tended {
-    /// Makes a permitted request ready to be sent.
-    pub(in crate::sidecar) fn begin(permitted: &mut Permitted<'_>) -> Result<Self, NotUnderstood> {
-        let Permitted { request, call, caller, standing, around, sessions, place, limit } = permitted;
+    /// Makes a permitted request to the server of this name ready to be sent.
+    pub(in crate::sidecar) fn begin(
+        permitted: &mut Permitted<'_>,
+        naming: Naming,
+    ) -> Result<Self, NotUnderstood> {
+        let Permitted { request, call, caller, standing, around, sessions, route, limit } = permitted;
+        let account = &call.resource.account;
+        let place = Place::new(&route.upstream, account, naming.server());
         let session = Session::enter(request.headers_mut(), sessions.load_full(), caller, place)?;
-        let opens = call.action.as_str().ends_with(&format!(":{OPEN_STREAM}"));
-        let shown = if lists(call) || opens {
-            // What is compressed could not be read.
-            request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-            let judge = Judge::new(standing, call, around);
-            Some(Shown { judge: Rc::new(judge), id: id(request) })
-        } else {
-            None
-        };
-        Ok(Self { session, caller: Arc::clone(caller), place: Arc::clone(place), shown, limit: *limit })
+        // What is compressed could not be read.
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let (opens, lists) = (call.action.as_str().ends_with(&format!(":{OPEN_STREAM}")), lists(call));
+        let id = id(request);
+        // What was not asked for as a list may be as long as contents are.
+        let limit = if lists { *limit } else { LONGEST.max(*limit) };
+        let judge = Rc::new(Judge::new(standing, naming, account, around));
+        let shown = Shown { judge, is_asked: opens || id.is_some(), id, lists: lists || opens, limit };
+        Ok(Self { session, shown })
     }
 
-    /// Makes the answer ready for its caller.
+    /// Makes the answer ready for its caller. Any can hold a list: a server finds whom to answer by the id of the
+    /// message alone, and two of one session can have the same.
     pub(in crate::sidecar) async fn answer(self, mut response: Response<Answer>) -> Attended {
-        self.session.leave(response.headers_mut(), &self.caller, &self.place);
-        let Some(shown) = self.shown else { return Attended { response, refused: None } };
+        let Self { session, shown } = self;
+        let events = session.leave(response.headers_mut());
         // What has failed lists nothing, and neither does what has no body.
         if !response.status().is_success() || response.body().is_end_stream() {
             return Attended { response, refused: None };
         }
-        let headers = response.headers_mut();
-        for name in [CONTENT_LENGTH, ETAG, DIGEST, REPRESENTATION] {
-            headers.remove(name);
-        }
-        // It was made for this caller alone.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        match (kind(headers), is_encoded(headers)) {
+        match (kind(response.headers()), is_encoded(response.headers())) {
             (Kind::Events, false) => {
-                let judge = Rc::clone(&shown.judge);
+                shown.prepare(response.headers_mut());
+                let Shown { judge, limit, .. } = shown;
                 let stays = Box::new(move |target: &Target| judge.stays(target));
-                let events = Box::new(Events::new(stays, self.limit));
-                Attended { response: response.map(|body| body.sifted(events)), refused: None }
+                let events = Events::new(stays, Box::new(move |id| events.name(id)), limit);
+                Attended { response: response.map(|body| body.sifted(Box::new(events))), refused: None }
             }
             (Kind::Json, false) => {
+                shown.prepare(response.headers_mut());
                 let (head, body) = response.into_parts();
-                let Ok(read) = body.read(self.limit).await else {
+                let Ok(read) = body.read(shown.limit).await else {
                     return shown.refuse("it is too long, or broke off");
                 };
                 let Ok(text) = std::str::from_utf8(&read) else { return shown.refuse("it is no text") };
                 match narrow(text, &mut |target| shown.judge.stays(target)) {
                     Ok(Some(narrowed)) => whole(head, Bytes::from(narrowed)),
                     Ok(None) => whole(head, read),
+                    // Some servers say that they have heard, where nothing was asked.
+                    Err(_) if !shown.is_asked && is_plain(text) => whole(head, read),
                     Err(_) => shown.refuse("it is no message"),
                 }
             }
+            (Kind::Other, _) if !shown.is_asked => Attended { response, refused: None },
             (Kind::Events | Kind::Json, true) => {
                 shown.refuse("it is compressed, though that was not asked for")
             }
@@ -122,12 +126,23 @@ impl Tended {
 }
 
 impl Shown {
-    /// The protocol's own error in the place of a list.
+    /// What is said of a body that may change is not said.
+    fn prepare(&self, headers: &mut HeaderMap) {
+        for name in [CONTENT_LENGTH, ETAG, DIGEST, REPRESENTATION] {
+            headers.remove(name);
+        }
+        if self.lists {
+            // It was made for this caller alone.
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+    }
+
+    /// The protocol's own error in the place of the answer.
     fn refuse(&self, why: &str) -> Attended {
         let error = json!({
             "code": INTERNAL,
-            "message": format!("The server's list cannot be shown: {why}."),
-            "data": { "code": UNREADABLE, "next": "Look at the MCP server; the sidecar shows only lists that it can read." },
+            "message": format!("The server's answer cannot be passed on: {why}."),
+            "data": { "code": UNREADABLE, "next": "Look at the MCP server; the sidecar passes on only answers that it can read." },
         });
         let body = json!({ "jsonrpc": "2.0", "id": self.id, "error": error }).to_string();
         let mut response = Response::new(Answer::from(body));
@@ -141,14 +156,13 @@ impl Shown {
 }
 
 impl Judge {
-    fn new(standing: &Arc<Standing>, call: &Call, around: &Surroundings<'_>) -> Self {
+    fn new(standing: &Arc<Standing>, naming: Naming, account: &AccountId, around: &Surroundings<'_>) -> Self {
         Self {
             standing: Arc::clone(standing),
-            naming: Naming::of(call),
-            call: call.clone(),
+            naming,
+            account: account.clone(),
             ip: around.ip,
             time: around.time,
-            method: Method::POST,
             host: around.host.to_owned(),
             path: around.path.to_owned(),
         }
@@ -159,18 +173,23 @@ impl Judge {
         let around = Surroundings {
             ip: self.ip,
             time: self.time,
-            method: self.method.as_str(),
+            method: Method::POST.as_str(),
             host: &self.host,
             path: &self.path,
         };
-        let call = self.naming.listed(target, &self.call.resource.account);
-        policy::decide(self.standing.session(), &call, &around).is_ok()
+        let calls = self.naming.listed(target, &self.account);
+        calls.iter().all(|call| policy::decide(self.standing.session(), call, &around).is_ok())
     }
 }
 
 fn whole(mut head: http::response::Parts, body: Bytes) -> Attended {
     head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     Attended { response: Response::from_parts(head, Answer::from(body)), refused: None }
+}
+
+/// Whether it is a word or a number, or nothing: no list.
+fn is_plain(text: &str) -> bool {
+    !text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '['])
 }
 
 /// The id of the message that the body holds.
@@ -203,4 +222,6 @@ const DIGEST: HeaderName = HeaderName::from_static("content-digest");
 const REPRESENTATION: HeaderName = HeaderName::from_static("repr-digest");
 /// JSON-RPC's "internal error".
 const INTERNAL: i32 = -32603;
-const UNREADABLE: &str = "unreadable_list";
+const UNREADABLE: &str = "unreadable_answer";
+/// So many bytes of an answer that was not asked for as a list are held at once.
+const LONGEST: usize = 16 << 20;

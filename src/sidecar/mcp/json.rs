@@ -13,12 +13,12 @@ use serde_json::Number;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Json {
     Object(Vec<(String, Json)>),
-    /// What is in it was looked at and is not kept.
-    Array,
+    /// Its texts, if it holds a few of them and nothing else. All that is in it was looked at.
+    Array(Option<Vec<String>>),
     Text(String),
     Number(Number),
     Null,
-    Bool,
+    Bool(bool),
 }
 
 /// Why a text is not that.
@@ -41,14 +41,42 @@ impl Json {
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Object(members) => members.iter().find(|(known, _)| known == name).map(|(_, value)| value),
-            Self::Array | Self::Text(_) | Self::Number(_) | Self::Null | Self::Bool => None,
+            Self::Array(_) | Self::Text(_) | Self::Number(_) | Self::Null | Self::Bool(_) => None,
+        }
+    }
+
+    pub(super) fn into_member(self, name: &str) -> Option<Self> {
+        match self {
+            Self::Object(members) => {
+                members.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
+            }
+            Self::Array(_) | Self::Text(_) | Self::Number(_) | Self::Null | Self::Bool(_) => None,
+        }
+    }
+
+    /// Whether a text, a number or a truth value in it, or in objects in it, is what `said` says.
+    pub(super) fn holds(&self, said: &str) -> bool {
+        match self {
+            Self::Object(members) => members.iter().any(|(_, value)| value.holds(said)),
+            Self::Text(text) => text == said,
+            Self::Number(number) => is_number(number, said),
+            Self::Bool(is) => said == if *is { "true" } else { "false" },
+            Self::Array(_) | Self::Null => false,
         }
     }
 
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Object(_) | Self::Array | Self::Number(_) | Self::Null | Self::Bool => None,
+            Self::Object(_) | Self::Array(_) | Self::Number(_) | Self::Null | Self::Bool(_) => None,
+        }
+    }
+
+    /// The texts of an array of a few texts.
+    pub(super) fn texts(&self) -> Option<&[String]> {
+        match self {
+            Self::Array(texts) => texts.as_deref(),
+            Self::Object(_) | Self::Text(_) | Self::Number(_) | Self::Null | Self::Bool(_) => None,
         }
     }
 
@@ -56,7 +84,7 @@ impl Json {
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         let members = match self {
             Self::Object(members) => members.as_slice(),
-            Self::Array | Self::Text(_) | Self::Number(_) | Self::Null | Self::Bool => &[],
+            Self::Array(_) | Self::Text(_) | Self::Number(_) | Self::Null | Self::Bool(_) => &[],
         };
         members.iter().map(|(name, _)| name.as_str())
     }
@@ -65,6 +93,16 @@ impl Json {
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Strict)
+    }
+}
+
+/// Whether the text is this number, in whatever spelling.
+fn is_number(number: &Number, said: &str) -> bool {
+    let spelled = number.to_string();
+    match (spelled.parse::<i128>(), said.parse::<i128>()) {
+        (Ok(number), Ok(said)) => number == said,
+        // 42.0 is 42.
+        _ => spelled.parse::<f64>().is_ok_and(|number| said.parse().is_ok_and(|said: f64| number == said)),
     }
 }
 
@@ -89,8 +127,17 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json, A::Error> {
-        while list.next_element::<Json>()?.is_some() {}
-        Ok(Json::Array)
+        let mut texts = Some(Vec::new());
+        while let Some(element) = list.next_element::<Json>()? {
+            texts = match (texts, element) {
+                (Some(mut texts), Json::Text(text)) if texts.len() < MOST_TEXTS => {
+                    texts.push(text);
+                    Some(texts)
+                }
+                _ => None,
+            };
+        }
+        Ok(Json::Array(texts))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Json, E> {
@@ -109,11 +156,14 @@ impl<'de> Visitor<'de> for Strict {
         Ok(Number::from_f64(number).map_or(Json::Null, Json::Number))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Json, E> {
-        Ok(Json::Bool)
+    fn visit_bool<E>(self, is: bool) -> Result<Json, E> {
+        Ok(Json::Bool(is))
     }
 
     fn visit_unit<E>(self) -> Result<Json, E> {
         Ok(Json::Null)
     }
 }
+
+/// So many texts of an array are kept.
+const MOST_TEXTS: usize = 256;

@@ -1,7 +1,8 @@
 //! The lists in a server's answers, narrowed to what the caller may call.
 //!
 //! Comes in: one message of a server, and who says of an entry whether it may stay. Goes out: the same message to the
-//! letter but for the entries that go. An entry that has no name, or two, goes.
+//! letter but for the entries that go. An entry that has no name, two, or one that
+//! could not be asked for goes.
 
 use std::fmt;
 
@@ -9,20 +10,30 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::message::Target;
+use super::resource::Uri;
 
 /// A server's message cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
-/// The message without the entries that may not stay; none if it stays as it is.
+/// The message without the entries that may not stay; none if it stays as it is. One with more than [`MOST`] entries is
+/// unreadable: each costs a decision.
 pub(super) fn narrow(
     text: &str,
     stays: &mut dyn FnMut(&Target) -> bool,
 ) -> Result<Option<String>, Unreadable> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    if text.starts_with('[') {
-        return messages(text, stays);
-    }
+    let mut judged = 0_usize;
+    let mut counted = |target: &Target| {
+        judged = judged.saturating_add(1);
+        judged <= MOST && stays(target)
+    };
+    let narrowed =
+        if text.starts_with('[') { messages(text, &mut counted) } else { message(text, &mut counted) };
+    if judged > MOST { Err(Unreadable) } else { narrowed }
+}
+
+fn message(text: &str, stays: &mut dyn FnMut(&Target) -> bool) -> Result<Option<String>, Unreadable> {
     let message: Members<'_> = serde_json::from_str(text).map_err(|_| Unreadable)?;
     members(&message, |name, value| match name {
         "result" if is_object(value) => result(value, stays),
@@ -30,13 +41,14 @@ pub(super) fn narrow(
     })
 }
 
-/// Several messages in one, as versions before 2025-06-18 may send them.
+/// Several messages in one, as versions before 2025-06-18 may send them. Each is an object: they do not nest, however
+/// deep a server nests them.
 fn messages(text: &str, stays: &mut dyn FnMut(&Target) -> bool) -> Result<Option<String>, Unreadable> {
     let all: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| Unreadable)?;
     let mut changed = false;
     let mut parts = Vec::with_capacity(all.len());
     for one in all {
-        let narrowed = narrow(one.get(), stays)?;
+        let narrowed = message(one.get(), stays)?;
         changed |= narrowed.is_some();
         parts.push(narrowed.unwrap_or_else(|| one.get().to_owned()));
     }
@@ -57,13 +69,13 @@ fn result(text: &str, stays: &mut dyn FnMut(&Target) -> bool) -> Result<Option<S
 fn entries(
     text: &str,
     member: &str,
-    target: fn(String) -> Target,
+    target: fn(String) -> Option<Target>,
     stays: &mut dyn FnMut(&Target) -> bool,
 ) -> Result<Option<String>, Unreadable> {
     let all: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| Unreadable)?;
     let (before, mut kept) = (all.len(), Vec::with_capacity(all.len()));
     for one in all {
-        if named(one.get(), member).is_some_and(|name| stays(&target(name))) {
+        if named(one.get(), member).and_then(target).is_some_and(|target| stays(&target)) {
             kept.push(one.get());
         }
     }
@@ -79,15 +91,18 @@ fn named(entry: &str, member: &str) -> Option<String> {
 }
 
 /// What names a list's entries, and what these are.
-type Entry = (&'static str, fn(String) -> Target);
+type Entry = (&'static str, fn(String) -> Option<Target>);
+
+/// So many entries are judged of one message.
+pub(super) const MOST: usize = 2_000;
 
 /// The lists that a result can hold.
 fn entry(name: &str) -> Option<Entry> {
     match name {
-        "tools" => Some(("name", Target::Tool)),
-        "prompts" => Some(("name", Target::Prompt)),
-        "resources" => Some(("uri", Target::Resource)),
-        "resourceTemplates" => Some(("uriTemplate", Target::Resource)),
+        "tools" => Some(("name", |name| Some(Target::Tool(name)))),
+        "prompts" => Some(("name", |name| Some(Target::Prompt(name)))),
+        "resources" => Some(("uri", |uri| Uri::read(&uri).map(Target::Resource))),
+        "resourceTemplates" => Some(("uriTemplate", |uri| Uri::read(&uri).map(Target::Resource))),
         _ => None,
     }
 }

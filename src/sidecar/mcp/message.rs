@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use super::json::{Json, Unreadable};
+use super::resource::Uri;
 use crate::sidecar::adapter::NotUnderstood;
 
 /// A message, as far as a decision needs it.
@@ -18,6 +19,8 @@ pub(in crate::sidecar) struct Message {
     pub(in crate::sidecar) said: Said,
     /// The protocol's version, where the message itself says it.
     pub(in crate::sidecar) version: Option<String>,
+    /// What a tool is called with.
+    pub(super) arguments: Option<Json>,
 }
 
 /// What a message is.
@@ -37,7 +40,9 @@ pub(in crate::sidecar) enum Target {
     Tool(String),
     Prompt(String),
     /// By its URI, or the template of one.
-    Resource(String),
+    Resource(Uri),
+    /// Resources whose changes are to be told.
+    Watched(Vec<Uri>),
 }
 
 /// Why a body is no message.
@@ -62,8 +67,8 @@ impl Message {
         })?;
         match &json {
             Json::Object(_) => {}
-            Json::Array => return Err(Unfit::Batch),
-            Json::Text(_) | Json::Number(_) | Json::Null | Json::Bool => {
+            Json::Array(_) => return Err(Unfit::Batch),
+            Json::Text(_) | Json::Number(_) | Json::Null | Json::Bool(_) => {
                 return Err(Unfit::Part("the body", "a JSON-RPC message"));
             }
         }
@@ -95,7 +100,8 @@ impl Message {
             (None, _) if answers => Said::Response,
             (None, _) => return Err(METHOD),
         };
-        Ok(Self { id: id.filter(|_| said != Said::Response), said, version })
+        let arguments = json.into_member("params").and_then(|params| params.into_member("arguments"));
+        Ok(Self { id: id.filter(|_| said != Said::Response), said, version, arguments })
     }
 
     /// The method, unless it is an answer.
@@ -107,7 +113,7 @@ impl Message {
     }
 
     /// What it is about.
-    pub(super) fn target(&self) -> Option<&Target> {
+    pub(in crate::sidecar) fn target(&self) -> Option<&Target> {
         match &self.said {
             Said::Request(_, target) => target.as_ref(),
             Said::Notification(_) | Said::Response => None,
@@ -116,9 +122,12 @@ impl Message {
 }
 
 impl Target {
-    pub(super) fn name(&self) -> &str {
+    /// Its one name, if it is one thing.
+    pub(super) fn name(&self) -> Option<&str> {
         match self {
-            Self::Tool(name) | Self::Prompt(name) | Self::Resource(name) => name,
+            Self::Tool(name) | Self::Prompt(name) => Some(name),
+            Self::Resource(uri) => Some(uri.as_str()),
+            Self::Watched(_) => None,
         }
     }
 }
@@ -141,7 +150,7 @@ fn id(json: &Json) -> Result<Option<Value>, Unfit> {
         None => Ok(None),
         Some(Json::Text(text)) if text.len() <= LONGEST_NAME => Ok(Some(Value::from(text.as_str()))),
         Some(Json::Number(number)) => Ok(Some(Value::Number(number.clone()))),
-        Some(Json::Text(_) | Json::Object(_) | Json::Array | Json::Null | Json::Bool) => {
+        Some(Json::Text(_) | Json::Object(_) | Json::Array(_) | Json::Null | Json::Bool(_)) => {
             Err(Unfit::Part("id", "a short text or a number"))
         }
     }
@@ -158,12 +167,13 @@ fn target(method: &str, params: Option<&Json>) -> Result<Option<Target>, Unfit> 
         if !matches!(params, Json::Object(_)) {
             return Err(Unfit::Part("params", "an object"));
         }
-        only_spelled(params, &["name", "uri", "ref", "_meta", "task"])?;
+        only_spelled(params, &["name", "uri", "ref", "arguments", "notifications", "_meta", "task"])?;
     }
     let target = match method {
         "tools/call" => Target::Tool(name(params, "name")?),
         "prompts/get" => Target::Prompt(name(params, "name")?),
         "resources/read" | "resources/subscribe" | "resources/unsubscribe" => Target::Resource(uri(params)?),
+        "subscriptions/listen" => return watched(params),
         "completion/complete" => {
             let about = params.and_then(|params| params.get("ref"));
             about.map_or(Ok(()), |about| only_spelled(about, &["type", "name", "uri"]))?;
@@ -180,53 +190,40 @@ fn target(method: &str, params: Option<&Json>) -> Result<Option<Target>, Unfit> 
     Ok(Some(target))
 }
 
-/// Refuses members that some readers would take for one of `names`.
+/// Refuses members that some readers would take for one of `names`: no name of the protocol has a character that is not
+/// printable ASCII, and readers differ in what they fold and where they stop.
 fn only_spelled(object: &Json, names: &[&str]) -> Result<(), Unfit> {
-    let alike = |found: &str| names.iter().any(|name| *name != found && folds_to(found, name));
+    if !object.names().all(|found| found.bytes().all(|byte| matches!(byte, b' '..=b'~'))) {
+        return Err(Unfit::Part("the name of a parameter", "printable ASCII"));
+    }
+    let alike = |found: &str| names.iter().any(|name| *name != found && found.eq_ignore_ascii_case(name));
     if object.names().any(alike) { Err(Unfit::Twice) } else { Ok(()) }
-}
-
-/// Whether two names are one to a reader that passes over letter case (Unicode's simple folding: `ſ` is an s too).
-fn folds_to(found: &str, name: &str) -> bool {
-    let fold = |c: char| match c {
-        '\u{17f}' => 's',
-        '\u{212a}' => 'k',
-        c => c.to_ascii_lowercase(),
-    };
-    found.chars().map(fold).eq(name.chars().map(fold))
 }
 
 fn name(params: Option<&Json>, member: &str) -> Result<String, Unfit> {
     let text = params.and_then(|params| params.get(member)).and_then(Json::text);
-    let fits = |text: &&str| !text.is_empty() && text.len() <= LONGEST_NAME;
-    text.filter(fits).map(str::to_owned).ok_or(Unfit::Part("the name", "a text of 1 to 256 bytes"))
+    let fits =
+        |text: &&str| !text.is_empty() && text.len() <= LONGEST_NAME && !text.chars().any(char::is_control);
+    let expected = "a text of 1 to 256 bytes without control characters";
+    text.filter(fits).map(str::to_owned).ok_or(Unfit::Part("the name", expected))
 }
 
-fn uri(params: Option<&Json>) -> Result<String, Unfit> {
+fn uri(params: Option<&Json>) -> Result<Uri, Unfit> {
     let text = params.and_then(|params| params.get("uri")).and_then(Json::text);
-    text.filter(|text| is_plain_uri(text)).map(str::to_owned).ok_or(Unfit::Part(
-        "the resource's URI",
-        "a URI in its plain form: at most 2048 bytes, no dot segments, nothing escaped that need not be",
-    ))
+    text.and_then(Uri::read).ok_or(URI)
 }
 
-/// Whether a URI has one spelling only, so that what policy reads is what a server reads.
-fn is_plain_uri(text: &str) -> bool {
-    let dots = |part: &str| matches!(part, "." | "..");
-    let path = text.split(['?', '#']).next().unwrap_or_default();
-    !text.is_empty()
-        && text.len() <= LONGEST_URI
-        && !text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\')
-        && !path.split('/').any(dots)
-        && text.split('%').skip(1).all(is_needed_escape)
-}
-
-/// Whether an escape stands for what may not be written plainly (RFC 3986 §2.3), and not for what divides a path.
-fn is_needed_escape(rest: &str) -> bool {
-    let byte = rest.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-    byte.is_some_and(|byte| {
-        !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/' | b'\\' | b'%' | 0))
-    })
+/// The resources whose changes are asked for.
+fn watched(params: Option<&Json>) -> Result<Option<Target>, Unfit> {
+    let Some(asked) = params.and_then(|params| params.get("notifications")) else { return Ok(None) };
+    if !matches!(asked, Json::Object(_)) {
+        return Err(Unfit::Part("params.notifications", "an object"));
+    }
+    only_spelled(asked, &["resourceSubscriptions"])?;
+    let Some(list) = asked.get("resourceSubscriptions") else { return Ok(None) };
+    let texts = list.texts().ok_or(Unfit::Part("resourceSubscriptions", "a list of at most 256 URIs"))?;
+    let uris: Option<Vec<Uri>> = texts.iter().map(|text| Uri::read(text)).collect();
+    uris.map(|uris| Some(Target::Watched(uris))).ok_or(URI)
 }
 
 fn is_method(text: &str) -> bool {
@@ -239,4 +236,7 @@ const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "erro
 /// Where a request of the modern era says which version it speaks.
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const LONGEST_NAME: usize = 256;
-const LONGEST_URI: usize = 2048;
+const URI: Unfit = Unfit::Part(
+    "the resource's URI",
+    "a URI in its plain form: at most 2048 bytes, no dot segments, nothing escaped that need not be",
+);

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
 
-use super::message::Message;
+use super::message::{Message, Target};
 use crate::sidecar::adapter::NotUnderstood;
 
 /// Whether the headers fit the message.
@@ -20,16 +20,31 @@ pub(in crate::sidecar) fn agree(headers: &HeaderMap, message: &Message) -> Resul
     }
     if let Some(name) = name {
         let decoded = decoded(name).ok_or(NotUnderstood::Ambiguous("the name"))?;
-        if message.target().is_none_or(|target| target.name() != decoded) {
+        if message.target().and_then(Target::name) != Some(&*decoded) {
             return Err(NotUnderstood::Ambiguous("the name"));
         }
     }
+    mirrored_parameters(headers, message)?;
     match (version, &message.version) {
         (Some(header), Some(body)) if header != body => {
             Err(NotUnderstood::Ambiguous("the protocol's version"))
         }
         (Some(_) | None, _) => Ok(()),
     }
+}
+
+/// Whether headers that mirror a tool's arguments say what one of the arguments says. Which one a header stands for is
+/// written in the tool's schema, which only its server has: the server compares further. Nothing is decided on them.
+fn mirrored_parameters(headers: &HeaderMap, message: &Message) -> Result<(), NotUnderstood> {
+    for name in headers.keys().filter(|name| name.as_str().starts_with(PARAMETER)) {
+        let value = single(headers, name.as_str(), "a parameter")?.and_then(decoded);
+        let value = value.ok_or(NotUnderstood::Ambiguous("a parameter"))?;
+        let holds = message.arguments.as_ref().is_some_and(|arguments| arguments.holds(&value));
+        if !holds || !matches!(message.target(), Some(Target::Tool(_))) {
+            return Err(NotUnderstood::Ambiguous("a parameter"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether the head fits the protocol: headers that say one thing stand once, and what is resumed is a session's.
@@ -78,5 +93,6 @@ fn decoded(text: &str) -> Option<String> {
 const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
 const VERSION: &str = "mcp-protocol-version";
+const PARAMETER: &str = "mcp-param-";
 const BODY: NotUnderstood =
     NotUnderstood::Malformed { what: "the body's type", expected: "application/json in UTF-8, not encoded" };

@@ -12,6 +12,7 @@ mod list;
 pub(super) mod message;
 mod mirrored;
 mod refusal;
+mod resource;
 mod session;
 mod sieve;
 
@@ -38,10 +39,8 @@ impl Naming {
         Self { product: product.to_owned(), server }
     }
 
-    /// That of a call which is about the server as a whole.
-    fn of(call: &Call) -> Self {
-        let name = &call.resource.name;
-        Self::new(call.action.service(), (name != WHOLE).then(|| name.clone()))
+    fn server(&self) -> Option<&str> {
+        self.server.as_deref()
     }
 
     /// What is done, and to what, by the method of a message.
@@ -62,15 +61,35 @@ impl Naming {
         (self.action(operation), self.about(None))
     }
 
-    /// The call that an entry of a list stands for.
-    fn listed(&self, target: &Target, account: &AccountId) -> Call {
+    /// What else must be permitted: other names of the same, or what else is acted upon; and with which action, where it is
+    /// another.
+    pub(super) fn others(&self, target: Option<&Target>) -> (Vec<String>, Option<Action>) {
+        match target {
+            None | Some(Target::Tool(_) | Target::Prompt(_)) => (Vec::new(), None),
+            Some(Target::Resource(uri)) => {
+                (uri.others().iter().map(|name| self.inside(&format!("resources/{name}"))).collect(), None)
+            }
+            Some(Target::Watched(uris)) => {
+                let names = uris.iter().flat_map(|uri| {
+                    std::iter::once(uri.as_str()).chain(uri.others().iter().map(String::as_str))
+                });
+                let names = names.map(|name| self.inside(&format!("resources/{name}")));
+                (names.collect(), Some(self.action(SUBSCRIBE)))
+            }
+        }
+    }
+
+    /// The calls that an entry of a list stands for: it is listed if all would be permitted.
+    fn listed(&self, target: &Target, account: &AccountId) -> Vec<Call> {
         let method = match target {
             Target::Tool(_) => "tools/call",
             Target::Prompt(_) => "prompts/get",
-            Target::Resource(_) => "resources/read",
+            Target::Resource(_) | Target::Watched(_) => "resources/read",
         };
         let (action, name) = self.method(method, Some(target));
-        Call { action, resource: Resource { account: account.clone(), region: None, name } }
+        let names = std::iter::once(name).chain(self.others(Some(target)).0);
+        let resource = |name| Resource { account: account.clone(), region: None, name };
+        names.map(|name| Call { action: action.clone(), resource: resource(name) }).collect()
     }
 
     fn action(&self, operation: &str) -> Action {
@@ -79,14 +98,20 @@ impl Naming {
 
     fn about(&self, target: Option<&Target>) -> String {
         let part = match target {
-            None => return self.server.clone().unwrap_or_else(|| WHOLE.to_owned()),
+            None | Some(Target::Watched(_)) => {
+                return self.server.clone().unwrap_or_else(|| WHOLE.to_owned());
+            }
             Some(Target::Tool(name)) => format!("tools/{name}"),
             Some(Target::Prompt(name)) => format!("prompts/{name}"),
-            Some(Target::Resource(uri)) => format!("resources/{uri}"),
+            Some(Target::Resource(uri)) => format!("resources/{}", uri.as_str()),
         };
+        self.inside(&part)
+    }
+
+    fn inside(&self, part: &str) -> String {
         match &self.server {
             Some(server) => format!("{server}/{part}"),
-            None => part,
+            None => part.to_owned(),
         }
     }
 }
@@ -112,6 +137,7 @@ pub(super) const NOTIFY: &str = "Notify";
 pub(super) const RESPOND: &str = "Respond";
 
 const CALL_TOOL: &str = "CallTool";
+const SUBSCRIBE: &str = "Subscribe";
 const LISTS: [&str; 4] = ["ListTools", "ListPrompts", "ListResources", "ListResourceTemplates"];
 const WHOLE: &str = "*";
 
@@ -126,7 +152,7 @@ const OPERATIONS: [(&str, &str); 19] = [
     ("resources/list", "ListResources"),
     ("resources/templates/list", "ListResourceTemplates"),
     ("resources/read", "ReadResource"),
-    ("resources/subscribe", "Subscribe"),
+    ("resources/subscribe", SUBSCRIBE),
     ("resources/unsubscribe", "Unsubscribe"),
     ("subscriptions/listen", "Listen"),
     ("completion/complete", "Complete"),

@@ -30,7 +30,7 @@ pub(in crate::sidecar) fn tell(told: &Told<'_>, request: Option<&Request<Inbound
             "next": told.next,
             "page": told.page,
             "decision": told.decision,
-            "scope": told.needed.map(ToString::to_string),
+            "scope": told.needed.filter(|_| told.attainable).map(ToString::to_string),
         },
     });
     let body = json!({ "jsonrpc": "2.0", "id": id, "error": error });

@@ -216,7 +216,14 @@ fn a_look_that_was_signed_for_aws_may_come_again_and_a_change_may_not() {
     let Found::Here(signature) = find(Schemes::Aws, &head).unwrap() else { panic!("it is there") };
     let marked = |action: &str, now| {
         let action = crate::model::call::Action::new(action);
-        let asked = Asked { action, resource: "*".to_owned(), also: Vec::new(), region: None, account: None };
+        let asked = Asked {
+            action,
+            resource: "*".to_owned(),
+            also: Vec::new(),
+            under: None,
+            region: None,
+            account: None,
+        };
         signature.mark(Some(&asked), now).map(|mark| mark.is_some())
     };
     let signed_at = signature.signed_at();
