@@ -83,6 +83,10 @@ fn reader(path: &Path) -> Option<&'static str> {
         ["compose.yaml" | "Dockerfile" | "Dockerfile.dockerignore"] | ["compose", "secrets.sh"] => {
             Some("compose")
         }
+        ["build.rs"] => {
+            let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+            manifest.contains("build = \"deploy/build.rs\"").then_some("Cargo, at each build")
+        }
         ["compose", ".gitignore"] => text("compose/.gitignore").contains("/secrets/").then_some("compose"),
         ["compose", "secrets", _] => Some("nobody: one's own, and never committed"),
         ["compose", rest @ ..] => {
