@@ -247,7 +247,7 @@ impl Worker {
             host: canonical.host(),
             path: canonical.path(),
         };
-        sidecar.tokens.hold(known, (route, canonical), around.time.as_second())?;
+        sidecar.tokens.hold(known, (route, canonical, request.headers()), around.time.as_second())?;
         may_also(also, standing, &around, ledger)?;
         let permit = policy::decide(standing.session(), call, &around).map_err(|denial| {
             ledger.denied(&denial);

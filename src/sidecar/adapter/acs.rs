@@ -67,6 +67,7 @@ impl Acs {
             resource,
             also: resources.collect(),
             under: None,
+            copied: None,
             region: facts.region,
             account: facts.account,
         })

@@ -45,7 +45,7 @@ impl Mcp {
         let naming = self.naming(head.parameters);
         let (action, resource) = named(&naming);
         let (also, under) = naming.others(target);
-        Ok(Asked { action, resource, also, under, region: None, account: owner.transpose()? })
+        Ok(Asked { action, resource, also, under, copied: None, region: None, account: owner.transpose()? })
     }
 }
 

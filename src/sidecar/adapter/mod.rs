@@ -169,6 +169,8 @@ pub(super) struct Asked {
     pub(super) also: Vec<String>,
     /// The action that these are acted upon with, where it is another.
     pub(super) under: Option<Action>,
+    /// What is copied from, with the action that reads it: that must be permitted besides.
+    pub(super) copied: Option<(Action, String)>,
     /// The region, where the request names one.
     pub(super) region: Option<String>,
     /// The account that owns it, where the request names one.
@@ -185,7 +187,11 @@ impl Asked {
         let under = self.under.as_ref().unwrap_or(&call.action);
         let other =
             |name| Call { action: under.clone(), resource: Resource { name, ..call.resource.clone() } };
-        let also = self.also.into_iter().map(other).collect();
+        let mut also: Vec<_> = self.also.into_iter().map(other).collect();
+        also.extend(self.copied.map(|(action, name)| {
+            let resource = Resource { name, ..call.resource.clone() };
+            Call { action, resource }
+        }));
         (call, also)
     }
 }

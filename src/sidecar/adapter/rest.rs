@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use http::Method;
 
 use super::{Adapter, Asked, Head, NotUnderstood, Parameters, Reading};
 use crate::model::call::Action;
@@ -39,12 +40,26 @@ impl Adapter for Rest {
             method: method.to_owned(),
             allowed: self.allowed.clone(),
         })?;
+        // An object store would act upon a second thing, which no template names.
+        if *head.method == Method::PUT
+            && head.headers.keys().any(|name| name.as_str().ends_with("-copy-source"))
+        {
+            return Err(NotUnderstood::Malformed { what: "a header", expected: "taken here: it copies" });
+        }
         let account = match &self.account {
             None => None,
             Some(template) => Some(account(&template.fill(head.parameters))?),
         };
         let resource = self.resource.fill(head.parameters);
-        Ok(Reading::Asked(Asked { action, resource, also: Vec::new(), under: None, region: None, account }))
+        Ok(Reading::Asked(Asked {
+            action,
+            resource,
+            also: Vec::new(),
+            under: None,
+            copied: None,
+            region: None,
+            account,
+        }))
     }
 
     fn read_with_body(&self, head: &Head<'_>, _body: &Bytes) -> Result<Asked, NotUnderstood> {
@@ -99,7 +114,7 @@ impl Template {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, Method};
+    use http::{HeaderMap, HeaderValue};
 
     use super::*;
 
@@ -129,6 +144,22 @@ mod tests {
         };
         assert_eq!((asked.action.as_str(), asked.resource.as_str()), ("oss:GetObject", "b/a/c"));
         assert_eq!(asked.account.unwrap().as_str(), "1");
+    }
+
+    #[test]
+    fn a_copy_is_not_understood_where_its_source_would_be_decided_by_nobody() {
+        let actions = BTreeMap::from([("PUT".to_owned(), "oss:PutObject".to_owned())]);
+        let rest = Rest::new(&actions, "{bucket}/{object}", None);
+        let parameters = Parameters(vec![("bucket", "b".into()), ("object", "o".into())]);
+        let read = |headers: &HeaderMap| {
+            let (method, path) = (&Method::PUT, "/");
+            let parameters = &parameters;
+            rest.read(&Head { method, host: "", path, query: None, headers, has_body: false, parameters })
+        };
+        let mut headers = HeaderMap::new();
+        assert!(read(&headers).is_ok());
+        headers.insert("x-oss-copy-source", HeaderValue::from_static("/secret/object"));
+        assert!(matches!(read(&headers), Err(NotUnderstood::Malformed { .. })));
     }
 
     #[test]

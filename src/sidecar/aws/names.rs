@@ -26,12 +26,14 @@ pub(super) struct Named {
 pub(super) struct Found {
     names: Vec<String>,
     account: Option<AccountId>,
+    /// What is copied from, with the action that reads it.
+    pub(super) copied: Option<(Action, String)>,
 }
 
 impl Found {
     /// Nothing yet, of this account where one is named.
     pub(super) fn of(account: Option<AccountId>) -> Self {
-        Self { names: Vec::new(), account }
+        Self { names: Vec::new(), account, copied: None }
     }
 
     /// Takes in a name.
@@ -61,7 +63,8 @@ impl Found {
     pub(super) fn asked(self, action: Action) -> Asked {
         let mut names = self.names.into_iter();
         let resource = names.next().unwrap_or_else(|| "*".to_owned());
-        Asked { action, resource, also: names.collect(), under: None, region: None, account: self.account }
+        let (account, copied) = (self.account, self.copied);
+        Asked { action, resource, also: names.collect(), under: None, copied, region: None, account }
     }
 }
 

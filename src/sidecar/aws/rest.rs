@@ -10,6 +10,7 @@ use super::places::{self, Places};
 use super::requests::{Asks, Requests};
 use super::single;
 use crate::config::route::Service;
+use crate::model::call::Action;
 use crate::model::id::AccountId;
 use crate::sidecar::adapter::{Asked, Head, NotUnderstood, Reading};
 
@@ -47,7 +48,10 @@ pub(in crate::sidecar) fn object(
         found.name(key.map_or_else(|| bucket.clone(), |key| format!("{bucket}/{key}")))?;
     }
     if let Some(source) = single(head.headers, "x-amz-copy-source")? {
-        found.name(source_named(source)?)?;
+        // Who copies reads, and what is read is guarded as such.
+        let source = source_named(source)?;
+        found.copied = Some((Action::new("s3:GetObject"), source.clone()));
+        found.name(source)?;
     }
     if let Some(key) = single(head.headers, "x-amz-server-side-encryption-aws-kms-key-id")? {
         Kind::Key.named(names, (Service::S3, None), key)?.map_or(Ok(()), |key| found.add(key))?;

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::*;
 use crate::config::route;
+use crate::model::call::Action;
 use crate::policy::reload::Current;
 use crate::sidecar::adapter::{Adapter, Asked, Head, Parameters, Reading, for_route};
 use crate::sidecar::route::Means;
@@ -212,7 +213,10 @@ fn what_is_done_to_several_is_asked_for_each() {
     assert_eq!((mixed.also.len(), mixed.account.unwrap().as_str()), (1, ACME));
     let copied = |source: &str| s3(Method::PUT, "/reports/k").header("x-amz-copy-source", source).read();
     for source in ["/other/a%20b?versionId=1", "other/a%20b"] {
-        assert_eq!(copied(source).unwrap().also, ["other/a b"], "{source}");
+        let asked = copied(source).unwrap();
+        assert_eq!(asked.also, ["other/a b"], "{source}");
+        // Whoever copies reads: what no one may read is copied by no one.
+        assert_eq!(asked.copied, Some((Action::new("s3:GetObject"), "other/a b".to_owned())), "{source}");
     }
     for source in ["other", "arn:aws:s3:::x/y", "other/../x", "other/a?b", "/"] {
         assert!(copied(source).is_err(), "{source}");

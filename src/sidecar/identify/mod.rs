@@ -110,11 +110,13 @@ impl Tokens {
     pub(super) fn hold(
         &self,
         known: &Known,
-        (route, canonical): (&Route, &Canonical),
+        (route, canonical, headers): (&Route, &Canonical, &HeaderMap),
         now: i64,
     ) -> Result<(), Refusal> {
+        // What is copied from may be anywhere.
+        let copies = || headers.keys().any(|name| name.as_str().ends_with("-copy-source"));
         if let Some(place) = &known.place
-            && !self.base.has(place, canonical, route.goes_by_host())
+            && (!self.base.has(place, canonical, route.goes_by_host()) || copies())
         {
             let why = place.not_here();
             return Err(match known.signing {

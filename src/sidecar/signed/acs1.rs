@@ -95,8 +95,11 @@ impl Roa {
         let date = single(headers, "date")?.ok_or(NotProven::Incomplete("date"))?;
         let given = single(headers, "x-acs-signature-nonce")?.filter(|nonce| !nonce.is_empty());
         // Some clients send none. Then the signature itself tells a request from every other; but a client may well
-        // look twice within a second, which changes nothing.
-        let only_looks = *head.method == Method::GET || *head.method == Method::HEAD;
+        // look twice within a second, which changes nothing. What names its operation beside the path may change
+        // something by whatever method.
+        let named = headers.contains_key("x-acs-action")
+            || head.query.is_some_and(|query| query.to_ascii_lowercase().contains("action="));
+        let only_looks = !named && (*head.method == Method::GET || *head.method == Method::HEAD);
         let nonce = given.or((!only_looks).then_some(signature)).map(str::to_owned);
         let token = single(headers, "x-acs-security-token")?.ok_or(NotProven::UnknownKey)?;
         let digest = match single(headers, CONTENT_MD5)? {

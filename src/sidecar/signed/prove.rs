@@ -96,7 +96,7 @@ impl Worker {
             identified(&seat, at_hand, ledger, seen);
             Proven::ByHead
         };
-        sidecar.tokens.hold(&seat.known, (route, canonical), now)?;
+        sidecar.tokens.hold(&seat.known, (route, canonical, request.headers()), now)?;
         match seat.footing(&sidecar.grants, ledger.last()).await {
             Ok((_, tier)) => seen.tier = Some(tier),
             Err(none) => {

@@ -221,6 +221,7 @@ fn a_look_that_was_signed_for_aws_may_come_again_and_a_change_may_not() {
             resource: "*".to_owned(),
             also: Vec::new(),
             under: None,
+            copied: None,
             region: None,
             account: None,
         };
