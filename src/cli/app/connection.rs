@@ -16,7 +16,15 @@ pub(super) struct Connection {
     #[arg(long, value_name = "URL", env = "CONSENTRY_SERVER", global = true)]
     server: Option<String>,
     /// An administrator's API token; that of the ready file unless given
-    #[arg(long, value_name = "TOKEN", env = "CONSENTRY_TOKEN", hide_env_values = true, global = true)]
+    // One token of sixty-four begins with a hyphen, and is no option.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "CONSENTRY_TOKEN",
+        hide_env_values = true,
+        global = true,
+        allow_hyphen_values = true
+    )]
     token: Option<String>,
     /// The account, by alias, whose token of the ready file is used; the first unless given
     #[arg(long, value_name = "ALIAS", global = true)]
@@ -78,4 +86,25 @@ fn token_of(ready: &Ready, alias: Option<&str>) -> Result<String, Failure> {
         let known: Vec<&str> = ready.accounts.iter().map(|account| account.alias.as_str()).collect();
         Failure::Usage(format!("the ready file knows no such account; it knows {}", known.join(", ")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::Connection;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        connection: Connection,
+    }
+
+    #[test]
+    fn a_token_is_taken_whatever_it_begins_with() {
+        for token in ["kPrK_qmxVW", "-hPrK_qmxVW", "--server"] {
+            let line = Line::try_parse_from(["app", "--token", token]).unwrap();
+            assert_eq!(line.connection.token.as_deref(), Some(token));
+        }
+    }
 }
