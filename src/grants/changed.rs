@@ -2,7 +2,7 @@
 //!
 //! A record says as of which place it was read. It counts only when nothing that it rests on has changed since, so
 //! that an old record, put back by whomever, is as good as none. Subjects share slots; that costs a read too many,
-//! never a wrong answer.
+//! never a wrong answer, and no stream: what is open is judged by the other slots ([`super::slots`]).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -189,7 +189,8 @@ impl Grants {
     }
 
     /// Ends every standing given so far that may no longer be counted on, so that the streams that rest on it can
-    /// be cut. Answers whether there was any.
+    /// be cut: also of whom a change of the grant, or of all keys, has left everything, and who shares a slot with
+    /// whom it was about. They open theirs anew. Answers whether there was any.
     #[must_use]
     pub fn end_stale(&self) -> bool {
         let mut ended = false;

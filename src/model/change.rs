@@ -20,11 +20,11 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Subject {
-    /// A grant, its assignment included.
+    /// A grant, its assignment included, as far as that is not one of single members.
     Grant(GrantKey),
     /// A principal: disabled, enabled, rights or groups changed.
     Principal(PrincipalKey),
-    /// A principal beside one grant: personal consent, an ended token family.
+    /// A principal beside one grant: personal consent, an ended token family, assigned or not.
     Member(GrantKey, PrincipalKey),
     /// An application, changed or disabled by its publisher.
     Application(ApplicationId),

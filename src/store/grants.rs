@@ -131,7 +131,7 @@ pub trait Grants {
     ) -> Result<Option<Member>, StoreError>;
     /// Who is assigned. `Missing` when there is no grant, or it is revoked.
     async fn assignment(&self, key: &GrantKey) -> Result<Assignment, StoreError>;
-    /// Replaces the assignment; the grant's revision rises. `Missing` when there is no grant, it is revoked, or a
+    /// Replaces the assignment, as [`super::Provisioning::change_assignment`] changes it. `Missing` when there is no grant, it is revoked, or a
     /// user or role is not one of the account's.
     async fn assign(
         &self,

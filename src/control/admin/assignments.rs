@@ -73,7 +73,7 @@ pub(super) struct AssignedCounts {
     /// `all` or `assigned`.
     #[schema(value_type = String)]
     mode: AssignmentMode,
-    /// The grant's number; it has risen when something was changed.
+    /// The grant's number; it has risen when the mode or a group was changed, and stays where single users and roles were.
     revision: u64,
     /// How many users are assigned.
     users: u64,
@@ -270,7 +270,8 @@ pub(super) async fn show(
 
 /// Say who may use an application
 ///
-/// Replaces what was said before. Who is not named any more cannot use it from the moment of the answer on.
+/// Replaces what was said before. Who is not named any more cannot use it from the moment of the answer on. Where only
+/// single users and roles are others, nobody else's streams are cut; another mode or group cuts them all.
 #[utoipa::path(put, path = "/api/v1/applications/{client_id}/assignments", tag = "assignments",
     operation_id = "replaceAssignments",
     params(("client_id", description = "The application's client ID."),

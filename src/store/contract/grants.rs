@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::grant::{AssignmentMode, GrantState};
-use crate::store::{Assignment, InstallRefused};
+use crate::store::{Assignees, Assignment, AssignmentChange, InstallRefused};
 
 pub(super) async fn an_administrator_installs_with_the_required_scopes(world: &World) {
     let (grant, seq) = world.store.install(&wish("report-hub", "/acs/ecs:read", None), at(10)).await.unwrap();
@@ -243,6 +243,41 @@ pub(super) async fn an_assignment_reaches_users_groups_and_roles_and_nobody_else
     let all = Assignment { mode: AssignmentMode::All, ..assignment };
     world.store.assign(&grant.key, &all, &admin(), at(11)).await.unwrap();
     assert!(assigned(PrincipalKind::User, "u-admin").await);
+}
+
+pub(super) async fn single_people_are_told_of_alone_and_a_mode_or_a_group_as_the_grant(world: &World) {
+    let grant = world.install("mcp-server", None).await;
+    let of_grant = Subject::Grant(grant.key.clone());
+    let of = |kind, id| Subject::Member(grant.key.clone(), whom(ACME, kind, id));
+    let assign = async |mode, users: &[&str], groups: &[&str], roles: &[&str]| {
+        let assignment = Assignment {
+            mode,
+            users: users.iter().map(|id| id.parse().unwrap()).collect(),
+            groups: groups.iter().map(|name| name.parse().unwrap()).collect(),
+            roles: roles.iter().map(|id| id.parse().unwrap()).collect(),
+        };
+        let before = world.newest().await;
+        let (grant, seq) = world.store.assign(&grant.key, &assignment, &admin(), at(11)).await.unwrap();
+        assert_eq!(world.newest().await, seq, "whoever waits waits for all of it");
+        (grant.revision.0, world.log_after(before).await)
+    };
+    let (alice, bob) = (of(PrincipalKind::User, "u-alice"), of(PrincipalKind::User, "u-bob"));
+    let deploy = of(PrincipalKind::Role, "r-deploy");
+    let one = AssignmentMode::Assigned;
+    assert_eq!(assign(one, &["u-alice"], &[], &["r-deploy"]).await, (1, vec![alice.clone(), deploy.clone()]));
+    assert_eq!(assign(one, &["u-bob"], &[], &["r-deploy"]).await, (1, vec![bob.clone(), alice]));
+    assert_eq!(assign(one, &["u-bob"], &[], &["r-deploy"]).await, (1, vec![]), "nothing is another");
+    assert_eq!(assign(one, &["u-bob"], &["auditors"], &[]).await, (2, vec![of_grant.clone()]));
+    assert_eq!(assign(AssignmentMode::All, &["u-bob"], &["auditors"], &[]).await, (3, vec![of_grant]));
+    let change = AssignmentChange {
+        remove: Assignees { users: vec!["u-bob".parse().unwrap()], ..Assignees::default() },
+        ..AssignmentChange::default()
+    };
+    let before = world.newest().await;
+    world.store.change_assignment(&grant.key, &change, &admin(), at(12)).await.unwrap();
+    assert_eq!(world.log_after(before).await, [bob]);
+    let audit = world.store.audit(&account(ACME), 1).await.unwrap();
+    assert!(audit[0].detail.contains("user/u-bob") && audit[0].event == "grant.assign", "{:?}", audit[0]);
 }
 
 pub(super) async fn an_unknown_user_is_not_assigned(world: &World) {

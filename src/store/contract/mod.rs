@@ -124,6 +124,7 @@ every_backend! {
         a_revoked_grant_is_answered_as_a_tombstone_and_not_listed,
         suspending_can_be_undone_and_twice_is_once,
         an_assignment_reaches_users_groups_and_roles_and_nobody_else,
+        single_people_are_told_of_alone_and_a_mode_or_a_group_as_the_grant,
         an_unknown_user_is_not_assigned,
         a_personal_consent_stands_until_it_is_withdrawn,
         revoking_takes_assignments_consents_and_tokens_along,

@@ -104,7 +104,7 @@ pub struct Offered {
 }
 
 /// What can be assigned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AssigneeKind {
     /// A user.
     User,

@@ -37,8 +37,9 @@ pub struct AssignmentChange {
 /// Changes of an administrator's own hand.
 #[async_trait]
 pub trait Provisioning {
-    /// Changes who is assigned. The grant's revision rises when that changes anything; otherwise it answers the
-    /// present grant with the newest `Seq`. `Missing` when there is no grant, it is revoked, or a user or role to be
+    /// Changes who is assigned. The grant's revision rises when the mode, a group or many at once are changed. Where it is a
+    /// few users and roles, it stays, and the log tells of each of them: nobody else's calls rest on that. What changes
+    /// nothing answers the present grant with the newest `Seq`. `Missing` when there is no grant, it is revoked, or a user or role to be
     /// added is not one of the account's.
     async fn change_assignment(
         &self,

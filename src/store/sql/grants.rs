@@ -14,7 +14,7 @@ use crate::model::id::{AccountId, GrantKey, Revision, Seq};
 use crate::model::member::Member;
 use crate::model::scope::ScopeSet;
 use crate::store::backend::{Query, Row, sql};
-use crate::store::provisioning::sql::add;
+use crate::store::provisioning::sql::{Reassigned, add, assigned, reassign};
 use crate::store::tenant::installing::authorized;
 use crate::store::{
     Actor, Assignees, Assignment, AuditEvent, Grants, Install, InstallRefused, PersonalConsent, StoreError,
@@ -150,16 +150,20 @@ impl Grants for Tables {
     ) -> Result<(Grant, Seq), StoreError> {
         let mut writing = self.writing().await?;
         let done = async {
-            let mut grant = live(&mut writing, key).await?;
-            grant.assignment = assignment.mode;
-            grant.revision = grant.revision.next();
+            let grant = live(&mut writing, key).await?;
+            let before = assigned(&mut writing, key).await?;
             writing
                 .run(about(key, sql("DELETE FROM assignments WHERE account = $1 AND application = $2")))
                 .await?;
             let Assignment { users, groups, roles, .. } = assignment.clone();
             add(&mut writing, key, &Assignees { users, groups, roles }).await?;
-            let seq = put(&mut writing, &grant, ("grant.assign", &by.login), None, now).await?;
-            Ok((grant, seq))
+            let after = assigned(&mut writing, key).await?;
+            let differs = Reassigned {
+                mode: assignment.mode,
+                added: after.difference(&before).cloned().collect(),
+                removed: before.difference(&after).cloned().collect(),
+            };
+            reassign(&mut writing, grant, &differs, by, now).await
         }
         .await;
         writing.end(done).await
@@ -315,6 +319,18 @@ pub(in crate::store) async fn put(
                 .bind(grant.expires_at.map(Timestamp::as_microsecond)),
         )
         .await?;
+    tell(writing, grant, (event, actor), more, now).await?;
+    writing.log(&Subject::Grant(grant.key.clone()), now).await
+}
+
+/// Writes the audit row of a change of the grant, which says how it stands then and may say more.
+pub(in crate::store) async fn tell(
+    writing: &mut Writing,
+    grant: &Grant,
+    (event, actor): (&str, &str),
+    more: Option<serde_json::Value>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let mut detail = json!({
         "revision": grant.revision,
         "state": grant.state,
@@ -326,8 +342,7 @@ pub(in crate::store) async fn put(
     if let (Some(detail), Some(serde_json::Value::Object(more))) = (detail.as_object_mut(), more) {
         detail.extend(more);
     }
-    audit(writing, &grant.key, event, actor, detail, now).await?;
-    writing.log(&Subject::Grant(grant.key.clone()), now).await
+    audit(writing, &grant.key, event, actor, detail, now).await
 }
 
 async fn audit(

@@ -95,7 +95,8 @@ impl KeySet {
         self.len() == other.len() && self.keys.keys().all(|kid| other.keys.contains_key(kid))
     }
 
-    /// Whether a key that access tokens were good by in `earlier` is here no more.
+    /// Whether a key that access tokens were good by in `earlier` is here no more: withdrawn, or past its time. Which of
+    /// the two is not known here, since a key set says no times; all of that key's tokens have expired in the second case.
     #[must_use]
     pub fn lacks_token_key_of(&self, earlier: &Self) -> bool {
         let signs_tokens =
