@@ -264,7 +264,13 @@ async fn without_the_service_that_gives_roles_nothing_is_forwarded() {
     let log = aws.sidecar.told();
     let line = log.lines().find(|line| line.contains(decision.trim_end_matches(')')));
     assert!(line.is_some_and(|line| line.contains("gave no credentials: 403")), "{log}");
-    let told = format!("{refused}{log}{:?}", aws.records());
+    let decision = decision.trim_end_matches(')');
+    let records = eventually("the call is recorded", || {
+        let records = format!("{:?}", aws.records());
+        std::future::ready(Some(records).filter(|records| records.contains(decision)))
+    })
+    .await;
+    let told = format!("{refused}{log}{records}");
     assert!(!told.contains("very-secret"), "{told}");
     aws.end();
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::policy_files::copied;
 use crate::support::World;
 use crate::support::world::run;
 
 #[test]
 fn a_proposal_joins_a_policy_folder_and_passes_its_check() {
-    let folder = policies();
+    let folder = copied();
     let list = folder.path().join("operations.txt");
     std::fs::write(&list, "DescribeLoadBalancers\nDeleteLoadBalancer\nListTagResources\n").unwrap();
     let out = folder.path().join("scopes/slb.json");
@@ -40,7 +41,7 @@ fn a_proposal_joins_a_policy_folder_and_passes_its_check() {
 
 #[test]
 fn without_out_the_proposal_is_data_and_a_bad_document_writes_nothing() {
-    let folder = policies();
+    let folder = copied();
     let at = |name: &str| folder.path().join(name);
     std::fs::write(at("tools.json"), r#"{"tools":[{"name":"look","annotations":{"readOnlyHint":true}}]}"#)
         .unwrap();
@@ -65,7 +66,7 @@ fn without_out_the_proposal_is_data_and_a_bad_document_writes_nothing() {
 
 #[tokio::test]
 async fn calls_are_decided_by_a_proposal_as_a_person_has_edited_it() {
-    let folder = policies();
+    let folder = copied();
     let (document, out) = (folder.path().join("dns.yaml"), folder.path().join("scopes/alidns.json"));
     std::fs::write(&document, DNS).unwrap();
     let [document, file, at] = [&document, &out, folder.path()].map(|path| path.to_str().unwrap());
@@ -117,18 +118,3 @@ paths:
   /logs:
     post: { operationId: DescribeDomainLogs }
 "#;
-
-/// A copy of the shipped policies.
-fn policies() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
-    for part in ["scopes", "guardrails"] {
-        std::fs::create_dir(folder.path().join(part)).unwrap();
-        for entry in std::fs::read_dir(shipped.join(part)).unwrap() {
-            let entry = entry.unwrap();
-            std::fs::copy(entry.path(), folder.path().join(part).join(entry.file_name())).unwrap();
-        }
-    }
-    std::fs::copy(shipped.join("console.cedar"), folder.path().join("console.cedar")).unwrap();
-    folder
-}

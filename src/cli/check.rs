@@ -11,7 +11,7 @@ use crate::model::time::Clock;
 use crate::policy::Policies;
 use crate::sidecar::intercept::try_authority;
 
-/// Check a settings file of a sidecar or a control plane, and its policies.
+/// Check a settings file of a sidecar or a control plane, its policies, and the interception authority if it names one.
 #[derive(Debug, Args)]
 pub struct Check {
     /// The settings file

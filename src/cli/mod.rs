@@ -24,7 +24,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub use failure::Failure;
-use operator::{health, keys, sidecars, store};
+use operator::{health, keys, registrations, sidecars, store};
 
 /// An authorization sidecar for third-party applications.
 #[derive(Debug, Parser)]
@@ -42,7 +42,7 @@ enum Command {
     Control(control::Control),
     /// Run a sidecar: the proxy that decides and forwards
     Sidecar(sidecar::Sidecar),
-    /// Check a settings file of a sidecar or a control plane, and its policies
+    /// Check a settings file of a sidecar or a control plane, its policies, and its interception authority
     Check(check::Check),
     /// Ask a running role whether it is well
     Health(health::Health),
@@ -59,6 +59,8 @@ enum Command {
     Audit(audit::Audit),
     /// List and rotate the issuer's signing keys
     Keys(keys::Keys),
+    /// Disable and enable applications that registered themselves
+    Registrations(registrations::Registrations),
     /// Invite, list and revoke the sidecars of a control plane
     Sidecars(sidecars::Sidecars),
     /// Manage accounts, users, groups, roles and API tokens in the store of a control plane
@@ -113,6 +115,7 @@ impl Command {
             Self::App(app) => app.run(),
             Self::Audit(audit) => audit.run(),
             Self::Keys(keys) => keys.run().map(|()| ExitCode::SUCCESS),
+            Self::Registrations(registrations) => registrations.run().map(|()| ExitCode::SUCCESS),
             Self::Sidecars(sidecars) => sidecars.run().map(|()| ExitCode::SUCCESS),
             Self::Directory(directory) => directory.run().map(|()| ExitCode::SUCCESS),
             Self::Store(store) => store.run().map(|()| ExitCode::SUCCESS),

@@ -11,11 +11,13 @@ use crate::model::scope::ScopeSet;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Registration {
-    /// Whether a request is enough (RFC 7591, `POST /v1/register`).
+    /// Whether a request is enough (RFC 7591, `POST /v1/register`). Without it those that came so before get neither codes
+    /// nor tokens any more.
     pub dynamic: bool,
     /// Whether an `https` address is a client ID if what stands there describes the client.
     pub documents: bool,
-    /// The most that such an application can ever be granted, besides knowing who somebody is; every scope unless set.
+    /// The most that such an application can be granted from now on, besides knowing who somebody is; every scope unless
+    /// set. What was granted before stays granted.
     pub scopes: ScopeSet,
     /// After how many hours one is forgotten that nobody has authorized, 1 to 720.
     pub keep_hours: u32,

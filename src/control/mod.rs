@@ -76,6 +76,7 @@ use issuer::Issuer;
 pub use peer::with_peer;
 pub use problem::{Problem, Reply};
 use registration::Registrar;
+pub(crate) use registration::document::application_id;
 use resources::Resources;
 use signing::Ring;
 pub use signing::{StartError, rotate_keys};

@@ -3,11 +3,13 @@
 //! Comes in: the connection's other end, and what a proxy that is trusted says of who is behind it. Goes out: axum's
 //! `ConnectInfo`. Nobody else is believed: a header that anybody can send says nothing of its sender.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
@@ -51,6 +53,17 @@ fn of(peer: SocketAddr, headers: &HeaderMap, proxies: &[IpNet]) -> Option<Socket
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|with_port| with_port.ip()))
+}
+
+/// The address that a request comes from, for what counts by it; nothing where that is not known.
+pub(in crate::control) struct Address(pub(in crate::control) Option<IpAddr>);
+
+impl<S: Sync> FromRequestParts<S> for Address {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let known = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self(known.map(|ConnectInfo(address)| address.ip())))
+    }
 }
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

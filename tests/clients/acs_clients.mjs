@@ -36,12 +36,12 @@ const calls = {
   async pop(asked) {
     const client = new RPCClient({ endpoint: `http://${asked.endpoint}`, apiVersion: '2014-05-26', ...asked.key });
     const parameters = asked.instance ? { InstanceId: asked.instance } : {};
-    await client.request(asked.action, parameters, { method: asked.method ?? 'GET', timeout: 5000 });
+    await client.request(asked.action, parameters, { method: asked.method ?? 'GET', timeout: 30_000 });
     return 200;
   },
   async 'pop-roa'(asked) {
     const client = new ROAClient({ endpoint: `http://${asked.endpoint}`, apiVersion: '2015-12-15', ...asked.key });
-    await client.request(asked.method ?? 'GET', asked.path, {}, asked.body ?? '', {}, { timeout: 5000 });
+    await client.request(asked.method ?? 'GET', asked.path, {}, asked.body ?? '', {}, { timeout: 30_000 });
     return 200;
   },
 };

@@ -34,7 +34,7 @@ def config(asked):
 
 
 def generated(asked):
-    options = RuntimeOptions(autoretry=False, read_timeout=5000, connect_timeout=5000)
+    options = RuntimeOptions(autoretry=False, read_timeout=30000, connect_timeout=30000)
     if asked["client"] == "sts":
         return Sts(config(asked)).get_caller_identity_with_options(options).status_code
     client, instance = Ecs(config(asked)), asked.get("instance")
@@ -50,7 +50,7 @@ def generated(asked):
 def core(asked):
     key = asked["key"]
     credential = StsTokenCredential(key["accessKeyId"], key["accessKeySecret"], key["securityToken"])
-    client = AcsClient(region_id="cn-hangzhou", credential=credential, auto_retry=False, timeout=5, verify=asked.get("ca"))
+    client = AcsClient(region_id="cn-hangzhou", credential=credential, auto_retry=False, timeout=30, verify=asked.get("ca"))
     if "proxy" in asked:
         client.proxy = {"https" if "ca" in asked else "http": asked["proxy"]}
     if asked["client"] == "core-roa":

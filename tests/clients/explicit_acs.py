@@ -13,7 +13,7 @@ from alibabacloud_tea_openapi.models import Config
 from darabonba.exceptions import DaraException
 from darabonba.runtime import RuntimeOptions
 
-OPTIONS = RuntimeOptions(autoretry=False, read_timeout=5000, connect_timeout=5000)
+OPTIONS = RuntimeOptions(autoretry=False, read_timeout=30000, connect_timeout=30000)
 
 
 def config(asked, credentials):

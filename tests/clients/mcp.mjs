@@ -114,7 +114,7 @@ const orders = {
       if (progress === 2) tell({ watching: true });
     };
     const asked = { name: tool, arguments: {} };
-    const more = { onprogress, timeout: 8000, resetTimeoutOnProgress: true };
+    const more = { onprogress, timeout: 60_000, resetTimeoutOnProgress: true };
     const silence = new Promise((resolve) => {
       cut = resolve;
     });

@@ -77,7 +77,7 @@ async def obey(client, order):
         if seen == 2:
             tell({"watching": True})
 
-    await client.call_tool(order["tool"], {}, progress_callback=progress, read_timeout_seconds=8)
+    await client.call_tool(order["tool"], {}, progress_callback=progress, read_timeout_seconds=60)
     return {"ended": True}
 
 

@@ -78,7 +78,7 @@ const clients = {
   /** The older core's first signature of parameters. */
   async rpc() {
     const client = new RPCClient({ endpoint: `http://${address}`, apiVersion: '2014-05-26', ...key });
-    await client.request('DescribeInstances', parameters(5), { method: choose(['GET', 'POST']), timeout: 5000 });
+    await client.request('DescribeInstances', parameters(5), { method: choose(['GET', 'POST']), timeout: 30_000 });
   },
   /** And that of headers, which writes parameters as they are. */
   async roa() {
@@ -86,7 +86,7 @@ const clients = {
     const method = choose(['GET', 'DELETE', 'POST', 'PUT']);
     const body = ['POST', 'PUT'].includes(method) ? text(odd, 200) : '';
     const query = parameters(3, [...PLAIN, ...' ~*+/äß漢']);
-    await client.request(method, `/things/${segment()}`, query, body, { 'Content-Type': 'application/json' }, { timeout: 5000 });
+    await client.request(method, `/things/${segment()}`, query, body, { 'Content-Type': 'application/json' }, { timeout: 30_000 });
   },
 };
 

@@ -19,7 +19,7 @@ from darabonba.runtime import RuntimeOptions
 from sdk_wire import ODD, PLAIN, Wire, maybe_empty, text
 
 warnings.simplefilter("ignore")
-QUICK = RuntimeOptions(autoretry=False, read_timeout=5000, connect_timeout=5000)
+QUICK = RuntimeOptions(autoretry=False, read_timeout=30000, connect_timeout=30000)
 
 
 def parameters(rng, most, alphabet=PLAIN + ODD):
@@ -75,7 +75,7 @@ def generated(rng, wire, key, first):
 def core(rng, wire, key):
     """The older core, with its first signature."""
     credential = StsTokenCredential(key["accessKeyId"], key["accessKeySecret"], key["securityToken"])
-    client = AcsClient(region_id="cn-hangzhou", credential=credential, auto_retry=False, timeout=5)
+    client = AcsClient(region_id="cn-hangzhou", credential=credential, auto_retry=False, timeout=30)
     if rng.random() < 0.5:
         request = CommonRequest(domain=wire.address, version="2014-05-26", action_name="DescribeInstances")
         request.set_method(rng.choice(["GET", "POST"]))

@@ -56,7 +56,7 @@ def ec2(rng):
 
 
 asked = json.loads(sys.stdin.readline())
-rng, wire, session = random.Random(asked["seed"]), Wire(), URLLib3Session(timeout=5)
+rng, wire, session = random.Random(asked["seed"]), Wire(), URLLib3Session(timeout=30)
 key = asked["key"]
 credentials = Credentials(key["accessKeyId"], key["accessKeySecret"], key["securityToken"])
 for _ in range(asked["count"]):

@@ -49,6 +49,6 @@ class Wire:
         else:
             why = None
         try:
-            return self.seen.get(timeout=5)
+            return self.seen.get(timeout=30)
         except queue.Empty:
             raise RuntimeError("nothing was sent") from why

@@ -60,6 +60,8 @@ async fn a_description_that_does_not_fit_makes_no_client() {
 
 #[tokio::test]
 async fn no_description_is_read_inside_the_network_unless_it_is_allowed() {
+    // What is refused by what a name leads to, and by nothing else, is in the tests of `control::registration::fetch`:
+    // without a port of its own no site can be started where it would be found.
     let site = Site::start().await;
     let world = World::start().await;
     let mut person = Person::stranger(&world.issuer);

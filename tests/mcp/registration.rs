@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{authorized, registered};
-use crate::support::{Answer, Person, World, post};
+use crate::support::fleet::Fleet;
+use crate::support::world::run;
+use crate::support::{Answer, Person, World, eventually, post};
 
 async fn register(world: &World, metadata: &Value) -> Answer {
     post(format!("{}/v1/register", world.issuer)).json(metadata).send().await
@@ -110,4 +112,72 @@ async fn a_stranger_gets_a_refresh_token_only_if_it_asks_for_one() {
     let tokens = application.tokens(&attempt, &page).await;
     assert!(!tokens.refresh.is_empty());
     application.refresh(&tokens.refresh).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_the_operator_narrows_binds_who_registered_before() {
+    let settings = "[registration]\ndynamic = true\nscopes = [\"/acs/mcp-server\"]";
+    let mut fleet = Fleet::asleep_with(settings, "").await;
+    fleet.wake().await;
+    let application = registered(&fleet.world.issuer, "/acs/mcp-server:read").await;
+    let mut admin = Person::new(&fleet.world, "admin@acme");
+    let more = application.ask_for("/acs/mcp-server:read /acs/mcp-server:write offline_access", &[]);
+    let offers = |page: &crate::support::Page| page.text().contains("/acs/mcp-server:write");
+    assert!(offers(&admin.visit(&more.url).await));
+
+    fleet.kill_control().await;
+    fleet.set("[\"/acs/mcp-server\"]", "[\"/acs/mcp-server:read\"]");
+    fleet.wake().await;
+    let refused = admin.visit(&more.url).await;
+    assert_eq!(refused.returned("error").as_deref(), Some("invalid_scope"));
+    let less = application.ask_for("/acs/mcp-server:read offline_access", &[]);
+    let page = admin.visit(&less.url).await;
+    assert!(!offers(&page), "{}", page.text());
+    let page = admin.authorize(&page, &[]).await;
+    let tokens = application.tokens(&less, &page).await;
+    assert_eq!(tokens.scope, ["/acs/mcp-server:read"]);
+    // Nor by the admin API.
+    let path = format!("/applications/{}/scopes", application.client_id);
+    let add = json!({ "add": ["/acs/mcp-server:write"] });
+    fleet.world.api("acme", "PATCH", &path).json(&add).send().await.expect(400);
+
+    // And where no request is enough any more, one that came by a request gets nothing more.
+    fleet.kill_control().await;
+    fleet.set("dynamic = true", "dynamic = false");
+    fleet.wake().await;
+    let page = admin.visit(&less.url).await;
+    assert!(page.status == 400 && page.text().contains("not registered"), "{}", page.text());
+    application.refresh(&tokens.refresh).await.expect_oauth_error(401, "invalid_client");
+}
+
+#[tokio::test]
+async fn an_operator_ends_one_stranger_in_every_account_and_no_other() {
+    let world = World::start().await;
+    let (one, of_one) = authorized(&world, "/acs/mcp-server:read offline_access").await;
+    let (_, of_another) = authorized(&world, "/acs/mcp-server:read").await;
+    let url = format!("{}{}", world.sidecar, super::SERVER);
+    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": { "name": "test", "version": "1" } });
+    let initialize = super::request(0, "initialize", &params);
+    let call = async |token: &str| super::message(&url, token, &initialize).send().await.status;
+    assert_eq!(call(&of_one.access).await, 200);
+    let data = world.data();
+    let says = |word: &str, id: &str| run(&["registrations", "--data", data.to_str().unwrap(), word, id]);
+    let client_id = one.client_id.as_str();
+
+    let done = says("disable", client_id);
+    assert!(done.status.success(), "{done:?}");
+    eventually("it is refused", async || [401, 403].contains(&call(&of_one.access).await).then_some(()))
+        .await;
+    one.refresh(&of_one.refresh).await.expect_oauth_error(401, "invalid_client");
+    let page = Person::new(&world, "alice@acme").visit(&one.ask().url).await;
+    assert!(page.status == 400 && page.text().contains("not registered"), "{}", page.text());
+    assert_eq!(call(&of_another.access).await, 200);
+
+    assert!(says("enable", client_id).status.success());
+    eventually("it is let in again", async || (call(&of_one.access).await == 200).then_some(())).await;
+    // What somebody has published is not an operator's to disable by this.
+    let published = says("disable", &world.seed("report-hub").client_id);
+    assert_eq!(published.status.code(), Some(1), "{published:?}");
+    assert_eq!(says("disable", "https://app.example/never-seen").status.code(), Some(1));
 }

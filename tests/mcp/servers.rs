@@ -1,7 +1,5 @@
 //! MCP servers that know nothing of a sidecar, behind one: the SDKs' own, in both eras of the protocol.
 
-use std::path::Path;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -284,21 +282,8 @@ when { resource.name == "resources/demo://hidden" };
 
 /// The shipped policies, and those of the servers here.
 fn policies() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
-    let mut inner = vec![Path::new("").to_owned()];
-    while let Some(at) = inner.pop() {
-        for entry in std::fs::read_dir(shipped.join(&at)).unwrap() {
-            let name = at.join(entry.unwrap().file_name());
-            if shipped.join(&name).is_dir() {
-                std::fs::create_dir(folder.path().join(&name)).unwrap();
-                inner.push(name);
-            } else {
-                std::fs::copy(shipped.join(&name), folder.path().join(&name)).unwrap();
-            }
-        }
-    }
-    let text = std::fs::read_to_string(shipped.join("scopes/mcp-server.json")).unwrap();
+    let folder = crate::policy_files::copied();
+    let text = std::fs::read_to_string(folder.path().join("scopes/mcp-server.json")).unwrap();
     let mut file: Value = serde_json::from_str(&text.replace("mcp-server", "lab")).unwrap();
     let tools = |names: &[&str]| -> Vec<Value> {
         names.iter().map(|name| json!(format!("lab:CallTool/{name}"))).collect()

@@ -6,4 +6,3 @@ CREATE TABLE own_registrations (
     document    TEXT COLLATE "C" UNIQUE, -- where it is described; nothing for one that asked to be registered
     read_at     BIGINT NOT NULL          -- when it was registered, or its document was read last
 );
-CREATE INDEX own_registrations_by_age ON own_registrations (read_at);

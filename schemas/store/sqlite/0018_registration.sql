@@ -6,4 +6,3 @@ CREATE TABLE own_registrations (
     document    TEXT UNIQUE,      -- where it is described; nothing for one that asked to be registered
     read_at     INTEGER NOT NULL  -- when it was registered, or its document was read last
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX own_registrations_by_age ON own_registrations (read_at);

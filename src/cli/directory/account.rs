@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{Desk, cells, invalid, key, number, plain};
 use crate::cli::Failure;
 use crate::model::account::{Account, Principal, PrincipalKind};
+use crate::model::application::UNVERIFIED;
 use crate::model::id::AccountId;
 use crate::store::{NewPrincipal, StoreError};
 
@@ -39,6 +40,11 @@ pub(super) fn founded(alias: &str, id: Option<AccountId>) -> Result<(Account, Ne
         Some(id) => id,
         None => number('1', 15)?.parse().map_err(invalid)?,
     };
+    if id.as_str() == UNVERIFIED {
+        return Err(Failure::Usage(format!(
+            "{id} is nobody's account: what registers itself is published under that name"
+        )));
+    }
     let account = Account { id, alias: alias.to_owned() };
     let root = Principal {
         key: key(&account, PrincipalKind::Account, account.id.as_str().parse().map_err(invalid)?),
@@ -80,4 +86,17 @@ async fn list(desk: &Desk) -> Result<(), Failure> {
         &rows,
         "There is no account. `consentry directory account add` adds one.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_founded_under_any_number_but_the_one_of_nobody() {
+        let of = |id: &str| founded("acme", Some(id.parse().unwrap()));
+        assert_eq!(of("1000000000000001").unwrap().0.alias, "acme");
+        assert!(founded("acme", None).is_ok());
+        assert!(matches!(of(UNVERIFIED), Err(Failure::Usage(_))));
+    }
 }

@@ -3,5 +3,6 @@
 pub(super) mod health;
 pub(super) mod keys;
 pub(super) mod place;
+pub(super) mod registrations;
 pub(super) mod sidecars;
 pub(super) mod store;

@@ -99,7 +99,7 @@ pub(in crate::control) async fn end(
 ) -> Reply<(Grant, Option<Receipt>)> {
     let installed = applications::find(control, by, client_id).await?;
     let person = of_the_account(control, by, login).await?.ok_or_else(none)?;
-    let change = Change::begin(control, wait);
+    let change = Change::begin(control, wait).of(&installed.grant.key);
     let now = control.clock().now();
     let seq = control.store().withdraw_consent(&installed.grant.key, &person, &by.actor(), now).await;
     let seq = seq

@@ -194,7 +194,7 @@ impl Told<'_> {
                 self.text("principal")
             ),
             "role" => format!(
-                "{} was given credentials of the role {} for {}, which work at its cloud for {} seconds.",
+                "Credentials of the role {1} were asked for {0} and {2}; given, they work at its cloud for {3} seconds.",
                 self.application,
                 self.text("role"),
                 self.text("principal"),

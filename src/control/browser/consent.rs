@@ -184,6 +184,10 @@ async fn grant(
     choice: Choice,
 ) -> Result<(), Shown> {
     let (key, now) = (grant_key(person, application), control.clock().now());
+    // The operator's settings may be others than when the page was shown.
+    if !control.registrar.gives(application, &choice.scopes) {
+        return Err(spent().into());
+    }
     let fresh = choice.seen.is_none();
     let install = Install {
         key,

@@ -24,7 +24,7 @@ use super::super::page::{FormTarget, Label, respond};
 use super::super::security::step;
 use super::super::{Control, Problem, federation};
 use super::session::{Cookie, Opening, cookie, open, set_cookie, signed_in};
-use super::throttle::Guess;
+use super::throttle::Counted;
 use super::{LOGIN, Shown, csrf};
 use crate::model::account::Principal;
 use crate::store::{AuditEvent, Factor, Grounds};
@@ -50,7 +50,7 @@ pub(super) async fn answer(State(control): State<Arc<Control>>, request: Request
     let one = |name: &str| form_sent.one(name).ok().flatten();
     let (login, password) = (one("login").unwrap_or_default(), one("password").unwrap_or_default());
     if let Err(seconds) =
-        control.throttle().begin(Guess::Password(login), way.address, control.clock().seconds())
+        control.throttle().begin(Counted::Password(login), way.address, control.clock().seconds())
     {
         return Ok(respond(&Stopped::throttled(seconds)));
     }
@@ -60,7 +60,7 @@ pub(super) async fn answer(State(control): State<Arc<Control>>, request: Request
             form(&control, &way.headers, way.onward, login, true, elsewhere).await
         }
         Some((principal, hash)) => {
-            control.throttle().succeeded(Guess::Password(login), way.address);
+            control.throttle().succeeded(Counted::Password(login), way.address);
             step::after_password(&control, way, principal, hash).await
         }
     }

@@ -29,17 +29,17 @@ impl Default for ThrottleSettings {
     }
 }
 
-/// The failures of late.
+/// What was counted of late.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     settings: ThrottleSettings,
     windows: Mutex<HashMap<Key, Window>>,
 }
 
-/// What is guessed at, of which login. Each counts for itself: who guesses at one neither keeps its owner from the other
-/// nor starts anew by it.
+/// What is counted: guesses, by what is guessed at and of which login; and what may be asked for only so often. Each counts
+/// for itself: who guesses at one neither keeps its owner from the other nor starts anew by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::control) enum Guess<'a> {
+pub(in crate::control) enum Counted<'a> {
     /// The password.
     Password(&'a str),
     /// The password, by somebody who is signed in: nobody else keeps them from changing it.
@@ -48,15 +48,15 @@ pub(in crate::control) enum Guess<'a> {
     Code(&'a str),
     /// The first code of a new authenticator.
     NewAuthenticator(&'a str),
-    /// Nothing: somebody is sent to the provider of this name, or it sends word.
+    /// No guess: somebody is sent to the provider of this name, or it sends word.
     Provider(&'a str),
-    /// Nothing: tokens of this authorization (its family) are exchanged.
+    /// No guess: tokens of this authorization (its family) are exchanged.
     Exchange(&'a str),
-    /// Nothing: what stands at this address is read.
+    /// No guess: what stands at this address is read.
     Description(&'a str),
 }
 
-impl Guess<'_> {
+impl Counted<'_> {
     fn key(self) -> Key {
         let (what, login) = match self {
             Self::Password(login) => ("password", login),
@@ -81,7 +81,7 @@ enum Key {
 #[derive(Debug, Clone, Copy)]
 struct Window {
     ends: i64,
-    failures: u32,
+    count: u32,
 }
 
 impl Throttle {
@@ -92,11 +92,11 @@ impl Throttle {
     /// Counts an attempt, or answers after how many seconds another is looked at.
     pub(in crate::control) fn begin(
         &self,
-        guess: Guess<'_>,
+        what: Counted<'_>,
         address: Option<IpAddr>,
         now: i64,
     ) -> Result<(), u32> {
-        self.count(self.keys(Some(guess), address), now)
+        self.count(self.keys(Some(what), address), now)
     }
 
     /// The same where nobody has said who they are.
@@ -108,25 +108,25 @@ impl Throttle {
         let mut windows = self.windows.lock();
         for (key, limit) in &keys {
             let window = windows.get(key).filter(|window| window.ends > now);
-            if let Some(window) = window.filter(|window| window.failures >= *limit) {
+            if let Some(window) = window.filter(|window| window.count >= *limit) {
                 return Err(u32::try_from(window.ends.saturating_sub(now)).unwrap_or(u32::MAX).max(1));
             }
         }
         for (key, _) in keys {
             self.make_room(&mut windows, now);
-            let fresh = Window { ends: now.saturating_add(self.settings.window_seconds), failures: 0 };
+            let fresh = Window { ends: now.saturating_add(self.settings.window_seconds), count: 0 };
             let window = windows.entry(key).or_insert(fresh);
             if window.ends <= now {
                 *window = fresh;
             }
-            window.failures = window.failures.saturating_add(1);
+            window.count = window.count.saturating_add(1);
         }
         Ok(())
     }
 
     /// Takes an attempt back that was right: the login starts anew, the address has one failure less.
-    pub(in crate::control) fn succeeded(&self, guess: Guess<'_>, address: Option<IpAddr>) {
-        self.take_back(self.keys(Some(guess), address));
+    pub(in crate::control) fn succeeded(&self, what: Counted<'_>, address: Option<IpAddr>) {
+        self.take_back(self.keys(Some(what), address));
     }
 
     /// The same where nobody had said who they were.
@@ -143,14 +143,14 @@ impl Throttle {
                 }
                 Key::Address(_) => {
                     if let Some(window) = windows.get_mut(&key) {
-                        window.failures = window.failures.saturating_sub(1);
+                        window.count = window.count.saturating_sub(1);
                     }
                 }
             }
         }
     }
 
-    fn keys(&self, guess: Option<Guess<'_>>, address: Option<IpAddr>) -> Vec<(Key, u32)> {
+    fn keys(&self, guess: Option<Counted<'_>>, address: Option<IpAddr>) -> Vec<(Key, u32)> {
         let mut keys: Vec<_> =
             guess.map(|guess| (guess.key(), self.settings.per_login)).into_iter().collect();
         if let Some(address) = address {
@@ -166,7 +166,7 @@ impl Throttle {
         windows.retain(|_, window| window.ends > now);
         let mut least = 1;
         while windows.len() >= self.settings.capacity {
-            windows.retain(|_, window| window.failures > least);
+            windows.retain(|_, window| window.count > least);
             least = least.saturating_add(1);
         }
     }
@@ -198,29 +198,29 @@ mod tests {
     #[test]
     fn a_login_is_refused_after_its_failures_and_looked_at_again_when_the_window_ends() {
         let all = throttle();
-        assert_eq!(all.begin(Guess::Password("Alice@acme"), from("10.0.0.1"), 0), Ok(()));
-        assert_eq!(all.begin(Guess::Password("alice@acme"), from("10.0.0.2"), 1), Ok(()));
-        assert_eq!(all.begin(Guess::Password("ALICE@acme"), from("10.0.0.3"), 2), Err(8));
-        assert_eq!(all.begin(Guess::Password("bob@acme"), from("10.0.0.3"), 2), Ok(()));
-        assert_eq!(all.begin(Guess::Password("alice@acme"), None, 10), Ok(()));
+        assert_eq!(all.begin(Counted::Password("Alice@acme"), from("10.0.0.1"), 0), Ok(()));
+        assert_eq!(all.begin(Counted::Password("alice@acme"), from("10.0.0.2"), 1), Ok(()));
+        assert_eq!(all.begin(Counted::Password("ALICE@acme"), from("10.0.0.3"), 2), Err(8));
+        assert_eq!(all.begin(Counted::Password("bob@acme"), from("10.0.0.3"), 2), Ok(()));
+        assert_eq!(all.begin(Counted::Password("alice@acme"), None, 10), Ok(()));
     }
 
     #[test]
     fn an_address_is_refused_whatever_the_login_and_its_network_with_it() {
         let all = throttle();
         for (index, login) in ["a", "b", "c", "d"].into_iter().enumerate() {
-            assert_eq!(all.begin(Guess::Password(login), from(&format!("2001:db8::{index}")), 0), Ok(()));
+            assert_eq!(all.begin(Counted::Password(login), from(&format!("2001:db8::{index}")), 0), Ok(()));
         }
-        assert!(all.begin(Guess::Password("e"), from("2001:db8::ffff:1"), 0).is_err());
-        assert!(all.begin(Guess::Password("e"), from("2001:db8:0:1::1"), 0).is_ok());
+        assert!(all.begin(Counted::Password("e"), from("2001:db8::ffff:1"), 0).is_err());
+        assert!(all.begin(Counted::Password("e"), from("2001:db8:0:1::1"), 0).is_ok());
     }
 
     #[test]
     fn a_success_is_not_held_against_anybody() {
         let all = throttle();
         for _ in 0..20 {
-            assert_eq!(all.begin(Guess::Password("alice@acme"), from("10.0.0.1"), 0), Ok(()));
-            all.succeeded(Guess::Password("alice@acme"), from("10.0.0.1"));
+            assert_eq!(all.begin(Counted::Password("alice@acme"), from("10.0.0.1"), 0), Ok(()));
+            all.succeeded(Counted::Password("alice@acme"), from("10.0.0.1"));
         }
     }
 
@@ -228,30 +228,30 @@ mod tests {
     fn memory_is_bounded_and_the_worst_offender_stays() {
         let all = throttle();
         for _ in 0..2 {
-            all.begin(Guess::Password("victim"), None, 0).unwrap();
+            all.begin(Counted::Password("victim"), None, 0).unwrap();
         }
         for index in 0..100 {
-            all.begin(Guess::Password(&format!("x{index}")), None, 0).unwrap();
+            all.begin(Counted::Password(&format!("x{index}")), None, 0).unwrap();
         }
         assert!(all.windows.lock().len() <= 8);
-        assert!(all.begin(Guess::Password("victim"), None, 0).is_err());
+        assert!(all.begin(Counted::Password("victim"), None, 0).is_err());
     }
 
     #[test]
     fn who_guesses_at_one_thing_does_not_keep_its_owner_from_another() {
         let all = throttle();
         for _ in 0..2 {
-            all.begin(Guess::Password("code alice@acme"), None, 0).unwrap();
-            all.begin(Guess::Password("alice@acme"), None, 0).unwrap();
+            all.begin(Counted::Password("code alice@acme"), None, 0).unwrap();
+            all.begin(Counted::Password("alice@acme"), None, 0).unwrap();
         }
-        assert!(all.begin(Guess::Password("alice@acme"), None, 0).is_err());
+        assert!(all.begin(Counted::Password("alice@acme"), None, 0).is_err());
         for _ in 0..2 {
-            all.begin(Guess::Code("alice@acme"), None, 0).unwrap();
+            all.begin(Counted::Code("alice@acme"), None, 0).unwrap();
         }
-        assert!(all.begin(Guess::Code("Alice@acme"), None, 0).is_err());
-        all.begin(Guess::OwnPassword("alice@acme"), None, 0).unwrap();
-        all.succeeded(Guess::NewAuthenticator("alice@acme"), None);
-        assert!(all.begin(Guess::Code("alice@acme"), None, 0).is_err(), "a success elsewhere is none here");
-        all.begin(Guess::NewAuthenticator("alice@acme"), None, 0).unwrap();
+        assert!(all.begin(Counted::Code("Alice@acme"), None, 0).is_err());
+        all.begin(Counted::OwnPassword("alice@acme"), None, 0).unwrap();
+        all.succeeded(Counted::NewAuthenticator("alice@acme"), None);
+        assert!(all.begin(Counted::Code("alice@acme"), None, 0).is_err(), "a success elsewhere is none here");
+        all.begin(Counted::NewAuthenticator("alice@acme"), None, 0).unwrap();
     }
 }

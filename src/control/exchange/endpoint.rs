@@ -3,11 +3,10 @@
 //! Options come as a form: `scope` for fewer scopes, `duration_seconds` for a shorter life. Errors are those of a
 //! protected resource (RFC 6750 §3.1), and policy's own words where a guardrail forbids it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Extension, State};
+use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -20,6 +19,7 @@ use crate::control::Control;
 use crate::control::audit::Because;
 use crate::control::form::Parameters;
 use crate::control::oauth::unstored;
+use crate::control::peer::Address;
 use crate::grants::exchange::{Exchange, NotExchanged};
 use crate::token::random::{Secret, identifier};
 
@@ -36,11 +36,10 @@ struct Credential<'a> {
 /// Answers one exchange.
 pub(super) async fn post(
     State(control): State<Arc<Control>>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Address(ip): Address,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let ip = peer.map(|Extension(ConnectInfo(address))| address.ip());
     let Some(token) = bearer(&headers) else {
         return refused(
             StatusCode::UNAUTHORIZED,

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use self::permitted::{Giving, NotPermitted, permitted};
 use super::Control;
-use super::browser::throttle::{Guess, ThrottleSettings};
+use super::browser::throttle::{Counted, ThrottleSettings};
 use super::oauth::live::{self, Live};
 use crate::grants::exchange::{Exchange, Exchanger, Leaving, NotExchanged};
 use crate::grants::origin::OriginError;
@@ -102,7 +102,7 @@ impl Control {
     /// What a caller's token rests on, as the store has it now. Each look counts.
     async fn stands(&self, caller: &Caller, at: i64) -> Result<Live, NotExchanged> {
         self.exchanges
-            .begin(Guess::Exchange(caller.family.as_str()), None, at)
+            .begin(Counted::Exchange(caller.family.as_str()), None, at)
             .map_err(NotExchanged::TooOften)?;
         let (grant, principal) = (caller.grant(), &caller.principal);
         let live = live::standing(self, &grant, principal, caller.revision, &caller.family).await;

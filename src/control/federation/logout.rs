@@ -16,7 +16,7 @@ use super::SIGNED_OUT;
 use super::fault::Fault;
 use super::id_token::{self, Claims};
 use super::provider::Provider;
-use crate::control::browser::throttle::Guess;
+use crate::control::browser::throttle::Counted;
 use crate::control::form::Parameters;
 use crate::control::page::respond;
 use crate::control::page::sign_in::Done;
@@ -49,7 +49,7 @@ pub(super) async fn back_channel(
     body: Bytes,
 ) -> Response {
     let address = peer.map(|peer| peer.0.0.ip());
-    if let Err(seconds) = control.starts.begin(Guess::Provider(&name), address, control.clock().seconds()) {
+    if let Err(seconds) = control.starts.begin(Counted::Provider(&name), address, control.clock().seconds()) {
         return (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, seconds.to_string())]).into_response();
     }
     let mut response = match end(&control, &name, &headers, &body).await {

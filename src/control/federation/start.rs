@@ -17,7 +17,7 @@ use super::fault::Fault;
 use super::provider::{Metadata, Provider};
 use crate::control::browser::login::own_path;
 use crate::control::browser::session::{Cookie, cookie, set_cookie};
-use crate::control::browser::throttle::Guess;
+use crate::control::browser::throttle::Counted;
 use crate::control::form::Parameters;
 use crate::control::oauth::request;
 use crate::control::page::respond;
@@ -39,7 +39,7 @@ pub(super) async fn start(
     let Some(provider) = control.federation.named(&name) else {
         return Fault::NoProvider.page(&control, None);
     };
-    if let Err(seconds) = control.starts.begin(Guess::Provider(&name), address, control.clock().seconds()) {
+    if let Err(seconds) = control.starts.begin(Counted::Provider(&name), address, control.clock().seconds()) {
         return respond(&Stopped::throttled(seconds));
     }
     match send(&control, provider, headers, &parameters).await {

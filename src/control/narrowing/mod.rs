@@ -21,7 +21,7 @@ use serde_json::json;
 use url::Url;
 
 use super::Control;
-use super::browser::throttle::{Guess, ThrottleSettings};
+use super::browser::throttle::{Counted, ThrottleSettings};
 use super::exchange::permitted::{Giving, NotPermitted, permitted};
 use super::form::Parameters;
 use super::oauth::live::{self, Live};
@@ -63,7 +63,7 @@ pub(super) async fn answer(
     let seconds = left.min(live.access_seconds(now));
     control
         .narrowings()
-        .begin(Guess::Exchange(caller.family.as_str()), None, now)
+        .begin(Counted::Exchange(caller.family.as_str()), None, now)
         .map_err(|_| too_often())?;
     let giving = Giving { exchanging: Exchanging::Token, audience, scopes: &scopes, ip };
     permitted(control, &caller, &live, &giving).await?;

@@ -3,11 +3,10 @@
 //!
 //! The request becomes an [`AuthorizeRequest`]; [`decide`] says what happens; a code needs its [`Agreed`].
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Extension, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use url::form_urlencoded;
@@ -15,6 +14,7 @@ use url::form_urlencoded;
 use super::super::browser::session::{SignedIn, later, signed_in};
 use super::super::browser::{LOGIN, Shown, consent};
 use super::super::form::Parameters;
+use super::super::peer::Address;
 use super::super::registration::document;
 use super::super::{Control, Problem, page, tenant};
 use super::decision::{Agreed, Answer, Facts, Stop, decide};
@@ -27,13 +27,10 @@ use crate::policy::ConsoleAction;
 use crate::store::{Actor, Authorization, Code, Install, InstallRefused, Lasting, StoreError};
 use crate::token::random::{Secret, identifier};
 
-/// Where a request comes from.
-type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
-
 /// The usual way in.
 pub(super) async fn get(
     State(control): State<Arc<Control>>,
-    peer: Peer,
+    peer: Address,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Shown> {
@@ -45,7 +42,7 @@ pub(super) async fn get(
 /// that the person passes the login page.
 pub(super) async fn post(
     State(control): State<Arc<Control>>,
-    peer: Peer,
+    peer: Address,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Shown> {
@@ -56,14 +53,13 @@ pub(super) async fn post(
 
 async fn answer(
     control: &Control,
-    peer: Peer,
+    Address(peer): Address,
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<Response, Shown> {
     let id = request::client_id(parameters)?;
     if let Some(text) = parameters.one("client_id").map_err(PageFault::from)? {
-        let address = peer.map(|Extension(ConnectInfo(address))| address.ip());
-        document::look_up(control, text, address).await?;
+        document::look_up(control, text, peer).await?;
     }
     let application = enabled(control, &id).await?;
     let redirect_uri = request::redirect_uri(parameters, &application)?;
@@ -86,13 +82,14 @@ async fn answer(
     }
 }
 
-/// The application behind an authorization request, if it may ask at all.
+/// The application behind an authorization request, if it may ask at all, with what it may be granted.
 pub(crate) async fn enabled(
     control: &Control,
     id: &crate::model::id::ApplicationId,
 ) -> Result<Application, Shown> {
-    let found = control.store().application(id).await?.filter(|_| control.registrar.admits(id));
-    Ok(found.filter(|application| application.enabled).ok_or(PageFault::Client)?)
+    let found = control.store().application(id).await?;
+    let found = found.filter(|found| found.enabled && control.registrar.admits(found));
+    Ok(control.registrar.bounded(found.ok_or(PageFault::Client)?).ok_or(PageFault::TooMuch)?)
 }
 
 fn must_log_in(control: &Control, request: &AuthorizeRequest, person: &SignedIn) -> bool {
@@ -263,6 +260,7 @@ impl From<PageFault> for Shown {
         let code = match &fault {
             PageFault::Client => "unknown_client",
             PageFault::Document(_) => "client_document",
+            PageFault::TooMuch => "client_scopes",
             PageFault::RedirectUri(_) => "redirect_uri_mismatch",
             PageFault::Repeated(_) => "invalid_request",
         };

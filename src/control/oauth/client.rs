@@ -52,7 +52,7 @@ pub(super) async fn authenticate(
         None if must => return Err(wrong()),
         None => {}
     }
-    if !application.enabled || !control.registrar.admits(&id) {
+    if !application.enabled || !control.registrar.admits(&application) {
         return Err(wrong());
     }
     Ok(Client { application })

@@ -65,7 +65,7 @@ pub(crate) async fn standing(
         Relation::FirstParty | Relation::ThirdParty => true,
     };
     let stands = installed.application.enabled
-        && control.registrar.admits(&grant.application)
+        && control.registrar.admits(&installed.application)
         && installed.grant.honours(revision, now)
         && member.principal.enabled
         && member.assigned

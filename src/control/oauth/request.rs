@@ -72,6 +72,11 @@ pub(crate) enum PageFault {
     /// The client ID is an address, and what stands there cannot be used.
     #[error("the application that sent you here cannot be known by its own description (client_id): {0}")]
     Document(String),
+    /// It registered itself, and requires what the operator gives no such application.
+    #[error(
+        "the application that sent you here has registered itself, and requires more than such applications are given"
+    )]
+    TooMuch,
     /// Given twice.
     #[error(transparent)]
     Repeated(#[from] Repeated),

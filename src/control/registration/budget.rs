@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::control::browser::throttle::{Guess, Throttle, ThrottleSettings};
+use crate::control::browser::throttle::{Counted, Throttle, ThrottleSettings};
 
 pub(super) struct Budget {
     near: Throttle,
@@ -29,7 +29,7 @@ impl Budget {
     /// Takes one, for the description at this address if it is for one; false when there is none left.
     pub(super) fn take(&self, description: Option<&str>, address: Option<IpAddr>, now: i64) -> bool {
         let near = match description {
-            Some(text) => self.near.begin(Guess::Description(text), address, now),
+            Some(text) => self.near.begin(Counted::Description(text), address, now),
             None => self.near.begin_unnamed(address, now),
         };
         near.is_ok() && self.around.begin_unnamed(address.map(network), now).is_ok()

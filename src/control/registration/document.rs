@@ -19,13 +19,12 @@ use super::turns::Turn;
 use crate::control::browser::Shown;
 use crate::control::oauth::request::PageFault;
 use crate::control::{Control, Problem};
-use crate::model::application::Application;
 use crate::model::id::{ApplicationId, NotAnId};
 use crate::store::{OwnDocument, OwnRegistration, StoreError};
 use crate::token::random::sha256;
 
 /// The application of a `client_id`, which may be an address.
-pub(in crate::control) fn application_id(client_id: &str) -> Result<ApplicationId, NotAnId> {
+pub(crate) fn application_id(client_id: &str) -> Result<ApplicationId, NotAnId> {
     if is_address(client_id) {
         format!("{DESCRIBED}{}", URL_SAFE_NO_PAD.encode(sha256(client_id.as_bytes()))).parse()
     } else {
@@ -134,14 +133,8 @@ async fn take(
     let known_as = (id.clone(), format!("{name}-{mark}"), host.as_str());
     let said = described.application(known_as, &registrar.settings, policies.catalogue(), now);
     let said = said.map_err(|why| PageFault::Document(why.to_string()))?;
-    if let Some(before) = control.store().application(&id).await? {
-        let after = Application {
-            display_name: said.display_name,
-            contact: said.contact,
-            redirect_uris: said.redirect_uris,
-            ..before
-        };
-        return Ok(control.store().reread(&after, now).await?);
+    if control.store().application(&id).await?.is_some() {
+        return Ok(control.store().reread(&said, now).await?);
     }
     let most = registrar.settings.most;
     let registration = OwnRegistration { application: &said, document: Some(client_id), most };

@@ -163,6 +163,35 @@ const LARGEST: usize = 32 * 1024;
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_name_that_leads_into_a_network_of_ones_own_is_asked_only_where_that_is_allowed() {
+        let resolve = async |private: bool| Resolve { private }.call("localhost".parse().unwrap()).await;
+        let refused = resolve(false).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{refused}");
+        assert!(resolve(true).await.unwrap().next().is_some());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_even_connected_to_in_a_network_of_ones_own_unless_that_is_allowed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/c", listener.local_addr().unwrap().port()).parse().unwrap();
+        for allow_private in [false, true] {
+            let fetch = Fetch::new(&Registration { allow_private, ..Registration::default() }).unwrap();
+            let come = async {
+                let (connection, _) = listener.accept().await.unwrap();
+                drop(connection);
+            };
+            // Whoever listens hangs up: either way there is no description, and only one way is anybody asked.
+            tokio::select! {
+                biased;
+                () = come => assert!(allow_private, "it was connected to"),
+                read = fetch.get(&url) => {
+                    assert_eq!((read, allow_private), (Err(Unread::Unreachable), false));
+                }
+            }
+        }
+    }
+
     #[test]
     fn addresses_of_the_internet_are_public() {
         for address in ["1.1.1.1", "93.184.216.34", "100.63.0.1", "172.32.0.1", "2606:4700::1111", "2a00::1"]

@@ -80,7 +80,7 @@ impl Registrar {
         Ok(Self {
             asked: Budget::new(settings.per_hour, 3600),
             described: Budget::new(settings.per_hour, 3600),
-            reads: Budget::new(settings.per_hour, 300),
+            reads: Budget::new(settings.per_hour, READS_SECONDS),
             fetch: if settings.documents { Some(Fetch::new(&settings)?) } else { None },
             turns: Turns::default(),
             settings,
@@ -97,10 +97,34 @@ impl Registrar {
         self.fetch.is_some()
     }
 
-    /// Whether an application may have a code or a token now: one that is known by its description only while such are
-    /// let in.
-    pub(in crate::control) fn admits(&self, id: &ApplicationId) -> bool {
-        self.reads_documents() || !document::is_described(id)
+    /// Whether an application may have a code or a token now: one that registered itself only while such are let in, by a
+    /// request or by a description as it came.
+    pub(in crate::control) fn admits(&self, application: &Application) -> bool {
+        if !application.is_unverified() {
+            true
+        } else if document::is_described(&application.id) {
+            self.reads_documents()
+        } else {
+            self.is_dynamic()
+        }
+    }
+
+    /// The application as it may be authorized now: the settings bind what registered itself before they were made, too.
+    /// Nothing when it requires more than they give.
+    pub(in crate::control) fn bounded(&self, application: Application) -> Option<Application> {
+        if !self.gives(&application, &application.required) {
+            return None;
+        }
+        if !application.is_unverified() {
+            return Some(application);
+        }
+        let optional = application.optional.iter().filter(|scope| gives(&self.settings, scope));
+        Some(Application { optional: optional.cloned().collect(), ..application })
+    }
+
+    /// Whether the application may be granted all of these, as far as it is the operator who says so.
+    pub(in crate::control) fn gives(&self, application: &Application, scopes: &ScopeSet) -> bool {
+        !application.is_unverified() || scopes.iter().all(|scope| gives(&self.settings, scope))
     }
 
     /// What was registered before this moment and never authorized is to be forgotten.
@@ -172,11 +196,7 @@ impl Described {
                 .parse()
                 .map_err(|_| Unfit::Metadata("scope has characters that no scope has".to_owned()))?,
         };
-        let identity = |scope: &Scope| !scope.as_str().starts_with('/');
-        let may = |scope: &Scope| {
-            catalogue.knows(scope)
-                && (settings.scopes.is_empty() || identity(scope) || settings.scopes.covers(scope))
-        };
+        let may = |scope: &Scope| catalogue.knows(scope) && gives(settings, scope);
         let mut required: ScopeSet = asked.iter().filter(|scope| may(scope)).cloned().collect();
         let whole = |scope: &Scope| scope.whole().unwrap_or_else(|| scope.clone());
         let products: ScopeSet = required.iter().filter(|scope| !identity(scope)).map(whole).collect();
@@ -193,6 +213,16 @@ impl Described {
         let optional = optional.without(&required);
         Ok((required, optional))
     }
+}
+
+/// Whether the operator lets such applications have this scope.
+fn gives(settings: &Registration, scope: &Scope) -> bool {
+    settings.scopes.is_empty() || identity(scope) || settings.scopes.covers(scope)
+}
+
+/// Whether it is about who somebody is.
+fn identity(scope: &Scope) -> bool {
+    !scope.as_str().starts_with('/')
 }
 
 /// The name that it gives itself, as far as it can be seen and fits.
@@ -215,6 +245,8 @@ fn page(text: &str) -> Option<String> {
 }
 
 const MOST_URIS: usize = 10;
+/// Descriptions are read again more often than they are registered: so often in five minutes.
+const READS_SECONDS: i64 = 300;
 
 #[cfg(test)]
 mod tests;

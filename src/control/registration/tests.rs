@@ -92,3 +92,27 @@ fn a_page_is_named_by_an_address_of_its_own_and_by_no_words() {
         assert_eq!(contact(uri), "", "{uri}");
     }
 }
+
+#[test]
+fn narrower_settings_bind_who_registered_before_and_nobody_else() {
+    let registrar = |scopes: &str, dynamic| {
+        let scopes = scopes.parse().unwrap();
+        Registrar::new(Registration { scopes, dynamic, ..Registration::default() }).unwrap()
+    };
+    let asked = format!(r#"{{{URI},"scope":"/acs/mcp-server:read"}}"#);
+    let own = registered(&asked, &Registration::default()).unwrap();
+    let whole = "openid profile aliuid /acs/mcp-server /acs/mcp-server:read /acs/mcp-server:write";
+    assert_eq!(own.offered(), whole.parse().unwrap());
+    assert_eq!(registrar("", true).bounded(own.clone()), Some(own.clone()));
+    let bounded = registrar("/acs/mcp-server:read", true).bounded(own.clone()).unwrap();
+    assert_eq!(bounded.offered(), "openid profile aliuid /acs/mcp-server:read".parse().unwrap());
+    assert_eq!(registrar("/acs/ecs", true).bounded(own.clone()), None, "it requires more");
+    let more = "/acs/mcp-server:write".parse().unwrap();
+    assert!(!registrar("/acs/mcp-server:read", true).gives(&own, &more));
+
+    let published = Application { publisher: "1001".parse().unwrap(), ..own.clone() };
+    let narrow = registrar("/acs/ecs", false);
+    assert_eq!(narrow.bounded(published.clone()), Some(published.clone()));
+    assert!(narrow.gives(&published, &more) && narrow.admits(&published));
+    assert!(registrar("", true).admits(&own) && !narrow.admits(&own));
+}

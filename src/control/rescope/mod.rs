@@ -18,7 +18,7 @@ use axum::Router;
 use axum::routing::{get, patch};
 
 use super::admin::applications::is_live;
-use super::admin::request::{Administrator, not_installed};
+use super::admin::request::{Administrator, invalid, not_installed};
 use super::admin::state::Change;
 use super::{Control, Reply};
 use crate::grants::acknowledge::Receipt;
@@ -63,7 +63,7 @@ pub(in crate::control) struct Wanted {
 ///
 /// # Errors
 /// 404 `not_installed`, 409 when the grant is another by now or the application is blocked, 400 for a scope that is
-/// not offered, or when one is left out that the application requires and that is granted.
+/// not offered or not given by the operator, or when one is left out that the application requires and that is granted.
 pub(in crate::control) async fn rescope(
     control: &Control,
     by: &Administrator,
@@ -73,8 +73,12 @@ pub(in crate::control) async fn rescope(
 ) -> Reply<(Grant, Option<Receipt>)> {
     let key = by.grant_key(client_id)?;
     let Wanted { scopes, declined, seen } = wanted;
+    let present = find(control, by, client_id).await?;
+    if !control.registrar.gives(&present.application, &scopes.beyond(&present.grant.scopes)) {
+        return Err(invalid("The application has registered itself, and such ones are given no more here."));
+    }
     let wish = Rescope { key, scopes, declined, by: by.actor(), seen };
-    let change = Change::begin(control, wait);
+    let change = Change::begin(control, wait).of(&wish.key);
     let (grant, seq) = match control.store().rescope(&wish, control.clock().now()).await {
         Ok(done) => done,
         Err(InstallRefused::Store(StoreError::Missing(_)) | InstallRefused::NoApplication(_)) => {

@@ -11,7 +11,7 @@ use super::pending::{Sealed, Step, keep, take};
 use super::view::{Codes, SetUp};
 use super::{HOME, Turned, posted, spent, step};
 use crate::control::browser::session::SignedIn;
-use crate::control::browser::throttle::Guess;
+use crate::control::browser::throttle::Counted;
 use crate::control::page::stop::Stopped;
 use crate::control::page::{Label, respond};
 use crate::control::{Control, Problem};
@@ -43,7 +43,7 @@ pub(super) async fn confirm(
         return Err(spent().into());
     }
     // Apart from the log-in's: guessing there must not be what keeps somebody from this, nor a success here take it back.
-    let counted = Guess::NewAuthenticator(&person.principal.login);
+    let counted = Counted::NewAuthenticator(&person.principal.login);
     if let Err(seconds) = control.throttle().begin(counted, None, control.clock().seconds()) {
         return Ok(respond(&Stopped::throttled(seconds)));
     }

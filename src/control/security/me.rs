@@ -13,7 +13,7 @@ use super::{Turned, at_browser, elsewhere, is_recent, posted};
 use crate::control::Control;
 use crate::control::browser::login::busy;
 use crate::control::browser::session::SignedIn;
-use crate::control::browser::throttle::Guess;
+use crate::control::browser::throttle::Counted;
 use crate::control::page::sign_in::Done;
 use crate::control::page::stop::Stopped;
 use crate::control::page::{Label, respond};
@@ -65,7 +65,8 @@ pub(super) async fn change_password(
     if let Some(why) = complaint(one("password"), Some(one("again")), login) {
         return page(&control, &person, Some(why)).await;
     }
-    if let Err(seconds) = control.throttle().begin(Guess::OwnPassword(login), None, control.clock().seconds())
+    if let Err(seconds) =
+        control.throttle().begin(Counted::OwnPassword(login), None, control.clock().seconds())
     {
         return Ok(respond(&Stopped::throttled(seconds)));
     }
@@ -76,7 +77,7 @@ pub(super) async fn change_password(
         return page(&control, &person, Some("The current password is not right. Nothing was changed."))
             .await;
     }
-    control.throttle().succeeded(Guess::OwnPassword(login), None);
+    control.throttle().succeeded(Counted::OwnPassword(login), None);
     let hash = hashed(&control, one("password")).await?;
     let (by, now) = (Actor::from(&person.principal), control.clock().now());
     let (key, keep) = (&person.principal.key, &person.session.hash);

@@ -15,7 +15,7 @@ use super::pending::{Sealed, Step, keep, open, take};
 use super::spent;
 use super::view::{Code, Codes, SetUp};
 use crate::control::browser::login::{Way, destination, enter, event, keep_aside, opened, sent};
-use crate::control::browser::throttle::Guess;
+use crate::control::browser::throttle::Counted;
 use crate::control::browser::{LOGIN, Shown, csrf};
 use crate::control::page::stop::Stopped;
 use crate::control::page::{Label, respond};
@@ -64,7 +64,7 @@ pub(super) async fn code(State(control): State<Arc<Control>>, request: Request) 
     let step = take(&control, &way.form_cookie.hash(), one("transaction")).await?;
     let Step::Code { whom: key, proof } = step else { return Err(spent().into()) };
     let (whom, hash) = still(&control, &key, &proof).await?;
-    let counted = Guess::Code(&whom.login);
+    let counted = Counted::Code(&whom.login);
     if let Err(seconds) = control.throttle().begin(counted, way.address, control.clock().seconds()) {
         return Ok(respond(&Stopped::throttled(seconds)));
     }
@@ -93,7 +93,7 @@ pub(super) async fn set_up(State(control): State<Arc<Control>>, request: Request
     let step = take(&control, &way.form_cookie.hash(), one("transaction")).await?;
     let Step::SetUp { whom: key, proof, sealed } = step else { return Err(spent().into()) };
     let (whom, hash) = still(&control, &key, &proof).await?;
-    let counted = Guess::Code(&whom.login);
+    let counted = Counted::Code(&whom.login);
     if let Err(seconds) = control.throttle().begin(counted, way.address, control.clock().seconds()) {
         return Ok(respond(&Stopped::throttled(seconds)));
     }

@@ -90,7 +90,9 @@ pub(in crate::control) async fn holds(
     terms: &Terms,
 ) -> Result<bool, StoreError> {
     let Some(rule) = &terms.rule else { return Ok(false) };
-    match rule.standing {
+    match &rule.standing {
+        // What the operator does not give is no account's to approve.
+        Standing::PreApproved { scopes } if !control.registrar.gives(application, scopes) => Ok(false),
         Standing::PreApproved { .. } => Ok(objection(control, application, rule).await?.is_none()),
         Standing::Blocked { .. } => Ok(false),
     }

@@ -93,7 +93,7 @@ pub(in crate::control) async fn set(
             may_authorize(control, by)?;
         }
     }
-    let change = Change::begin(control, wait);
+    let change = Change::begin(control, wait).of(&key);
     let now = control.clock().now();
     let (grant, seq) = match control.store().set_rule(&key, standing, &by.actor(), now).await {
         Ok(done) => done,

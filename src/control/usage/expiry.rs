@@ -48,7 +48,7 @@ pub(super) async fn set_end(
     if let Some(end) = end {
         check(end, now).map_err(invalid)?;
     }
-    let change = Change::begin(control, wait);
+    let change = Change::begin(control, wait).of(&key);
     let set = control.store().set_end(&key, end, seen, &by.actor(), now).await;
     let (grant, seq) = set.map_err(|refused| told(refused, client_id))?;
     Ok((grant, change.settle(control, seq).await))

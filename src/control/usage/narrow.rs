@@ -45,7 +45,7 @@ pub(super) async fn narrowed(
         return Err(invalid("Name at least one scope to take away."));
     }
     let key = by.grant_key(client_id)?;
-    let change = Change::begin(control, wait);
+    let change = Change::begin(control, wait).of(&key);
     let now = control.clock().now();
     let narrowed = control.store().narrow(&key, without, seen, &by.actor(), now).await;
     let (grant, seq) = narrowed.map_err(|refused| told(refused, client_id))?;

@@ -6,7 +6,8 @@
 //! the more others hold, the less ([`Shard::has_room`]), so that there is always some left for who has had none.
 //!
 //! It is this process's alone, and knows nothing of what was signed before the process began: whatever counts once, and
-//! was signed then, is refused.
+//! was signed then, is refused; but for the last 3 seconds before it, by which clocks that are kept right may differ. What
+//! was signed in those counts once more, and some SDKs would not try again what they signed after the start.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

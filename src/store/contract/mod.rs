@@ -174,6 +174,7 @@ every_backend! {
         each_kind_has_its_room_and_what_is_decided_about_takes_none,
         what_was_asked_for_in_vain_is_forgotten_with_its_requests,
         a_description_that_is_read_again_and_again_is_no_newer_by_that,
+        what_was_disabled_stays_so_whatever_its_description_says,
         what_nobody_authorized_is_forgotten_and_what_somebody_did_stays,
     }
     requests {

@@ -108,8 +108,7 @@ pub(in crate::store) async fn assigned(
     writing: &mut Writing,
     key: &GrantKey,
 ) -> Result<BTreeSet<Assignee>, StoreError> {
-    let query =
-        about(key, sql("SELECT kind, name FROM assignments WHERE account = $1 AND application = $2"));
+    let query = about(key, sql("SELECT kind, name FROM assignments WHERE account = $1 AND application = $2"));
     let rows = writing.rows(query).await?;
     let one = |row: &Row| {
         let kind = match row.get::<&str>("kind")? {

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::OwnRegistration;
 use crate::model::application::{Application, UNVERIFIED};
 use crate::store::contract::people::alice;
-use crate::store::contract::{ACME, World, account, admin, application, at, key};
+use crate::store::contract::{ACME, World, account, admin, application, at, key, scopes};
 use crate::store::{RequestFilter, Standing};
 
 const DAY: i64 = 86_400;
@@ -119,4 +119,29 @@ pub(in crate::store) async fn what_nobody_authorized_is_forgotten_and_what_someb
     assert_eq!(store.application(&idle.id).await.unwrap(), None);
     assert_eq!(store.application(&used.id).await.unwrap(), Some(used));
     assert_eq!(store.forget_unauthorized(later, later).await.unwrap(), 0);
+}
+
+pub(in crate::store) async fn what_was_disabled_stays_so_whatever_its_description_says(world: &World) {
+    let (store, one) = (&world.store, own("9001"));
+    let document = Some("https://app.example/client.json");
+    let registration = OwnRegistration { application: &one, document, most: 1 };
+    assert!(store.register_itself(registration, at(0)).await.unwrap());
+    let disabled = Application { enabled: false, ..one.clone() };
+    store.change_application(&disabled, &admin(), at(1)).await.unwrap();
+    // Read before it was disabled, and taken in after that.
+    let said =
+        Application { display_name: "Another".to_owned(), required: scopes("/acs/ecs"), ..one.clone() };
+    store.reread(&said, at(2)).await.unwrap();
+    let kept = store.application(&one.id).await.unwrap().unwrap();
+    assert_eq!(kept, Application { display_name: "Another".to_owned(), ..disabled });
+    assert_eq!(
+        store.forget_unauthorized(at(900), at(900)).await.unwrap(),
+        0,
+        "it does not come back enabled"
+    );
+    let other = own("9002");
+    let registration =
+        OwnRegistration { application: &other, document: Some("https://b.example/c"), most: 1 };
+    assert!(store.register_itself(registration, at(3)).await.unwrap(), "it takes no room");
+    assert_eq!(store.forget_unauthorized(at(900), at(900)).await.unwrap(), 1);
 }

@@ -1,8 +1,8 @@
 //! Applications that registered themselves, which nobody vouches for.
 //!
 //! There is room for so many of each kind that nobody has authorized; those are forgotten in time. One that an account
-//! has authorized or ruled about stays like any other, and one that it was asked for until the last such request has been
-//! over for 90 days; neither takes up room.
+//! has authorized or ruled about stays like any other, one that the operator has disabled stays disabled, and one that was
+//! asked for stays until the last such request has been over for 90 days; none of them takes up room.
 
 #[cfg(test)]
 pub(super) mod contract;
@@ -48,7 +48,8 @@ pub trait Registrations {
     ) -> Result<bool, StoreError>;
     /// The application's description, if it is known by one.
     async fn document_of(&self, id: &ApplicationId) -> Result<Option<OwnDocument>, StoreError>;
-    /// Takes in what a description says by now. Sidecars are told if that is something else.
+    /// Takes in what a description says by now: the name that is shown, the contact and the redirect URIs, and nothing
+    /// else of the application. Sidecars are told if that is something else.
     async fn reread(&self, application: &Application, now: Timestamp) -> Result<(), StoreError>;
     /// Forgets some of those that were registered before `limit` and never authorized, with requests for them that have
     /// long been over; says how many.

@@ -53,10 +53,17 @@ impl Registrations for Tables {
         let done = async {
             let read = sql("UPDATE own_registrations SET read_at = $2 WHERE application = $1");
             writing.run(read.bind(application.id.as_str()).bind(now.as_microsecond())).await?;
-            let before = applications::find(&mut writing, &application.id).await?;
-            if before.is_some_and(|before| before != *application) {
-                let by = itself(application)?;
-                applications::change(&mut writing, None, application, &by, now).await?;
+            let Some(before) = applications::find(&mut writing, &application.id).await? else {
+                return Ok(());
+            };
+            let after = Application {
+                display_name: application.display_name.clone(),
+                contact: application.contact.clone(),
+                redirect_uris: application.redirect_uris.clone(),
+                ..before.clone()
+            };
+            if before != after {
+                applications::change(&mut writing, Some(&before), &after, &itself(&after)?, now).await?;
             }
             Ok(())
         }
@@ -97,7 +104,7 @@ fn itself(application: &Application) -> Result<Actor, StoreError> {
     Ok(Actor { principal, login: application.id.to_string() })
 }
 
-/// Those of one kind that take up room: nobody has authorized, ruled about or asked for them.
+/// Those of one kind that take up room: nobody has authorized, ruled about or asked for them, nor disabled them.
 macro_rules! waiting {
     ($kind:literal) => {
         concat!(
@@ -105,7 +112,8 @@ macro_rules! waiting {
             $kind,
             " AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.application = o.application)
               AND NOT EXISTS (SELECT 1 FROM application_rules r WHERE r.application = o.application)
-              AND NOT EXISTS (SELECT 1 FROM approval_requests a WHERE a.application = o.application)"
+              AND NOT EXISTS (SELECT 1 FROM approval_requests a WHERE a.application = o.application)
+              AND EXISTS (SELECT 1 FROM applications p WHERE p.id = o.application AND p.enabled)"
         )
     };
 }
@@ -117,9 +125,10 @@ const DOCUMENT: &str = "SELECT o.document, o.read_at,
         (SELECT count(*) FROM grants g WHERE g.application = o.application) AS grants
     FROM own_registrations o WHERE o.application = $1 AND o.document IS NOT NULL";
 
-/// By when it was registered: who has its document read again and again does not keep it.
+/// By when it was registered: who has its document read again and again does not keep it. One that the operator has
+/// disabled stays, so that it does not come back enabled.
 const IDLE: &str = "SELECT o.application FROM own_registrations o JOIN applications p ON p.id = o.application
-    WHERE p.created_at < $1
+    WHERE p.created_at < $1 AND p.enabled
     AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.application = o.application)
     AND NOT EXISTS (SELECT 1 FROM application_rules r WHERE r.application = o.application)
     AND NOT EXISTS (SELECT 1 FROM approval_requests a WHERE a.application = o.application
