@@ -8,6 +8,7 @@ use http_body_util::BodyExt as _;
 use serde_json::json;
 
 use crate::support::application::header;
+use crate::support::cloud::BEAT;
 use crate::support::eventually::in_time;
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::world::run;
@@ -16,7 +17,7 @@ use consentry::model::time::Clock;
 use http::Response;
 use hyper::body::Incoming;
 
-/// Somebody at a sidecar with an open stream of numbered events, one each 100 ms.
+/// Somebody at a sidecar with an open stream of numbered events.
 struct Watching {
     token: String,
     stream: Response<Incoming>,
@@ -52,7 +53,7 @@ impl Watching {
     /// The stream goes on, and calls are allowed. What was sent before now and waits to be read says nothing: it is read
     /// on to an event that cannot have been sent yet.
     async fn goes_on(&mut self, sidecar: &Lone, what: &str) {
-        let yet_to_come = self.opened.elapsed().as_millis() / 100 + 5;
+        let yet_to_come = self.opened.elapsed().as_millis() / BEAT.as_millis() + 5;
         let read_on = async {
             loop {
                 let next = self.stream.body_mut().frame().await;

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -55,7 +55,7 @@ impl Cloud {
 fn answer(request: Request<Incoming>) -> Response<BoxBody<Bytes, Infallible>> {
     let response = Response::builder();
     if request.uri().path().starts_with("/oss-watch/") {
-        let events = Events(tokio::time::interval(Duration::from_millis(20)));
+        let events = Events { beat: tokio::time::interval(BEAT), count: 0 };
         return response.header("content-type", "text/event-stream").body(events.boxed()).unwrap();
     }
     if request.uri().path().starts_with("/oss-socket/") {
@@ -75,8 +75,14 @@ fn answer(request: Request<Incoming>) -> Response<BoxBody<Bytes, Infallible>> {
     response.body(Full::new(shown.to_string().into()).boxed()).unwrap()
 }
 
-/// An event now and then, for ever.
-struct Events(Interval);
+/// A numbered event each [`BEAT`], for ever: the one of a number is never sent earlier, and may be sent later.
+struct Events {
+    beat: Interval,
+    count: u64,
+}
+
+/// How long after one event of a stream comes the next.
+pub(crate) const BEAT: Duration = Duration::from_millis(20);
 
 impl Body for Events {
     type Data = Bytes;
@@ -85,6 +91,8 @@ impl Body for Events {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_tick(cx).map(|_| Some(Ok(Frame::data(Bytes::from_static(b"data: x\n\n")))))
+        ready!(self.beat.poll_tick(cx));
+        self.count += 1;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from(format!("id: {}\ndata: x\n\n", self.count))))))
     }
 }
