@@ -2,7 +2,7 @@
 //!
 //! Comes in: a request's headers. Goes out: a [`Known`] caller, whose token has been verified, now or before. A
 //! token is remembered by its whole text; its end is looked at again each time, and a change of the signing keys
-//! forgets them all. A token for one place of this sidecar keeps it ([`place`]), and is good there alone.
+//! forgets them all. A token for this sidecar, or for one place of it, keeps that ([`place`]), and is good there alone.
 
 mod place;
 
@@ -27,8 +27,8 @@ use crate::model::caller::Caller;
 use crate::net::canonical::Canonical;
 use crate::observe::line::Piece;
 use crate::token::verify::{KeySet, TokenRefused, verify_access_token};
+use place::Base;
 pub(super) use place::Meant;
-use place::{Base, Place};
 
 /// A caller whose token is good, with its last standing and its identities beside it.
 pub(super) struct Known {
@@ -42,8 +42,8 @@ pub(super) struct Known {
     pub(super) recorded: Piece,
     /// What it signs with, where the token is that of an exchanged credential.
     pub(super) signing: Option<Signing>,
-    /// Where alone it is good, if not everywhere.
-    place: Option<Place>,
+    /// Where it is good.
+    meant: Meant,
     token: Arc<str>,
     keys: u64,
 }
@@ -113,12 +113,8 @@ impl Tokens {
         (route, canonical, headers): (&Route, &Canonical, &HeaderMap),
         now: i64,
     ) -> Result<(), Refusal> {
-        // What is copied from may be anywhere.
-        let copies = || headers.keys().any(|name| name.as_str().ends_with("-copy-source"));
-        if let Some(place) = &known.place
-            && (!self.base.has(place, canonical, route.goes_by_host()) || copies())
-        {
-            let why = place.not_here();
+        let call = (canonical, route.goes_by_host());
+        if let Some(why) = self.base.refuses(&known.meant, call, headers) {
             return Err(match known.signing {
                 None => Refusal::TokenInvalid(why),
                 Some(_) => NotProven::Token(why).into(),
@@ -182,7 +178,7 @@ impl Tokens {
             ));
         }
         let meant = |audience: &str| self.meant(audience);
-        let (caller, place) =
+        let (caller, meant) =
             verify_access_token(&self.keys.load(), token, &self.issuer, meant, now, Self::SKEW_SECONDS)
                 .map_err(|refused| match refused {
                     TokenRefused::Expired => Refusal::TokenExpired,
@@ -193,12 +189,13 @@ impl Tokens {
         if now >= caller.expires_at {
             return Err(Refusal::TokenExpired);
         }
-        let known = Arc::new(Known::new(caller, place, Arc::from(token), generation, None));
+        let known = Arc::new(Known::new(caller, meant, Arc::from(token), generation, None));
         self.known.insert(Arc::clone(&known.token), Arc::clone(&known));
         Ok(known)
     }
 
-    /// What `audience` (RFC 8707) is here, if anything. What is meant for the issuer is meant for all sidecars.
+    /// What `audience` (RFC 8707) is here, if anything. What is meant for the issuer is meant for all sidecars, and nothing
+    /// else is.
     pub(super) fn meant(&self, audience: &str) -> Option<Meant> {
         if audience == self.issuer { Some(Meant::Everywhere) } else { self.base.meant(audience) }
     }
@@ -233,11 +230,7 @@ impl Known {
     ) -> Self {
         let recorded = record::caller(&caller);
         let (caller, held, prepared) = (Arc::new(caller), Held::default(), Prepared::default());
-        let place = match meant {
-            Meant::Everywhere => None,
-            Meant::There(place) => Some(place),
-        };
-        Self { caller, held, prepared, recorded, signing, place, token, keys }
+        Self { caller, held, prepared, recorded, signing, meant, token, keys }
     }
 
     /// Whether it is the caller with this token, verified with `keys`.
@@ -249,9 +242,12 @@ impl Known {
         self.token.as_bytes()
     }
 
-    /// Whether the token is for all of this sidecar, and not narrowed to a place.
+    /// Whether the token is good wherever the issuer's are, and not narrowed to a sidecar or to a place of one.
     pub(super) fn is_for_everything(&self) -> bool {
-        self.place.is_none()
+        match self.meant {
+            Meant::Everywhere => true,
+            Meant::Here | Meant::There(_) => false,
+        }
     }
 }
 
@@ -397,6 +393,22 @@ mod tests {
         tokens.generation.fetch_add(1, Ordering::SeqCst);
         let carried = headers(&[("authorization", "Bearer a.b.same-end")]);
         assert!(matches!(tokens.identify(&recent, &carried, false, 99), Err(Refusal::Unavailable(_))));
+    }
+
+    #[test]
+    fn only_what_is_meant_for_the_issuer_is_for_everything() {
+        let (_, tokens) = seen("a.b.c");
+        let is_for_everything = |audience: &str| {
+            let (recent, _) = seen("a.b.c");
+            let caller = recent.get(b"a.b.c", 0).unwrap().known.caller.as_ref().clone();
+            let meant = tokens.meant(audience).unwrap();
+            Known::new(caller, meant, Arc::from("a.b.c"), 0, None).is_for_everything()
+        };
+        assert!(is_for_everything("https://a.example"));
+        for one in ["https://b.example", "https://b.example/", "https://b.example/oss"] {
+            assert!(!is_for_everything(one), "{one}");
+        }
+        assert_eq!(tokens.meant("https://a.example/"), None, "it is no name of the issuer");
     }
 
     #[test]
