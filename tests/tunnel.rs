@@ -413,6 +413,51 @@ async fn there_are_only_so_many_tunnels() {
     .await;
 }
 
+#[tokio::test]
+async fn where_there_is_no_room_no_certificate_is_tried_and_one_that_cannot_be_is_tried_once() {
+    let mut opened = Opened::start("").await;
+    let folder = opened.sidecar.terminate().await;
+    // Who trusts this authority does not believe what it says of the hosts that are closed.
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, "Acme's limited team");
+    let closed = ["oss-closed.example.com", "oss-shut.example.com"];
+    let excluded_subtrees = closed.map(|host| rcgen::GeneralSubtree::DnsName(host.to_owned())).to_vec();
+    params.name_constraints =
+        Some(rcgen::NameConstraints { permitted_subtrees: Vec::new(), excluded_subtrees });
+    let key = rcgen::KeyPair::generate().unwrap();
+    let data = opened.fleet.world.data();
+    std::fs::write(data.join("ca.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(data.join("ca.key"), key.serialize_pem()).unwrap();
+    let settings = std::fs::read_to_string(folder.join("sidecar.toml")).unwrap();
+    let settings = settings.replace(&format!("tunnels = {TUNNELS}"), "tunnels = 1");
+    std::fs::write(folder.join("sidecar.toml"), settings).unwrap();
+    opened.sidecar = Lone::start(folder).await;
+    opened.sidecar.until_ready().await;
+
+    let tried = || opened.sidecar.told().matches("a tunnel was refused").count();
+    let mut seen = 0;
+    for _ in 0..3 {
+        let (_, head) = opened.ask(&connect("oss-closed.example.com:443")).await;
+        assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+        opened.recorded("tunnel_certificate", &mut seen).await;
+        assert_eq!(tried(), 1, "{}", opened.sidecar.told());
+    }
+    // None of them has kept its place.
+    let held = opened.enter("oss.example.com", "http/1.1").await;
+    let (_, head) = opened.ask(&connect("oss-shut.example.com:443")).await;
+    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("retry-after: 1"), "{head}");
+    opened.recorded("tunnel_unavailable", &mut seen).await;
+    assert_eq!(tried(), 1, "nothing is made for whom there is no room");
+    drop(held);
+    eventually("there is room again", || async {
+        let (_, head) = opened.ask(&connect("oss-shut.example.com:443")).await;
+        head.starts_with("HTTP/1.1 502 ").then_some(())
+    })
+    .await;
+    assert_eq!(tried(), 2, "{}", opened.sidecar.told());
+}
+
 #[test]
 fn check_says_what_is_wrong_with_an_authority_and_a_sidecar_does_not_start_with_it() {
     let folder = tempfile::tempdir().unwrap();
