@@ -259,6 +259,47 @@ async fn who_has_not_been_granted_credentials_gets_none() {
     );
 }
 
+#[tokio::test]
+async fn what_is_asked_for_stands_in_query_or_form_and_in_no_other_body() {
+    let (fleet, sidecar, _, tokens) = scene(ACS, &["/acs/sts"]).await;
+    let role = format!("acs:ram::{}:role/reader", fleet.world.account("acme").id);
+    let sts = sidecar.url.replace("127.0.0.1", "localhost");
+    let asked = [
+        ("Action", "AssumeRole"),
+        ("Version", "2015-04-01"),
+        ("RoleArn", &role),
+        ("RoleSessionName", "alice"),
+    ];
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(asked).finish();
+    let address = format!("{sts}/?{query}");
+    let call = |address: &str| post(address).bearer(&tokens.access);
+    assert!(call(&address).send().await.expect(200)["Credentials"].is_object());
+    assert!(call(&sts).form(&asked).send().await.expect(200)["Credentials"].is_object());
+    assert!(call(&address).form(&[("DurationSeconds", "900")]).send().await.expect(200).is_object());
+    let who = format!("{sts}/?Action=GetCallerIdentity&Version=2015-04-01");
+    assert!(call(&who).send().await.expect(200)["Arn"].is_string());
+
+    let policy = r#"{"Policy":"{\"Version\":\"1\",\"Statement\":[]}"}"#;
+    for kind in
+        ["application/json", "text/plain", "application/octet-stream", "multipart/form-data; boundary=b"]
+    {
+        for address in [&address, &who] {
+            let refused = call(address).header("content-type", kind).body(policy).send().await;
+            assert_eq!(
+                (refused.status, &refused.json()["Code"]),
+                (400, &json!("InvalidParameter")),
+                "{kind}"
+            );
+        }
+    }
+    for (name, value) in [("policy", "{}"), ("durationseconds", "900"), ("Policy", "{}")] {
+        let refused = call(&address).form(&[(name, value)]).send().await;
+        assert_eq!(refused.status, 400, "{name}: {}", refused.text());
+        assert!(!refused.text().contains("SecurityToken"), "{name}");
+    }
+    assert_eq!(fleet.cloud.seen(), 0, "nothing has reached the upstream");
+}
+
 fn lasts_at_most_a_quarter_of_an_hour(moment: &Value) -> bool {
     let end: jiff::Timestamp = moment.as_str().unwrap().replace(' ', "T").parse().unwrap();
     let left = end.as_second() - jiff::Timestamp::from_second(now()).unwrap().as_second();
