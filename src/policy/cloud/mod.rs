@@ -15,6 +15,8 @@
 mod judge;
 mod narrow;
 mod permissions;
+#[cfg(test)]
+mod properties;
 mod shorten;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
 
-use super::{Answer, World};
+use crate::control::tests::{Answer, World};
 
 const USERS: &str = "/directory/users";
 
