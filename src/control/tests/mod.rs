@@ -6,7 +6,7 @@ mod audit_chain;
 mod audit_scene;
 mod authorize;
 mod consent;
-mod console;
+pub(super) mod console;
 mod passkeys;
 mod requests;
 mod security;
