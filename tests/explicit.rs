@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::given::lasts;
 use crate::signed::{Key, Signed};
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::script::Script;
@@ -27,12 +28,10 @@ async fn boto3_hands_its_token_over_and_gets_credentials_that_work_as_far_as_was
     );
     assert_eq!(given["Audience"], application.client_id.as_str(), "{given}");
     assert!(given["Credentials"]["AccessKeyId"].as_str().unwrap().starts_with("STS."), "{given}");
-    assert!(lasts_at_most_a_quarter_of_an_hour(&given["Credentials"]["Expiration"]), "{given}");
+    assert!(lasts(&given["Credentials"]["Expiration"], 900), "{given}");
 
-    let mut ask = |what: &str, url: &str, with: Value| {
-        script.tell(&json!({ "do": what, "url": url, "with": with }));
-        script.hear()
-    };
+    let mut ask =
+        |what: &str, url: &str, with: Value| script.ask(&json!({ "do": what, "url": url, "with": with }));
     let read = ask("read", &s3, Value::Null);
     assert_eq!(read["answer"]["ResponseMetadata"]["HTTPStatusCode"], 200, "{read}");
     assert_eq!(ask("delete", &s3, Value::Null)["code"], "AccessDenied");
@@ -123,7 +122,7 @@ fn gets_credentials(client: &mut Client, fleet: &Fleet, application: &Applicatio
     let given = told["answer"].clone();
     assert_eq!(given["AssumedRoleUser"]["Arn"], format!("acs:ram::{account}:role/reader/alice"), "{told}");
     assert_eq!(given["OIDCTokenInfo"]["ClientIds"], application.client_id.as_str(), "{given}");
-    assert!(lasts_at_most_a_quarter_of_an_hour(&given["Credentials"]["Expiration"]), "{given}");
+    assert!(lasts(&given["Credentials"]["Expiration"], 900), "{given}");
 
     let before = fleet.cloud.seen();
     assert_eq!(client.ask(json!({ "do": "read" })), json!({ "answer": {} }));
@@ -214,8 +213,7 @@ impl Client {
     fn ask(&mut self, mut line: Value) -> Value {
         let is_ecs = ["read", "stop"].contains(&line["do"].as_str().unwrap());
         line["endpoint"] = json!(if is_ecs { &self.ecs } else { &self.sts });
-        self.script.tell(&line);
-        self.script.hear()
+        self.script.ask(&line)
     }
 
     fn end(mut self) {
@@ -298,16 +296,6 @@ async fn what_is_asked_for_stands_in_query_or_form_and_in_no_other_body() {
         assert!(!refused.text().contains("SecurityToken"), "{name}");
     }
     assert_eq!(fleet.cloud.seen(), 0, "nothing has reached the upstream");
-}
-
-fn lasts_at_most_a_quarter_of_an_hour(moment: &Value) -> bool {
-    let end: jiff::Timestamp = moment.as_str().unwrap().replace(' ', "T").parse().unwrap();
-    let left = end.as_second() - jiff::Timestamp::from_second(now()).unwrap().as_second();
-    (1..=900).contains(&left)
-}
-
-fn now() -> i64 {
-    consentry::model::time::Clock::system().now().as_second()
 }
 
 #[tokio::test]

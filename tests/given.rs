@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use crate::alibaba::arrived;
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::script::Script;
 use crate::support::{Application, Tokens, post};
@@ -36,8 +37,7 @@ impl Stage {
     }
 
     fn ask(&mut self, line: &Value) -> Value {
-        self.client.tell(line);
-        self.client.hear()
+        self.client.ask(line)
     }
 
     /// What the client is told when it may not have a role.
@@ -242,7 +242,7 @@ async fn alibaba_clouds_own_sdk_is_given_a_role_that_is_held_to_what_was_granted
     assert_eq!(given["AssumedRoleUser"]["Arn"], format!("{role}/{session}"), "{told}");
     assert_eq!(given["OIDCTokenInfo"]["ClientIds"], stage.application.client_id.as_str(), "{given}");
     assert!(lasts(&given["Credentials"]["Expiration"], 900), "{given}");
-    let seen = seen(&mut stage);
+    let seen = arrived(&mut stage.cloud);
     let [asked] = seen.as_slice() else { panic!("one question: {seen:?}") };
     assert!(asked["why"].is_null(), "signed by the sidecar's own key: {asked}");
     let form = &asked["form"];
@@ -272,8 +272,7 @@ async fn alibaba_clouds_own_sdk_is_given_a_role_that_is_held_to_what_was_granted
     assert_eq!(told["answer"]["SourceIdentity"], form["SourceIdentity"], "{told}");
 
     // A service that would give more than it is asked for gives nothing.
-    stage.cloud.tell(&json!({ "longer": true }));
-    stage.cloud.hear();
+    stage.cloud.ask(&json!({ "longer": true }));
     let refused = stage.refused(&bearer);
     assert!(refused.contains("the identity for this call cannot be got at the moment"), "{refused}");
     let other = json!({ "do": "assume", "endpoint": sts, "bearer": stage.tokens.access,
@@ -290,10 +289,8 @@ async fn alibaba_clouds_own_sdk_is_given_a_role_that_is_held_to_what_was_granted
 
 /// These settings, with this cloud and what it says of our key there.
 fn filled(settings: &str, cloud: &Value, fleet: &Fleet) -> String {
-    let key = fleet.world.data().join("cloud-key.json");
     let own = if cloud["sidecar"].is_object() { &cloud["sidecar"] } else { &cloud["key"] };
-    let own = json!({ "access_key_id": own["accessKeyId"], "secret_access_key": own["accessKeySecret"] });
-    std::fs::write(&key, own.to_string()).unwrap();
+    let key = fleet.keep_cloud_key(own);
     settings
         .replace("CLOUD", cloud["url"].as_str().unwrap())
         .replace("KEY", &key.display().to_string())
@@ -393,8 +390,7 @@ fn too_much() -> Vec<(&'static str, Value, &'static str)> {
 
 /// What moto's STS was asked.
 fn asked(stage: &mut Stage) -> Vec<Value> {
-    stage.cloud.tell(&json!({ "run": "asked" }));
-    stage.cloud.hear().as_array().unwrap().clone()
+    stage.cloud.ask(&json!({ "run": "asked" })).as_array().unwrap().clone()
 }
 
 fn last(stage: &mut Stage) -> Value {
@@ -405,14 +401,8 @@ fn last_count(stage: &mut Stage) -> usize {
     asked(stage).len()
 }
 
-/// What has come to the cloud of Alibaba's kind.
-fn seen(stage: &mut Stage) -> Vec<Value> {
-    stage.cloud.tell(&json!({ "seen": true }));
-    stage.cloud.hear().as_array().unwrap().clone()
-}
-
 /// Whether a moment is at most so many seconds from now.
-fn lasts(moment: &Value, seconds: i64) -> bool {
+pub(crate) fn lasts(moment: &Value, seconds: i64) -> bool {
     let end: jiff::Timestamp = moment.as_str().unwrap().replace(' ', "T").parse().unwrap();
     (1..=seconds).contains(&(end.as_second() - consentry::model::time::Clock::system().seconds()))
 }

@@ -18,6 +18,7 @@ mod metadata;
 mod record;
 mod refuse;
 mod route;
+pub mod running;
 mod seat;
 mod signed;
 pub mod start;

@@ -17,6 +17,8 @@ mod guarded;
 mod judge;
 mod narrow;
 mod permissions;
+#[cfg(test)]
+mod properties;
 mod shorten;
 #[cfg(test)]
 mod tests;

@@ -27,7 +27,8 @@ use crate::observe::line::Lines;
 use crate::observe::records::Keep;
 use crate::policy::Policies;
 use crate::policy::reload::Current;
-use crate::sidecar::start::{self, Running, Setup};
+use crate::sidecar::running::Running;
+use crate::sidecar::start::{self, Setup};
 use crate::token::issue::AccessToken;
 use crate::token::keys::{Purpose, Signer, generate};
 
