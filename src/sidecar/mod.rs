@@ -17,6 +17,7 @@ mod mcp;
 mod metadata;
 mod record;
 mod refuse;
+mod repeat;
 mod route;
 pub mod running;
 mod seat;
@@ -43,7 +44,7 @@ use crate::model::call::Call;
 use crate::model::decision::Outcome;
 use crate::model::time::Clock;
 use crate::net::body::{Answer, Inbound};
-use crate::net::canonical::{self, Canonical, Malformed, Rules};
+use crate::net::canonical::{self, Candidate, Canonical, Malformed, Rules};
 use crate::net::headers;
 use crate::net::listener::Abandoned;
 use crate::net::upstream::Upstream;
@@ -61,6 +62,7 @@ use intercept::Interception;
 use mcp::Tended;
 use record::{Desk, Id, Ledger, Phase};
 use refuse::{Place, Refusal};
+use repeat::{Repeat, Said};
 use route::{Assume, Route, Routes};
 use seat::{Footing, Recent, Seat};
 use signed::Nonces;
@@ -114,47 +116,21 @@ impl Worker {
             let Ok(place) = sidecar.records.claim() else { return self.unrecorded() };
             let mut ledger = Ledger::open(place, &self.desk, sidecar.clock.now(), request.as_deref());
             let mut seen = Seen { exchange: Some(&exchange), ..Seen::default() };
-            let passed = 'life: {
+            let refusal = match 'life: {
                 // A block of its own: what leads to the decision takes no room in the future that waits for the answer.
                 let (upstream, tended) = {
-                    let (understood, asked) = match self.begin(&mut request, &mut ledger, &mut seen) {
-                        Ok(Begun::Understood(understood, asked)) => (understood, asked),
+                    let led = match self.lead(&mut request, &exchange, &mut ledger, &mut seen) {
+                        Ok(Led::Ready(ready)) => Ok(ready),
                         // Boxed, as what is not on every call's way.
-                        Ok(Begun::Later(begun)) => {
-                            match Box::pin(self.read_on(*begun, &mut request, &mut ledger, &mut seen)).await {
-                                Ok((understood, asked)) => (understood, asked),
-                                Err(refusal) => break 'life Err(refusal),
-                            }
+                        Ok(Led::Paused(pause)) => {
+                            let on = self.lead_on(*pause, &mut request, &exchange, &mut ledger, &mut seen);
+                            Box::pin(on).await
                         }
-                        Ok(Begun::Answered(response)) => break 'life Ok((response, Outcome::Answered, OK)),
-                        Err(refusal) => break 'life Err(refusal),
+                        Err(refusal) => Err(refusal),
                     };
-                    let Some(seat) = &seen.seat else { break 'life Err(Refusal::Internal) };
-                    let (call, also) = asked.by(&seat.known.caller.principal.account);
-                    ledger.called(&call);
-                    // What the account has granted.
-                    let footing = match seat.footing(&sidecar.grants, ledger.last()).await {
-                        Ok((footing, tier)) => {
-                            ledger.found(&footing.standing, seen.tier.map_or(tier, |one| one.max(tier)));
-                            &**seen.footing.insert(footing)
-                        }
-                        Err(none) => break 'life Err(Refusal::NoStanding(none)),
-                    };
-                    let calls = (&call, &*also);
-                    let based = Based { seat, footing, fetched: None };
-                    match self.decide(&understood, calls, based, &mut request, &exchange, &mut ledger) {
-                        Ok(Decided::Go(upstream, tended)) => (upstream, tended),
-                        // Boxed, as what is not on every call's way.
-                        Ok(Decided::Later(later)) => {
-                            let on = (&understood, calls, &**seat, footing);
-                            match Box::pin(self.wait(later, on, &mut request, &exchange, &mut ledger)).await {
-                                Ok(Waited::Go(upstream, tended)) => (upstream, tended),
-                                Ok(Waited::Answered(answer)) => {
-                                    break 'life Ok((answer, Outcome::Answered, OK));
-                                }
-                                Err(refusal) => break 'life Err(refusal),
-                            }
-                        }
+                    match led {
+                        Ok(Ready::Go(upstream, tended)) => (upstream, tended),
+                        Ok(Ready::Answered(response)) => break 'life Ok((*response, Outcome::Answered, OK)),
                         Err(refusal) => break 'life Err(refusal),
                     }
                 };
@@ -167,12 +143,80 @@ impl Worker {
                     (Ok(response), Some(tended)) => Ok(Box::pin(attend(response, tended, &mut ledger)).await),
                     (Err(error), _) => Err(Refusal::Upstream(error)),
                 }
+            } {
+                Ok((response, outcome, code)) => return conclude(response, outcome, code, &mut ledger),
+                Err(refusal) => refusal,
             };
-            if passed.is_err() && seen.route.is_some_and(|route| route.adapter.reads_before_refusing() > 0) {
+            if seen.route.is_some_and(|route| route.adapter.reads_before_refusing() > 0) {
                 Box::pin(read_through(&seen, &mut request)).await;
             }
-            self.conclude(passed, &mut ledger, &seen, request.as_deref())
+            let (response, outcome, code) =
+                refusal.answer(&seen.place(sidecar, request.as_deref()), ledger.id());
+            conclude(response, outcome, code, &mut ledger)
         }
+    }
+
+    /// As far as a call gets without waiting for anything: what it asks for, who asks, what that rests on, the decision.
+    fn lead<'w>(
+        self: &'w Rc<Self>,
+        request: &mut Option<Box<Request<Inbound>>>,
+        exchange: &Exchange,
+        ledger: &mut Ledger<'_>,
+        seen: &mut Seen<'w>,
+    ) -> Result<Led<'w>, Refusal> {
+        let (understood, said) = match self.begin(request, ledger, seen)? {
+            Begun::Understood(understood, said) => (understood, said),
+            Begun::Unread(unread) => return Ok(Led::Paused(Box::new(Pause::Unread(unread)))),
+            Begun::Answered(response) => return Ok(Led::Ready(Ready::Answered(response))),
+        };
+        let seat = seen.seat.as_deref().ok_or(Refusal::Internal)?;
+        // What the account has granted.
+        let Some(footing) = seat.footing_at_hand(&self.sidecar.grants, ledger.last()) else {
+            return Ok(Led::Paused(Box::new(Pause::Unfound(understood, said))));
+        };
+        ledger.found(&footing.standing, seen.tier.unwrap_or(Tier::Held));
+        let footing = &**seen.footing.insert(footing);
+        let based = Based { seat, footing, fetched: None };
+        Ok(match self.decide(&understood, &said, based, request, exchange, ledger)? {
+            Decided::Go(upstream, tended) => Led::Ready(Ready::Go(upstream, tended)),
+            Decided::Later(later) => Led::Paused(Box::new(Pause::Decided(later, understood, said))),
+        })
+    }
+
+    /// The same from where something must be waited for.
+    async fn lead_on<'w>(
+        &'w self,
+        pause: Pause<'w>,
+        request: &mut Option<Box<Request<Inbound>>>,
+        exchange: &Exchange,
+        ledger: &mut Ledger<'_>,
+        seen: &mut Seen<'w>,
+    ) -> Result<Ready<'w>, Refusal> {
+        let (later, understood, said) = match pause {
+            Pause::Unread(unread) => {
+                let (understood, asked) = self.read_on(unread, request, ledger, seen).await?;
+                let seat = seen.seat.as_deref().ok_or(Refusal::Internal)?;
+                (None, understood, Said::now(asked, seat, ledger))
+            }
+            Pause::Unfound(understood, said) => (None, understood, said),
+            Pause::Decided(later, understood, said) => (Some(later), understood, said),
+        };
+        let seat = seen.seat.as_deref().ok_or(Refusal::Internal)?;
+        let later = match later {
+            Some(later) => later,
+            None => {
+                let found = seat.footing(&self.sidecar.grants, ledger.last()).await;
+                let (footing, tier) = found.map_err(Refusal::NoStanding)?;
+                ledger.found(&footing.standing, seen.tier.map_or(tier, |one| one.max(tier)));
+                let based = Based { seat, footing: seen.footing.insert(footing), fetched: None };
+                match self.decide(&understood, &said, based, request, exchange, ledger)? {
+                    Decided::Go(upstream, tended) => return Ok(Ready::Go(upstream, tended)),
+                    Decided::Later(later) => later,
+                }
+            }
+        };
+        let footing = seen.footing.as_deref().ok_or(Refusal::Internal)?;
+        self.wait(later, (&understood, &said, seat, footing), request, exchange, ledger).await
     }
 
     /// What can be known of a request at once: its one spelling, its route, what it asks for, and who asks.
@@ -187,17 +231,22 @@ impl Worker {
         // Policy and upstream see the same bytes.
         let candidate = match canonical::read(request) {
             Ok(candidate) => candidate,
-            Err(Malformed::Connect) => return self.tunnel(request, seen, ledger).map(Begun::Answered),
+            Err(Malformed::Connect) => return self.tunnel(request, seen, ledger).map(Begun::answered),
             Err(malformed) => return Err(Refusal::Malformed(malformed)),
         };
         seen.is_well_formed = true;
+        let now = ledger.at().as_second();
+        let at_hand = sidecar.tokens.at_hand(&self.recent, request.headers(), now);
         let within = seen.exchange.and_then(Exchange::within);
         if let Some(tunnel) = within {
             tunnel.admits(request, &candidate).map_err(Refusal::Malformed)?;
-        }
-        if let Some(answer) = metadata::answer(request.method(), candidate.path(), candidate.host(), sidecar)
+        } else if let Some((seat, repeat)) =
+            at_hand.as_ref().and_then(|seat| Some((Rc::clone(seat), seat.repeat(&candidate)?)))
         {
-            return Ok(Begun::Answered(answer));
+            return self.begin_again((seat, repeat), (request, candidate), ledger, seen);
+        }
+        if let Some(answer) = metadata::answer(request.method(), &candidate, sidecar) {
+            return Ok(Begun::answered(answer));
         }
         let route = sidecar.routes.find(candidate.path(), candidate.host());
         // The first that fits takes it. Where that is not for tunnels, no later one is meant either.
@@ -210,36 +259,56 @@ impl Worker {
         let asking = asking(&canonical, request.headers(), has_body, &parameters);
         let reading = route.adapter.read(&asking).map_err(Refusal::NotUnderstood)?;
         let acs = route.adapter.takes_acs_bearer();
-        let now = ledger.at().as_second();
-        let (seat, at_hand) = match sidecar.tokens.identify(&self.recent, request.headers(), acs, now) {
+        let known = match at_hand {
+            Some(seat) if !acs => Ok((seat, true)),
+            Some(_) | None => sidecar.tokens.identify(&self.recent, request.headers(), acs, now),
+        };
+        let understood = Understood { route, canonical };
+        let (seat, at_hand) = match known {
             Ok(known) => known,
             Err(Refusal::NoCredential) if route.adapter.signatures().is_some() => {
-                let understood = Understood { route, canonical };
-                return Ok(Begun::Later(Box::new(Unread::Signed(understood, reading))));
+                return Ok(Begun::Unread(Unread::Signed(understood, reading)));
             }
             Err(refusal) => return Err(refusal),
         };
         ledger.identified(&seat.known.recorded, at_hand);
-        seen.seat = Some(seat);
-        let understood = Understood { route, canonical };
+        let seat = seen.seat.insert(seat);
         Ok(match reading {
-            Reading::Asked(asked) => Begun::Understood(understood, asked),
-            Reading::NeedsBody => Begun::Later(Box::new(Unread::Body(understood))),
+            Reading::Asked(asked) => Begun::Understood(understood, Said::now(asked, seat, ledger)),
+            Reading::NeedsBody => Begun::Unread(Unread::Body(understood)),
         })
+    }
+
+    /// The same of a request that its caller has sent before: what it asks for need not be read again.
+    fn begin_again<'w>(
+        &'w self,
+        (seat, repeat): (Rc<Seat>, Rc<Repeat>),
+        (request, candidate): (&mut Request<Inbound>, Candidate),
+        ledger: &mut Ledger<'_>,
+        seen: &mut Seen<'w>,
+    ) -> Result<Begun<'w>, Refusal> {
+        let route = self.sidecar.routes.at(repeat.route()).ok_or(Refusal::Internal)?;
+        ledger.routed(&route.recorded);
+        seen.route = Some(route);
+        let canonical = admit(request, candidate, route)?;
+        ledger.identified(repeat.recorded(), true);
+        seen.seat = Some(seat);
+        Ok(Begun::Understood(Understood { route, canonical }, Said::Before(repeat)))
     }
 
     /// Whether the call may pass, and what the upstream will see of it. The permit is used up: one permit, one request.
     fn decide<'w>(
         &'w self,
         Understood { route, canonical }: &Understood<'w>,
-        (call, also): (&Call, &[Call]),
-        Based { seat: Seat { known, .. }, footing: Footing { standing, .. }, fetched }: Based<'_>,
+        said: &Said,
+        Based { seat, footing: Footing { standing, .. }, fetched }: Based<'_>,
         request: &mut Option<Box<Request<Inbound>>>,
         exchange: &Exchange,
         ledger: &mut Ledger<'_>,
     ) -> Result<Decided<'w>, Refusal> {
         let sidecar = &*self.sidecar;
         let request = request.as_mut().ok_or(Refusal::Internal)?;
+        let (known, call) = (&seat.known, said.call());
         let around = Surroundings {
             ip: exchange.peer().address.ip(),
             // Read again only if something was waited for.
@@ -249,11 +318,14 @@ impl Worker {
             path: canonical.path(),
         };
         sidecar.tokens.hold(known, (route, canonical, request.headers()), around.time.as_second())?;
-        may_also(also, standing, &around, ledger)?;
+        may_also(said.also(), standing, &around, ledger)?;
         let permit = policy::decide(standing.session(), call, &around).map_err(|denial| {
             ledger.denied(&denial);
             Refusal::Denied(denial)
         })?;
+        if permit.remembered() && exchange.within().is_none() {
+            seat.learn(said, route, canonical);
+        }
         let now = around.time.as_second();
         if let Some(answering) = route.answering.as_ref().filter(|answering| answering.answers(&call.action))
         {
@@ -306,44 +378,27 @@ impl Worker {
     async fn wait<'w>(
         &'w self,
         later: Later<'w>,
-        (understood, calls, seat, footing): (&Understood<'w>, (&Call, &[Call]), &Seat, &Footing),
+        (understood, said, seat, footing): (&Understood<'w>, &Said, &Seat, &Footing),
         request: &mut Option<Box<Request<Inbound>>>,
         exchange: &Exchange,
         ledger: &mut Ledger<'_>,
-    ) -> Result<Waited<'w>, Refusal> {
+    ) -> Result<Ready<'w>, Refusal> {
         let errand = match later {
             Later::Errand(errand) => errand,
             Later::Answer(answering, leave) => {
-                let asked = (understood, calls.0, (seat, footing));
+                let asked = (understood, said.call(), (seat, footing));
                 let answer = self.answered((answering, leave.as_deref()), asked, request, ledger).await;
-                return answer.map(Waited::Answered);
+                return answer.map(Box::new).map(Ready::Answered);
             }
         };
         let fetched = Some(errand.await?);
         ledger.lap(Phase::Assume);
         ledger.waited();
         let based = Based { seat, footing, fetched };
-        match self.decide(understood, calls, based, request, exchange, ledger)? {
-            Decided::Go(upstream, tended) => Ok(Waited::Go(upstream, tended)),
+        match self.decide(understood, said, based, request, exchange, ledger)? {
+            Decided::Go(upstream, tended) => Ok(Ready::Go(upstream, tended)),
             Decided::Later(_) => Err(Refusal::Internal),
         }
-    }
-
-    /// The answer, and the last words of the record.
-    fn conclude(
-        &self,
-        passed: Result<(Response<Answer>, Outcome, &'static str), Refusal>,
-        ledger: &mut Ledger<'_>,
-        seen: &Seen<'_>,
-        request: Option<&Request<Inbound>>,
-    ) -> Response<Answer> {
-        let (mut response, outcome, code) = match passed {
-            Ok(passed) => passed,
-            Err(refusal) => refusal.answer(&seen.place(&self.sidecar, request), ledger.id()),
-        };
-        ledger.end(outcome, code, response.status());
-        ledger.mark(response.headers_mut());
-        response
     }
 
     /// Who asks for what, where more than the head must be read.
@@ -397,6 +452,18 @@ impl Worker {
     }
 }
 
+/// The answer, and the last words of the record.
+fn conclude(
+    mut response: Response<Answer>,
+    outcome: Outcome,
+    code: &'static str,
+    ledger: &mut Ledger<'_>,
+) -> Response<Answer> {
+    ledger.end(outcome, code, response.status());
+    ledger.mark(response.headers_mut());
+    response
+}
+
 /// The answer as its protocol wants it.
 async fn attend(
     response: Response<Answer>,
@@ -445,14 +512,46 @@ async fn read_through(seen: &Seen<'_>, request: &mut Option<Box<Request<Inbound>
 /// The code of what was answered as it should be.
 const OK: &str = "ok";
 
+/// How far a call has got.
+enum Led<'w> {
+    /// There is nothing to wait for.
+    Ready(Ready<'w>),
+    /// There is.
+    Paused(Box<Pause<'w>>),
+}
+
+/// A call that may pass, or is answered.
+enum Ready<'w> {
+    /// Shaped, and on its way.
+    Go(&'w Upstream, Option<Box<Tended>>),
+    /// The sidecar itself knows the answer.
+    Answered(Box<Response<Answer>>),
+}
+
+/// Where a call stands that must wait.
+enum Pause<'w> {
+    /// More of it must be read.
+    Unread(Unread<'w>),
+    /// What it rests on must be found.
+    Unfound(Understood<'w>, Said),
+    /// It may pass, and something must be fetched.
+    Decided(Later<'w>, Understood<'w>, Said),
+}
+
 /// A request that was begun.
 enum Begun<'w> {
     /// It is a call.
-    Understood(Understood<'w>, Asked),
+    Understood(Understood<'w>, Said),
     /// It is a call, and more must be read.
-    Later(Box<Unread<'w>>),
+    Unread(Unread<'w>),
     /// The sidecar itself knows the answer.
-    Answered(Response<Answer>),
+    Answered(Box<Response<Answer>>),
+}
+
+impl Begun<'_> {
+    fn answered(response: Response<Answer>) -> Self {
+        Self::Answered(Box::new(response))
+    }
 }
 
 /// A call of which something stands where it must be waited for.
@@ -487,14 +586,6 @@ enum Later<'w> {
     Answer(&'w Answering, Option<Box<Leave>>),
 }
 
-/// What has become of it.
-enum Waited<'w> {
-    /// Shaped, and on its way.
-    Go(&'w Upstream, Option<Box<Tended>>),
-    /// Answered.
-    Answered(Response<Answer>),
-}
-
 /// A call, as far as it is known without waiting.
 struct Understood<'w> {
     route: &'w Route,
@@ -502,11 +593,7 @@ struct Understood<'w> {
 }
 
 /// The request as the route takes it, with clean headers.
-fn admit(
-    request: &mut Request<Inbound>,
-    candidate: canonical::Candidate,
-    route: &Route,
-) -> Result<Canonical, Refusal> {
+fn admit(request: &mut Request<Inbound>, candidate: Candidate, route: &Route) -> Result<Canonical, Refusal> {
     let rules = Rules {
         normalise: route.normalise,
         websocket: route.websocket,

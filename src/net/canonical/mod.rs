@@ -94,6 +94,18 @@ impl Candidate {
         self.canonical.host()
     }
 
+    /// The method, one of the listed ones.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        self.canonical.method()
+    }
+
+    /// Path and query, in the same spelling as the path.
+    #[must_use]
+    pub fn target(&self) -> &PathAndQuery {
+        self.canonical.target()
+    }
+
     /// Applies what the route allows.
     ///
     /// # Errors

@@ -42,6 +42,13 @@ pub(super) trait Adapter: Send + Sync {
     /// Reads head and body, after [`Adapter::read`] has asked for the body.
     fn read_with_body(&self, head: &Head<'_>, body: &Bytes) -> Result<Asked, NotUnderstood>;
 
+    /// Whether what it reads of requests of this method depends on nothing but their target and their host: the next one
+    /// with the same asks for the same.
+    fn reads_target_alone(&self, method: &Method) -> bool {
+        let _ = method;
+        false
+    }
+
     /// Whether a bearer token may also stand in `x-acs-bearer-token`.
     fn takes_acs_bearer(&self) -> bool {
         false

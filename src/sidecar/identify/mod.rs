@@ -128,6 +128,13 @@ impl Tokens {
         !self.keys.load().is_empty()
     }
 
+    /// The caller at hand at this worker whose bearer token the request carries in `Authorization`. `now` in seconds since
+    /// 1970.
+    pub(super) fn at_hand(&self, recent: &Recent, headers: &HeaderMap, now: i64) -> Option<Rc<Seat>> {
+        let seat = recent.get(bearer(headers, false).ok()?, self.generation())?;
+        (now < seat.known.caller.expires_at).then_some(seat)
+    }
+
     /// The caller that the request's bearer token proves (RFC 6750 §2.1). With `acs`, the token may stand in
     /// `x-acs-bearer-token` instead. `now` in seconds since 1970. Also answers whether the caller was at hand.
     pub(super) fn identify(
