@@ -25,7 +25,7 @@ pub(super) struct Census {
     te: bool,
     trailer: bool,
     cookies: usize,
-    authorizations: usize,
+    pub(super) authorizations: usize,
     token: bool,
     dropped: bool,
 }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::forward;
+use super::repeat::Said;
 use crate::grants::{Standing, Tier};
 use crate::model::call::Call;
 use crate::model::caller::Caller;
@@ -161,8 +162,11 @@ impl<'w> Ledger<'w> {
         }
     }
 
-    pub(super) fn permitted(&mut self, permit: &Permit<'_>) {
-        self.line.texts(r#""policy":"#, permit.policies());
+    pub(super) fn permitted(&mut self, permit: &Permit<'_>, said: &Said) {
+        match said {
+            Said::Now(..) => self.line.texts(r#""policy":"#, permit.policies()),
+            Said::Before(repeat) => repeat.tell_policies(permit, &mut self.line),
+        }
         if permit.remembered() {
             self.cache = Some("memo");
         } else {

@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::Method;
 
@@ -16,7 +17,8 @@ use super::route::Route;
 use super::seat::Seat;
 use crate::model::call::Call;
 use crate::net::canonical::{Candidate, Canonical};
-use crate::observe::line::Piece;
+use crate::observe::line::{Line, Piece};
+use crate::policy::Permit;
 
 /// What a request asks for.
 pub(super) enum Said {
@@ -33,6 +35,13 @@ pub(super) struct Repeat {
     target: Box<str>,
     route: usize,
     call: Call,
+    recorded: Piece,
+    allowed: RefCell<Option<Allowed>>,
+}
+
+/// Policies that allowed it, and what records say of them.
+struct Allowed {
+    policies: Arc<[Arc<str>]>,
     recorded: Piece,
 }
 
@@ -77,6 +86,19 @@ impl Repeat {
         &self.recorded
     }
 
+    /// Tells the record which policies allow it: those of the last time, for most.
+    pub(super) fn tell_policies(&self, permit: &Permit<'_>, line: &mut Line) {
+        let mut allowed = self.allowed.borrow_mut();
+        let is_last = allowed.as_ref().is_some_and(|last| std::ptr::eq(&*last.policies, permit.policies()));
+        if !is_last {
+            let recorded = Piece::of(|line| line.texts(r#""policy":"#, permit.policies()));
+            *allowed = Some(Allowed { policies: permit.shared_policies(), recorded });
+        }
+        if let Some(allowed) = &*allowed {
+            line.piece(&allowed.recorded);
+        }
+    }
+
     fn is(&self, candidate: &Candidate) -> bool {
         *self.target == *candidate.target().as_str()
             && self.method == *candidate.method()
@@ -108,6 +130,7 @@ impl Repeats {
             route: route.index,
             call: call.clone(),
             recorded: record::caller_and_call(caller, call),
+            allowed: RefCell::default(),
         };
         if let Some(place) = self.0.borrow_mut().get_mut(place(target)) {
             *place = Some(Rc::new(repeat));

@@ -10,6 +10,7 @@
 
 mod acs;
 mod aws;
+mod body;
 mod mcp;
 mod rest;
 
@@ -33,6 +34,7 @@ use crate::net::body::Inbound;
 use crate::policy::Surroundings;
 use crate::token::random::Secret;
 use crate::token::session::SessionKey;
+pub(super) use body::read_through;
 
 /// A protocol.
 pub(super) trait Adapter: Send + Sync {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use moka::sync::Cache;
 
 use super::assume::Prepared;
@@ -128,10 +128,15 @@ impl Tokens {
         !self.keys.load().is_empty()
     }
 
-    /// The caller at hand at this worker whose bearer token the request carries in `Authorization`. `now` in seconds since
-    /// 1970.
-    pub(super) fn at_hand(&self, recent: &Recent, headers: &HeaderMap, now: i64) -> Option<Rc<Seat>> {
-        let seat = recent.get(bearer(headers, false).ok()?, self.generation())?;
+    /// The caller at hand at this worker whose bearer token stands in this `Authorization`, the request's only one. `now` in
+    /// seconds since 1970.
+    pub(super) fn at_hand(
+        &self,
+        recent: &Recent,
+        authorization: Option<&HeaderValue>,
+        now: i64,
+    ) -> Option<Rc<Seat>> {
+        let seat = recent.get(standard(authorization?.as_bytes()).ok()?, self.generation())?;
         (now < seat.known.caller.expires_at).then_some(seat)
     }
 
@@ -286,11 +291,7 @@ impl Hasher for End {
 
 /// The one bearer token of the request. Its characters have not been looked at.
 fn bearer(headers: &HeaderMap, acs: bool) -> Result<&[u8], Refusal> {
-    let standard = single(headers, &header::AUTHORIZATION)?.map(|value| {
-        let scheme = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
-        let (scheme, token) = value.split_at_checked(scheme).unwrap_or((value, &[]));
-        if scheme.eq_ignore_ascii_case(b"bearer") { Ok(unpadded(token)) } else { Err(Refusal::NoCredential) }
-    });
+    let standard = single(headers, &header::AUTHORIZATION)?.map(standard);
     let own = if acs { single(headers, &ACS_BEARER)? } else { None };
     match (standard.transpose()?, own) {
         (Some(a), Some(b)) if a != b => {
@@ -299,6 +300,13 @@ fn bearer(headers: &HeaderMap, acs: bool) -> Result<&[u8], Refusal> {
         (Some(token), _) | (None, Some(token)) => Ok(token),
         (None, None) => Err(Refusal::NoCredential),
     }
+}
+
+/// The bearer token in the value of `Authorization`.
+fn standard(value: &[u8]) -> Result<&[u8], Refusal> {
+    let scheme = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
+    let (scheme, token) = value.split_at_checked(scheme).unwrap_or((value, &[]));
+    if scheme.eq_ignore_ascii_case(b"bearer") { Ok(unpadded(token)) } else { Err(Refusal::NoCredential) }
 }
 
 /// Without the spaces around it.
@@ -334,15 +342,13 @@ const END: usize = 32;
 
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
-    use http::HeaderValue;
-
     use super::*;
     use crate::grants::origin::OwnKey;
     use crate::model::account::PrincipalKey;
     use crate::model::grant::Installed;
     use crate::model::id::GrantKey;
     use crate::model::member::Member;
+    use async_trait::async_trait;
 
     struct Silent;
 

@@ -17,10 +17,11 @@ use http::{Request, Response, StatusCode};
 pub use authority::{Authority, AuthorityError};
 use leaves::{Leaves, NoLeaf};
 
+use super::Worker;
 use super::forward::TRACEPARENT;
 use super::record::Ledger;
 use super::refuse::Refusal;
-use super::{Seen, Worker};
+use super::stage::Seen;
 use crate::config::sidecar::Sidecar as SidecarSettings;
 use crate::model::decision::Outcome;
 use crate::model::time::Clock;
