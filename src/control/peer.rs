@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{Extensions, HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 use crate::net::watch::Peer;
@@ -29,6 +29,24 @@ pub fn with_peer(router: Router, proxies: &[IpNet]) -> Router {
             request
         }
     }))
+}
+
+/// Whose request it is, where that is known.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::control) struct Address(pub(in crate::control) Option<IpAddr>);
+
+impl Address {
+    pub(in crate::control) fn of(extensions: &Extensions) -> Self {
+        Self(extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions))
+    }
 }
 
 /// The nearest address that is no trusted proxy's, from the connection outwards.
@@ -53,17 +71,6 @@ fn of(peer: SocketAddr, headers: &HeaderMap, proxies: &[IpNet]) -> Option<Socket
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|with_port| with_port.ip()))
-}
-
-/// The address that a request comes from, for what counts by it; nothing where that is not known.
-pub(in crate::control) struct Address(pub(in crate::control) Option<IpAddr>);
-
-impl<S: Sync> FromRequestParts<S> for Address {
-    type Rejection = Infallible;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let known = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Self(known.map(|ConnectInfo(address)| address.ip())))
-    }
 }
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

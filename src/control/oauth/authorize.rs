@@ -30,36 +30,36 @@ use crate::token::random::{Secret, identifier};
 /// The usual way in.
 pub(super) async fn get(
     State(control): State<Arc<Control>>,
-    peer: Address,
+    address: Address,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Shown> {
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
-    answer(&control, peer, &headers, &parameters).await
+    answer(&control, address, &headers, &parameters).await
 }
 
 /// The same by form (OpenID Connect Core §3.1.2.1). From another site the session's cookie does not come along, so
 /// that the person passes the login page.
 pub(super) async fn post(
     State(control): State<Arc<Control>>,
-    peer: Address,
+    address: Address,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Shown> {
     let parameters = Parameters::from_body(&headers, &body)
         .map_err(|fault| Problem::new(StatusCode::BAD_REQUEST, "invalid_request", fault.to_string()))?;
-    answer(&control, peer, &headers, &parameters).await
+    answer(&control, address, &headers, &parameters).await
 }
 
 async fn answer(
     control: &Control,
-    Address(peer): Address,
+    Address(address): Address,
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<Response, Shown> {
     let id = request::client_id(parameters)?;
     if let Some(text) = parameters.one("client_id").map_err(PageFault::from)? {
-        document::look_up(control, text, peer).await?;
+        document::look_up(control, text, address).await?;
     }
     let application = enabled(control, &id).await?;
     let redirect_uri = request::redirect_uri(parameters, &application)?;

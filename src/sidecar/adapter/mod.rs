@@ -10,6 +10,7 @@
 
 mod acs;
 mod aws;
+mod body;
 mod mcp;
 mod rest;
 
@@ -33,6 +34,7 @@ use crate::net::body::Inbound;
 use crate::policy::Surroundings;
 use crate::token::random::Secret;
 use crate::token::session::SessionKey;
+pub(super) use body::read_through;
 
 /// A protocol.
 pub(super) trait Adapter: Send + Sync {
@@ -41,6 +43,13 @@ pub(super) trait Adapter: Send + Sync {
 
     /// Reads head and body, after [`Adapter::read`] has asked for the body.
     fn read_with_body(&self, head: &Head<'_>, body: &Bytes) -> Result<Asked, NotUnderstood>;
+
+    /// Whether what it reads of requests of this method depends on nothing but their target and their host: the next one
+    /// with the same asks for the same.
+    fn reads_target_alone(&self, method: &Method) -> bool {
+        let _ = method;
+        false
+    }
 
     /// Whether a bearer token may also stand in `x-acs-bearer-token`.
     fn takes_acs_bearer(&self) -> bool {
