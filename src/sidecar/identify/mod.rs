@@ -113,6 +113,13 @@ impl Tokens {
         (route, canonical, headers): (&Route, &Canonical, &HeaderMap),
         now: i64,
     ) -> Result<(), Refusal> {
+        // Something may have been waited for since it was found good.
+        if now >= known.caller.expires_at {
+            return Err(match known.signing {
+                None => Refusal::TokenExpired,
+                Some(_) => NotProven::Expired.into(),
+            });
+        }
         // What is copied from may be anywhere.
         let copies = || headers.keys().any(|name| name.as_str().ends_with("-copy-source"));
         if let Some(place) = &known.place
