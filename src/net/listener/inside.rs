@@ -38,7 +38,7 @@ pub struct Tunnel {
 /// Why a tunnel cannot be opened. The client can still be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotOpened {
-    /// There are too many.
+    /// There are too many, or too many of one peer.
     #[error("too many tunnels are open")]
     Full,
     /// The worker ends.
@@ -97,7 +97,7 @@ where
         if self.watch.is_draining() {
             return Err(NotOpened::Ending);
         }
-        let place = self.tally.admit_tunnel(self.settings.tunnels, &outer.admitted);
+        let place = self.tally.admit_tunnel(self.settings.tunnels, outer.peer.address.ip(), &outer.admitted);
         let place = place.ok_or(NotOpened::Full)?;
         // Among the connections of the worker from here on, whatever becomes of the one that it is inside of.
         let outer = outer.upgraded();

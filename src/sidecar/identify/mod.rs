@@ -5,6 +5,7 @@
 //! forgets them all. A token for one place of this sidecar keeps it ([`place`]), and is good there alone.
 
 mod place;
+mod stranger;
 
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::rc::Rc;
@@ -29,6 +30,8 @@ use crate::observe::line::Piece;
 use crate::token::verify::{KeySet, TokenRefused, verify_access_token};
 pub(super) use place::Meant;
 use place::{Base, Place};
+pub(super) use stranger::FORM;
+use stranger::Strangers;
 
 /// A caller whose token is good, with its last standing and its identities beside it.
 pub(super) struct Known {
@@ -57,6 +60,7 @@ pub(super) struct Tokens {
     origin: Arc<dyn Origin>,
     issuer: String,
     base: Base,
+    strangers: Strangers,
 }
 
 impl Tokens {
@@ -70,6 +74,7 @@ impl Tokens {
             origin,
             issuer,
             base: Base::new(public_url),
+            strangers: Strangers::default(),
         }
     }
 
@@ -220,6 +225,11 @@ impl Tokens {
 
     pub(super) fn access_keys(&self) -> &AccessKeys {
         &self.exchanged
+    }
+
+    /// Those who have proven nothing yet.
+    pub(super) fn strangers(&self) -> &Strangers {
+        &self.strangers
     }
 
     pub(super) fn issuer(&self) -> &str {

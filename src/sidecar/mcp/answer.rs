@@ -19,7 +19,7 @@ use super::list::narrow;
 use super::message::{Message, Target};
 use super::session::{Place, Session};
 use super::sieve::Events;
-use super::{Naming, OPEN_STREAM, lists};
+use super::{Naming, lists, opens};
 use crate::grants::Standing;
 use crate::model::id::AccountId;
 use crate::net::body::{Answer, Inbound};
@@ -75,7 +75,7 @@ impl Tended {
         let session = Session::enter(request.headers_mut(), sessions.load_full(), caller, place)?;
         // What is compressed could not be read.
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let (opens, lists) = (call.action.as_str().ends_with(&format!(":{OPEN_STREAM}")), lists(call));
+        let (opens, lists) = (opens(call), lists(call));
         let id = id(request);
         // What was not asked for as a list may be as long as contents are.
         let limit = if lists { *limit } else { LONGEST.max(*limit) };

@@ -169,7 +169,7 @@ pub(super) fn is_signed_query(query: &str) -> bool {
 }
 
 /// Whether the body is, or may be, a form.
-pub(super) fn may_be_form(headers: &HeaderMap) -> bool {
+pub(in crate::sidecar) fn may_be_form(headers: &HeaderMap) -> bool {
     !headers.contains_key(header::CONTENT_TYPE) || is_form(headers)
 }
 

@@ -28,6 +28,7 @@ use crate::net::body::Inbound;
 use crate::net::canonical::Canonical;
 use crate::token::random::{Secret, equal, sha256};
 
+pub(super) use acs1::may_be_form;
 pub(super) use keys::AccessKeys;
 pub(super) use nonces::{Mark, Nonces};
 

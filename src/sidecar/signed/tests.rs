@@ -241,8 +241,7 @@ fn a_look_that_was_signed_for_aws_may_come_again_and_a_change_may_not() {
         parameters: &parameters,
     };
     let Found::Here(signature) = find(Schemes::Aws, &head).unwrap() else { panic!("it is there") };
-    let marked =
-        |action: &str, now| signature.mark(Some(&asked(action)), now).map(|mark| mark.is_some());
+    let marked = |action: &str, now| signature.mark(Some(&asked(action)), now).map(|mark| mark.is_some());
     let signed_at = signature.signed_at();
     assert_eq!(marked("dynamodb:GetItem", signed_at), Ok(false));
     assert_eq!(marked("dynamodb:PutItem", signed_at), Ok(true));
