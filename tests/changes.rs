@@ -8,7 +8,7 @@ use crate::support::application::header;
 use crate::support::eventually::in_time;
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::world::run;
-use crate::support::{Person, Tokens, eventually};
+use crate::support::{Tokens, eventually};
 use consentry::model::time::Clock;
 use http::Response;
 use hyper::body::Incoming;
@@ -88,27 +88,8 @@ async fn what_is_taken_from_an_application_cuts_its_streams_and_no_other_ones() 
     let root = store.credential("root@globex").await.unwrap().unwrap().principal;
     let publisher = consentry::store::Actor::from(&root);
     let mut other = {
-        let scope = ["/acs/oss:read"];
-        let register = json!({ "name": "other", "display_name": "Other", "type": "WebApp",
-            "redirect_uris": ["http://127.0.0.1:9200/callback"], "required_scopes": ["openid", scope[0]] });
-        let told = fleet
-            .world
-            .api("globex", "POST", "/publisher/applications")
-            .json(&register)
-            .send()
-            .await
-            .expect(201);
-        let application = crate::support::Application {
-            issuer: fleet.world.issuer.clone(),
-            client_id: told["client_id"].as_str().unwrap().to_owned(),
-            secret: told["client_secret"].as_str().map(str::to_owned),
-            redirect_uri: "http://127.0.0.1:9200/callback".to_owned(),
-            scopes: vec!["openid".to_owned(), scope[0].to_owned()],
-        };
-        let (attempt, mut admin) = (application.ask(), Person::new(&fleet.world, "admin@acme"));
-        let page = admin.visit(&attempt.url).await;
-        let page = admin.authorize(&page, &[]).await;
-        Watching::at(&sidecar, &application.tokens(&attempt, &page).await).await
+        let (_, tokens) = fleet.world.published("other", &["/acs/oss:read"]).await;
+        Watching::at(&sidecar, &tokens).await
     };
     let now = || Clock::system().now();
 

@@ -20,8 +20,7 @@ async fn openid_client_as_a_public_application_runs_it_too() {
     let world = World::start().await;
     let mut script = Script::start("openid_client.mjs", &facts(&world, "desk-cli"));
     let page = administrator_authorizes(&world, &mut script).await;
-    script.tell(&json!({ "redirect": page }));
-    let done = script.hear();
+    let done = script.ask(&json!({ "redirect": page }));
     assert_eq!(done["claims"]["aid"], world.account("acme").id.as_str(), "{done}");
     script.finish();
 }
@@ -34,8 +33,7 @@ async fn openid_client_understands_a_rejection() {
     let mut admin = Person::new(&world, "admin@acme");
     let page = admin.visit(asked["authorize"].as_str().unwrap()).await;
     let page = admin.reject(&page).await;
-    script.tell(&json!({ "redirect": page.left().as_str() }));
-    assert_eq!(script.hear()["error"], "access_denied");
+    assert_eq!(script.ask(&json!({ "redirect": page.left().as_str() }))["error"], "access_denied");
     script.finish();
 }
 
@@ -43,8 +41,7 @@ async fn runs_the_whole_flow(name: &str) {
     let world = World::start().await;
     let mut script = Script::start(name, &facts(&world, "report-hub"));
     let redirect = administrator_authorizes(&world, &mut script).await;
-    script.tell(&json!({ "redirect": redirect }));
-    let done = script.hear();
+    let done = script.ask(&json!({ "redirect": redirect }));
     assert_eq!(done["claims"]["sub"], done["userinfo"]["sub"], "{done}");
     assert_eq!(done["userinfo"]["upn"], "admin@acme", "{done}");
     assert_eq!(done["introspection"]["active"], true, "{done}");

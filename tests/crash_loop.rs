@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::faults::report::keep;
@@ -83,21 +83,8 @@ impl Crashes {
         let stage = Stage::set(cast).await;
         let mut writers = Vec::new();
         for number in 0..WRITERS {
-            let facts = json!({
-                "name": format!("writer-{number}"), "type": "WebApp",
-                "redirect_uris": ["http://127.0.0.1:9200/callback"],
-                "required_scopes": ["openid", "/acs/oss:read"], "optional_scopes": [],
-            });
-            let call = stage.world.api("globex", "POST", "/publisher/applications").json(&facts);
-            let registered = call.send().await.expect(201);
-            let text = |name: &str| registered[name].as_str().unwrap().to_owned();
-            let application = Application {
-                issuer: stage.world.issuer.clone(),
-                client_id: text("client_id"),
-                secret: Some(text("client_secret")),
-                redirect_uri: "http://127.0.0.1:9200/callback".to_owned(),
-                scopes: vec!["openid".to_owned(), "/acs/oss:read".to_owned()],
-            };
+            let scopes = ["openid", "/acs/oss:read"];
+            let application = stage.world.register("globex", &format!("writer-{number}"), &scopes).await;
             let known = Known { state: "revoked", doubt: None, acknowledged: 0 };
             writers.push(Writer { application, known: Arc::new(Mutex::new(known)) });
         }

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::given::lasts;
 use crate::signed::{Key, Signed};
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::script::Script;
@@ -27,12 +28,10 @@ async fn boto3_hands_its_token_over_and_gets_credentials_that_work_as_far_as_was
     );
     assert_eq!(given["Audience"], application.client_id.as_str(), "{given}");
     assert!(given["Credentials"]["AccessKeyId"].as_str().unwrap().starts_with("STS."), "{given}");
-    assert!(lasts_at_most_a_quarter_of_an_hour(&given["Credentials"]["Expiration"]), "{given}");
+    assert!(lasts(&given["Credentials"]["Expiration"], 900), "{given}");
 
-    let mut ask = |what: &str, url: &str, with: Value| {
-        script.tell(&json!({ "do": what, "url": url, "with": with }));
-        script.hear()
-    };
+    let mut ask =
+        |what: &str, url: &str, with: Value| script.ask(&json!({ "do": what, "url": url, "with": with }));
     let read = ask("read", &s3, Value::Null);
     assert_eq!(read["answer"]["ResponseMetadata"]["HTTPStatusCode"], 200, "{read}");
     assert_eq!(ask("delete", &s3, Value::Null)["code"], "AccessDenied");
@@ -123,7 +122,7 @@ fn gets_credentials(client: &mut Client, fleet: &Fleet, application: &Applicatio
     let given = told["answer"].clone();
     assert_eq!(given["AssumedRoleUser"]["Arn"], format!("acs:ram::{account}:role/reader/alice"), "{told}");
     assert_eq!(given["OIDCTokenInfo"]["ClientIds"], application.client_id.as_str(), "{given}");
-    assert!(lasts_at_most_a_quarter_of_an_hour(&given["Credentials"]["Expiration"]), "{given}");
+    assert!(lasts(&given["Credentials"]["Expiration"], 900), "{given}");
 
     let before = fleet.cloud.seen();
     assert_eq!(client.ask(json!({ "do": "read" })), json!({ "answer": {} }));
@@ -214,8 +213,7 @@ impl Client {
     fn ask(&mut self, mut line: Value) -> Value {
         let is_ecs = ["read", "stop"].contains(&line["do"].as_str().unwrap());
         line["endpoint"] = json!(if is_ecs { &self.ecs } else { &self.sts });
-        self.script.tell(&line);
-        self.script.hear()
+        self.script.ask(&line)
     }
 
     fn end(mut self) {
@@ -259,14 +257,45 @@ async fn who_has_not_been_granted_credentials_gets_none() {
     );
 }
 
-fn lasts_at_most_a_quarter_of_an_hour(moment: &Value) -> bool {
-    let end: jiff::Timestamp = moment.as_str().unwrap().replace(' ', "T").parse().unwrap();
-    let left = end.as_second() - jiff::Timestamp::from_second(now()).unwrap().as_second();
-    (1..=900).contains(&left)
-}
+#[tokio::test]
+async fn what_is_asked_for_stands_in_query_or_form_and_in_no_other_body() {
+    let (fleet, sidecar, _, tokens) = scene(ACS, &["/acs/sts"]).await;
+    let role = format!("acs:ram::{}:role/reader", fleet.world.account("acme").id);
+    let sts = sidecar.url.replace("127.0.0.1", "localhost");
+    let asked = [
+        ("Action", "AssumeRole"),
+        ("Version", "2015-04-01"),
+        ("RoleArn", &role),
+        ("RoleSessionName", "alice"),
+    ];
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(asked).finish();
+    let address = format!("{sts}/?{query}");
+    let call = |address: &str| post(address).bearer(&tokens.access);
+    assert!(call(&address).send().await.expect(200)["Credentials"].is_object());
+    assert!(call(&sts).form(&asked).send().await.expect(200)["Credentials"].is_object());
+    assert!(call(&address).form(&[("DurationSeconds", "900")]).send().await.expect(200).is_object());
+    let who = format!("{sts}/?Action=GetCallerIdentity&Version=2015-04-01");
+    assert!(call(&who).send().await.expect(200)["Arn"].is_string());
 
-fn now() -> i64 {
-    consentry::model::time::Clock::system().now().as_second()
+    let policy = r#"{"Policy":"{\"Version\":\"1\",\"Statement\":[]}"}"#;
+    for kind in
+        ["application/json", "text/plain", "application/octet-stream", "multipart/form-data; boundary=b"]
+    {
+        for address in [&address, &who] {
+            let refused = call(address).header("content-type", kind).body(policy).send().await;
+            assert_eq!(
+                (refused.status, &refused.json()["Code"]),
+                (400, &json!("InvalidParameter")),
+                "{kind}"
+            );
+        }
+    }
+    for (name, value) in [("policy", "{}"), ("durationseconds", "900"), ("Policy", "{}")] {
+        let refused = call(&address).form(&[(name, value)]).send().await;
+        assert_eq!(refused.status, 400, "{name}: {}", refused.text());
+        assert!(!refused.text().contains("SecurityToken"), "{name}");
+    }
+    assert_eq!(fleet.cloud.seen(), 0, "nothing has reached the upstream");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use crate::alibaba::arrived;
 use crate::support::fleet::{Fleet, Lone};
 use crate::support::script::Script;
 use crate::support::{Application, Tokens, post};
@@ -28,14 +29,7 @@ impl Stage {
         let mut fleet = Fleet::start().await;
         let (application, tokens) = fleet.world.published("given", scopes).await;
         let token = fleet.invite("given", &[]);
-        let key = fleet.world.data().join("cloud-key.json");
-        let own = if told["sidecar"].is_object() { &told["sidecar"] } else { &told["key"] };
-        let own = json!({ "access_key_id": own["accessKeyId"], "secret_access_key": own["accessKeySecret"] });
-        std::fs::write(&key, own.to_string()).unwrap();
-        let settings = settings
-            .replace("CLOUD", &url)
-            .replace("KEY", &key.display().to_string())
-            .replace("ACME", &fleet.world.account("acme").id);
+        let settings = filled(settings, &told, &fleet);
         let sidecar = fleet.lone("given", &token, &settings).await;
         sidecar.until_ready().await;
         let client = Script::start(client, &json!({ "do": "nothing" }));
@@ -43,8 +37,7 @@ impl Stage {
     }
 
     fn ask(&mut self, line: &Value) -> Value {
-        self.client.tell(line);
-        self.client.hear()
+        self.client.ask(line)
     }
 
     /// What the client is told when it may not have a role.
@@ -173,6 +166,67 @@ async fn a_role_that_could_be_more_than_was_granted_is_not_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_for_one_sidecar_or_a_place_of_it_is_given_no_role_and_calls_there_as_ever() {
+    let place = "https://sidecar.example";
+    let mut cloud = Script::start("aws_boto.py", &json!({}));
+    let told = cloud.hear();
+    let mut fleet = Fleet::asleep_with(&format!("resources = [\"{place}\"]"), "").await;
+    fleet.wake().await;
+    let scopes = ["/aws/sts", "/aws/dynamodb:read", "/acs/oss:read"];
+    let (application, tokens) = fleet.world.published("given", &scopes).await;
+    let invited = fleet.invite("given", &[]);
+    let settings = filled(AWS, &told, &fleet);
+    let folder = fleet.lone("given", &invited, &settings).await.terminate().await;
+    let settings = std::fs::read_to_string(folder.join("sidecar.toml")).unwrap();
+    std::fs::write(folder.join("sidecar.toml"), format!("public_url = \"{place}\"\n{settings}")).unwrap();
+    let sidecar = Lone::start(folder).await;
+    sidecar.until_ready().await;
+    let narrowed = async |path: &str| {
+        let resource = format!("{place}{path}");
+        let asked = [
+            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+            ("subject_token", &tokens.access),
+            ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+            ("resource", &resource),
+        ];
+        application.token(&asked).await.expect(200)["access_token"].as_str().unwrap().to_owned()
+    };
+    let sts = sidecar.url.replace("127.0.0.1", "localhost");
+    let role = |token: &str| {
+        let form = [
+            ("Action", "AssumeRoleWithWebIdentity"),
+            ("Version", "2011-06-15"),
+            ("RoleArn", "arn:aws:iam::123456789012:role/consentry"),
+            ("RoleSessionName", "anything"),
+            ("WebIdentityToken", token),
+        ];
+        post(&sts).form(&form).send()
+    };
+    for path in ["", "/"] {
+        let root = narrowed(path).await;
+        let refused = role(&root).await;
+        assert_eq!(refused.status, 403, "{}", refused.text());
+        let text = refused.text();
+        assert!(text.contains("for one place alone") && !text.contains("AccessKeyId"), "{text}");
+        sidecar.read_object(&root).await.expect(200);
+    }
+    let below = narrowed("/oss").await;
+    let refused = role(&below).await;
+    assert!(
+        refused.status == 403 && refused.text().contains("is for /oss and what is below it"),
+        "{}",
+        refused.text()
+    );
+    sidecar.read_object(&below).await.expect(200);
+    // What is for everything is for this too.
+    let given = role(&tokens.access).await;
+    assert!(given.status == 200 && given.text().contains("<AccessKeyId>ASIA"), "{}", given.text());
+    cloud.tell(&json!({ "run": "asked" }));
+    let asked = cloud.hear();
+    assert_eq!(asked.as_array().map(Vec::len), Some(1), "nobody else was asked for: {asked}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn alibaba_clouds_own_sdk_is_given_a_role_that_is_held_to_what_was_granted() {
     let mut stage =
         Stage::start("acs_cloud.py", "explicit_acs.py", ACS, &["/acs/sts", "/acs/ecs:read"]).await;
@@ -188,7 +242,7 @@ async fn alibaba_clouds_own_sdk_is_given_a_role_that_is_held_to_what_was_granted
     assert_eq!(given["AssumedRoleUser"]["Arn"], format!("{role}/{session}"), "{told}");
     assert_eq!(given["OIDCTokenInfo"]["ClientIds"], stage.application.client_id.as_str(), "{given}");
     assert!(lasts(&given["Credentials"]["Expiration"], 900), "{given}");
-    let seen = seen(&mut stage);
+    let seen = arrived(&mut stage.cloud);
     let [asked] = seen.as_slice() else { panic!("one question: {seen:?}") };
     assert!(asked["why"].is_null(), "signed by the sidecar's own key: {asked}");
     let form = &asked["form"];
@@ -218,8 +272,7 @@ async fn alibaba_clouds_own_sdk_is_given_a_role_that_is_held_to_what_was_granted
     assert_eq!(told["answer"]["SourceIdentity"], form["SourceIdentity"], "{told}");
 
     // A service that would give more than it is asked for gives nothing.
-    stage.cloud.tell(&json!({ "longer": true }));
-    stage.cloud.hear();
+    stage.cloud.ask(&json!({ "longer": true }));
     let refused = stage.refused(&bearer);
     assert!(refused.contains("the identity for this call cannot be got at the moment"), "{refused}");
     let other = json!({ "do": "assume", "endpoint": sts, "bearer": stage.tokens.access,
@@ -232,6 +285,16 @@ async fn alibaba_clouds_own_sdk_is_given_a_role_that_is_held_to_what_was_granted
     let receipt = stage.delete().await;
     assert!(lasts(&receipt["roles_until"], 960), "{receipt}");
     stage.end();
+}
+
+/// These settings, with this cloud and what it says of our key there.
+fn filled(settings: &str, cloud: &Value, fleet: &Fleet) -> String {
+    let own = if cloud["sidecar"].is_object() { &cloud["sidecar"] } else { &cloud["key"] };
+    let key = fleet.keep_cloud_key(own);
+    settings
+        .replace("CLOUD", cloud["url"].as_str().unwrap())
+        .replace("KEY", &key.display().to_string())
+        .replace("ACME", &fleet.world.account("acme").id)
 }
 
 /// What the service was asked, once: role, name, seconds and source identity as here, and a policy of what was granted.
@@ -327,8 +390,7 @@ fn too_much() -> Vec<(&'static str, Value, &'static str)> {
 
 /// What moto's STS was asked.
 fn asked(stage: &mut Stage) -> Vec<Value> {
-    stage.cloud.tell(&json!({ "run": "asked" }));
-    stage.cloud.hear().as_array().unwrap().clone()
+    stage.cloud.ask(&json!({ "run": "asked" })).as_array().unwrap().clone()
 }
 
 fn last(stage: &mut Stage) -> Value {
@@ -339,14 +401,8 @@ fn last_count(stage: &mut Stage) -> usize {
     asked(stage).len()
 }
 
-/// What has come to the cloud of Alibaba's kind.
-fn seen(stage: &mut Stage) -> Vec<Value> {
-    stage.cloud.tell(&json!({ "seen": true }));
-    stage.cloud.hear().as_array().unwrap().clone()
-}
-
 /// Whether a moment is at most so many seconds from now.
-fn lasts(moment: &Value, seconds: i64) -> bool {
+pub(crate) fn lasts(moment: &Value, seconds: i64) -> bool {
     let end: jiff::Timestamp = moment.as_str().unwrap().replace(' ', "T").parse().unwrap();
     (1..=seconds).contains(&(end.as_second() - consentry::model::time::Clock::system().seconds()))
 }

@@ -25,6 +25,7 @@ mod whole_account;
 
 // What holds whatever happens.
 mod admin_api;
+mod alibaba;
 mod audit;
 mod aws;
 mod bad_input;

@@ -57,8 +57,7 @@ async fn exchanges(script: &str, library: &str) {
     assert!(new.get("act").is_none(), "the application acts for itself: {new}");
 
     world.delete_application("acme", "report-hub").await.expect(200);
-    script.tell(&json!({}));
-    let after = script.hear();
+    let after = script.ask(&json!({}));
     assert_eq!(after["exchange"], "invalid_request", "{after}");
     assert!([401, 403].contains(&after["call"].as_u64().unwrap()), "{after}");
     script.finish();

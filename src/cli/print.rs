@@ -2,7 +2,18 @@
 
 use std::io::{ErrorKind, Write};
 
+use clap::ValueEnum;
+
 use super::Failure;
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Tables and sentences
+    Human,
+    /// JSON
+    Json,
+}
 
 /// Data, on standard output. A reader that has gone away is no failure.
 ///

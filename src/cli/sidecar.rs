@@ -23,7 +23,8 @@ use crate::observe::records::{JsonLines, Keep};
 use crate::sidecar::admin;
 use crate::sidecar::link::records::copied;
 use crate::sidecar::link::{Link, LinkError};
-use crate::sidecar::start::{self, Setup, StartError, Ways};
+use crate::sidecar::running::Ways;
+use crate::sidecar::start::{self, Setup, StartError};
 use crate::token::random::Secret;
 
 /// Run a sidecar: the proxy that decides and forwards.

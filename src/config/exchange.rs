@@ -8,7 +8,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::file::ConfigError;
-use super::is_this_machine;
+use super::{is_this_machine, three_seconds};
 use crate::model::scope::{Scope, ScopeSet};
 
 /// A token service, and what is asked of it.
@@ -91,10 +91,6 @@ impl Exchange {
 
 fn five_minutes() -> u32 {
     300
-}
-
-fn three_seconds() -> u64 {
-    3_000
 }
 
 #[cfg(test)]

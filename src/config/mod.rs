@@ -25,3 +25,8 @@ fn is_this_machine(url: &Url) -> bool {
         None => false,
     }
 }
+
+/// How long another service's answer may take unless the settings say otherwise, in milliseconds.
+fn three_seconds() -> u64 {
+    3_000
+}

@@ -413,10 +413,10 @@ fn sixty_seconds() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const GOOD: &str = r#"
+    pub(in crate::config) const GOOD: &str = r#"
         listen = "127.0.0.1:0"
         admin = "127.0.0.1:0"
         issuer = "http://127.0.0.1:8081"
@@ -430,7 +430,7 @@ mod tests {
         resource = "{bucket}"
     "#;
 
-    fn parse(text: &str) -> Result<Sidecar, ConfigError> {
+    pub(in crate::config) fn parse(text: &str) -> Result<Sidecar, ConfigError> {
         Sidecar::parse(Path::new("sidecar.toml"), text)
     }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::file::ConfigError;
-use super::is_this_machine;
+use super::{is_this_machine, three_seconds};
 
 /// A security token service, and what is asked of it.
 #[derive(Debug, Clone, Deserialize)]
@@ -153,10 +153,6 @@ pub const SHORTEST: u32 = 900;
 
 fn fifteen_minutes() -> u32 {
     900
-}
-
-fn three_seconds() -> u64 {
-    3_000
 }
 
 #[cfg(test)]

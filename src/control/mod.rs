@@ -25,6 +25,7 @@ pub mod page;
 mod paging;
 mod peer;
 pub mod people;
+mod pieces;
 mod problem;
 pub mod publishing;
 mod redirect_uri;

@@ -57,6 +57,16 @@ pub(in crate::control) fn installed<'a>(
     })
 }
 
+/// Where the page after `found` begins, by its last; nothing where `found` is less than was asked for.
+pub(in crate::control) fn next<T>(
+    found: &[T],
+    limit: u32,
+    place: impl FnOnce(&T) -> String,
+) -> Option<String> {
+    let full = found.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+    found.last().filter(|_| full).map(place)
+}
+
 /// A place in the list of the installed applications, for an address.
 pub(in crate::control) fn place_text(place: &Place) -> String {
     let key = match &place.key {

@@ -3,12 +3,14 @@
 //! Comes in: the connection's other end, and what a proxy that is trusted says of who is behind it. Goes out: axum's
 //! `ConnectInfo`. Nobody else is believed: a header that anybody can send says nothing of its sender.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request};
-use axum::http::{HeaderMap, HeaderName};
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 use crate::net::watch::Peer;
@@ -27,6 +29,24 @@ pub fn with_peer(router: Router, proxies: &[IpNet]) -> Router {
             request
         }
     }))
+}
+
+/// Whose request it is, where that is known.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::control) struct Address(pub(in crate::control) Option<IpAddr>);
+
+impl Address {
+    pub(in crate::control) fn of(extensions: &Extensions) -> Self {
+        Self(extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions))
+    }
 }
 
 /// The nearest address that is no trusted proxy's, from the connection outwards.

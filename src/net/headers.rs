@@ -6,7 +6,8 @@
 //! name and adds no identity.
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
@@ -24,7 +25,7 @@ pub(super) struct Census {
     te: bool,
     trailer: bool,
     cookies: usize,
-    authorization: bool,
+    pub(super) authorizations: usize,
     token: bool,
     dropped: bool,
 }
@@ -35,23 +36,29 @@ impl Census {
         let mut census = Self::default();
         let mut host = None;
         for (name, value) in headers {
-            let name = name.as_str();
-            match name {
-                "host" => {
-                    host = host.or(Some(value));
-                    census.hosts += 1;
-                }
-                "authorization" => census.authorization = true,
-                BEARER_TOKEN | SECURITY_TOKEN | AWS_TOKEN => census.token = true,
-                "cookie" => census.cookies += 1,
-                "upgrade" => (census.upgrade, census.dropped) = (true, true),
-                "connection" => (census.connection, census.dropped) = (true, true),
-                "te" => (census.te, census.dropped) = (true, true),
-                "trailer" => census.trailer = true,
-                _ => census.dropped |= is_dropped_from_request(name),
+            // Names that everybody knows are compared by number: what most requests carry need not be spelled.
+            if *name == HOST {
+                host = host.or(Some(value));
+                census.hosts += 1;
+            } else if *name == AUTHORIZATION {
+                census.authorizations += 1;
+            } else if !USUAL.contains(name) {
+                census.count(name.as_str());
             }
         }
         (census, host)
+    }
+
+    fn count(&mut self, name: &str) {
+        match name {
+            BEARER_TOKEN | SECURITY_TOKEN | AWS_TOKEN => self.token = true,
+            "cookie" => self.cookies += 1,
+            "upgrade" => (self.upgrade, self.dropped) = (true, true),
+            "connection" => (self.connection, self.dropped) = (true, true),
+            "te" => (self.te, self.dropped) = (true, true),
+            "trailer" => self.trailer = true,
+            _ => self.dropped |= is_dropped_from_request(name),
+        }
     }
 }
 
@@ -103,15 +110,25 @@ pub fn replace_credentials(
     authorization: Option<HeaderValue>,
 ) {
     let census = canonical.census();
-    if let Some(authorization) = authorization {
-        headers.insert(AUTHORIZATION, authorization);
-    } else if census.authorization {
-        headers.remove(AUTHORIZATION);
+    match authorization {
+        Some(authorization) if census.authorizations < 2 => put(headers, AUTHORIZATION, authorization),
+        Some(authorization) => drop(headers.insert(AUTHORIZATION, authorization)),
+        None if census.authorizations > 0 => drop(headers.remove(AUTHORIZATION)),
+        None => {}
     }
     if census.token {
         headers.remove(BEARER_TOKEN);
         headers.remove(SECURITY_TOKEN);
         headers.remove(AWS_TOKEN);
+    }
+}
+
+/// Puts a value in the place of the one of this name, or beside the others. There must not be two. (Looking through a few
+/// headers is quicker than working out where one would be.)
+pub(super) fn put(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    match headers.iter_mut().find(|(known, _)| **known == name) {
+        Some((_, known)) => *known = value,
+        None => drop(headers.insert(name, value)),
     }
 }
 
@@ -265,6 +282,9 @@ fn keep_listed_trailer_names(headers: &mut HeaderMap) {
         headers.remove(TRAILER);
     }
 }
+
+/// What most requests carry, and what is left as it is.
+static USUAL: [HeaderName; 5] = [USER_AGENT, ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, CONTENT_LENGTH];
 
 const BEARER_TOKEN: &str = "x-acs-bearer-token";
 const SECURITY_TOKEN: &str = "x-acs-security-token";

@@ -4,11 +4,10 @@
 //! Its idle limit, its cut and the upstream's connection are the inner body's. A sieve that is spoiled breaks the body
 //! off. What is held back at the end was not whole, and is dropped; trailers are dropped too.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hyper::body::{Body, Frame};
 
 use super::body::{Answer, Broken};
@@ -69,30 +68,4 @@ impl Sifted {
             }
         }
     }
-}
-
-/// The whole of a body that is no longer than `limit` bytes.
-pub(super) async fn whole<B>(mut body: B, limit: usize) -> Result<Bytes, Broken>
-where
-    B: Body<Data = Bytes, Error = Broken> + Unpin,
-{
-    if body.size_hint().lower() > limit as u64 {
-        return Err(Broken::TooLong);
-    }
-    let mut first = Bytes::new();
-    let mut joined = BytesMut::new();
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let Ok(bytes) = frame?.into_data() else { continue };
-        if first.len().max(joined.len()) + bytes.len() > limit {
-            return Err(Broken::TooLong);
-        }
-        // The usual body comes in one piece and is not copied.
-        if first.is_empty() && joined.is_empty() {
-            first = bytes;
-            continue;
-        }
-        joined.extend_from_slice(&std::mem::take(&mut first));
-        joined.extend_from_slice(&bytes);
-    }
-    Ok(if joined.is_empty() { first } else { joined.freeze() })
 }

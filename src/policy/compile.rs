@@ -173,7 +173,8 @@ pub(super) fn concerns_exchanges(policy: &Policy, installed: &Installed, catalog
     Exchanging::ALL.iter().any(named) && reaches(policy, installed)
 }
 
-fn reaches(policy: &Policy, installed: &Installed) -> bool {
+/// Whether `policy` could match anything of this grant, whatever the action.
+pub(super) fn reaches(policy: &Policy, installed: &Installed) -> bool {
     let principal = match policy.principal_constraint() {
         PrincipalConstraint::Any | PrincipalConstraint::Is(_) | PrincipalConstraint::Eq(_) => true,
         PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {

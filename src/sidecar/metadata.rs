@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Sidecar;
 use crate::model::scope::Scope;
 use crate::net::body::Answer;
+use crate::net::canonical::Candidate;
 
 /// What is told about one protected resource.
 #[derive(Serialize)]
@@ -21,15 +22,16 @@ struct Metadata<'a> {
     resource_name: &'a str,
 }
 
-/// The metadata's answer, when `path` asks for it: the well-known path, alone or before a resource's own path
+/// The metadata's answer, when its path asks for it: the well-known path, alone or before a resource's own path
 /// (RFC 9728 §3.1).
-pub(super) fn answer(method: &Method, path: &str, host: &str, sidecar: &Sidecar) -> Option<Response<Answer>> {
-    let resource = path.strip_prefix(WELL_KNOWN).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+pub(super) fn answer(method: &Method, candidate: &Candidate, sidecar: &Sidecar) -> Option<Response<Answer>> {
+    let resource =
+        candidate.path().strip_prefix(WELL_KNOWN).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
     if method != Method::GET && method != Method::HEAD {
         return None;
     }
     let base = sidecar.public_url.trim_end_matches('/');
-    let route = sidecar.routes.find(resource, host);
+    let route = sidecar.routes.find(resource, candidate.host());
     let metadata = Metadata {
         resource: format!("{base}{}", resource.trim_end_matches('/')),
         authorization_servers: [&sidecar.issuer],

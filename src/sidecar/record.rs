@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::forward;
+use super::repeat::Said;
 use crate::grants::{Standing, Tier};
 use crate::model::call::Call;
 use crate::model::caller::Caller;
@@ -146,8 +147,7 @@ impl<'w> Ledger<'w> {
     }
 
     pub(super) fn called(&mut self, call: &Call) {
-        self.line.text(r#""action":"#, call.action.as_str());
-        self.line.parts(r#""resource":"#, call.resource_parts());
+        write_call(&mut self.line, call);
     }
 
     pub(super) fn found(&mut self, standing: &Standing, tier: Tier) {
@@ -162,8 +162,11 @@ impl<'w> Ledger<'w> {
         }
     }
 
-    pub(super) fn permitted(&mut self, permit: &Permit<'_>) {
-        self.line.texts(r#""policy":"#, permit.policies());
+    pub(super) fn permitted(&mut self, permit: &Permit<'_>, said: &Said) {
+        match said {
+            Said::Now(..) => self.line.texts(r#""policy":"#, permit.policies()),
+            Said::Before(repeat) => repeat.tell_policies(permit, &mut self.line),
+        }
         if permit.remembered() {
             self.cache = Some("memo");
         } else {
@@ -272,6 +275,19 @@ pub(super) fn caller(caller: &Caller) -> Piece {
         line.text(r#""application":"#, caller.application.as_str());
         line.parts(r#""principal":"#, [principal.kind.as_str(), "/", principal.id.as_str()]);
     })
+}
+
+/// The same, and what is asked for, as all records of one request say it that comes again.
+pub(super) fn caller_and_call(caller: &Piece, call: &Call) -> Piece {
+    Piece::of(|line| {
+        line.piece(caller);
+        write_call(line, call);
+    })
+}
+
+fn write_call(line: &mut Line, call: &Call) {
+    line.text(r#""action":"#, call.action.as_str());
+    line.parts(r#""resource":"#, call.resource_parts());
 }
 
 /// What a worker writes records with.

@@ -98,6 +98,11 @@ impl Routes {
             .find(|route| route.fits(path) && route.host.as_ref().is_none_or(|known| known.fits(host)))
     }
 
+    /// The route with this place in the table.
+    pub(super) fn at(&self, index: usize) -> Option<&Route> {
+        self.0.get(index)
+    }
+
     /// Whether calls for this host, in lower case, may come in a tunnel.
     pub(super) fn intercept(&self, host: &str) -> bool {
         self.0

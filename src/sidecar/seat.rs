@@ -10,8 +10,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::identify::Known;
+use super::repeat::{Repeat, Repeats, Said};
+use super::route::Route;
 use crate::grants::{Grants, NoStanding, Standing, Tier};
 use crate::model::time::Moment;
+use crate::net::canonical::{Candidate, Canonical};
 use crate::net::watch::Cut;
 
 /// The callers that one worker has seen last, each in the place of its token: most calls need not look into the
@@ -23,6 +26,7 @@ pub(super) struct Seat {
     /// Who it is.
     pub(super) known: Arc<Known>,
     footing: RefCell<Option<Rc<Footing>>>,
+    repeats: Repeats,
 }
 
 /// What a call rests on.
@@ -50,7 +54,7 @@ impl Recent {
     /// A seat for a caller.
     pub(super) fn put(&self, known: Arc<Known>) -> Rc<Seat> {
         let place = place(known.token());
-        let seat = Rc::new(Seat { known, footing: RefCell::default() });
+        let seat = Rc::new(Seat { known, footing: RefCell::default(), repeats: Repeats::default() });
         if let Some(place) = self.0.borrow_mut().get_mut(place) {
             *place = Some(Rc::clone(&seat));
         }
@@ -59,6 +63,13 @@ impl Recent {
 }
 
 impl Seat {
+    /// What the caller's call of this moment rests on, if that is at hand and still holds.
+    pub(super) fn footing_at_hand(&self, grants: &Grants, at: Moment) -> Option<Rc<Footing>> {
+        let footing = self.footing.borrow();
+        let footing = footing.as_ref().filter(|footing| grants.still_at(&footing.standing, at));
+        footing.map(Rc::clone)
+    }
+
     /// What the caller's call of this moment rests on, and where that was found.
     ///
     /// # Errors
@@ -68,16 +79,23 @@ impl Seat {
         grants: &Grants,
         at: Moment,
     ) -> Result<(Rc<Footing>, Tier), NoStanding> {
-        if let Some(footing) = &*self.footing.borrow()
-            && grants.still_at(&footing.standing, at)
-        {
-            return Ok((Rc::clone(footing), Tier::Held));
+        if let Some(footing) = self.footing_at_hand(grants, at) {
+            return Ok((footing, Tier::Held));
         }
-        // Boxed, so that the future of a call that finds it here stays small.
-        let (standing, tier) = Box::pin(grants.find(&self.known.caller, &self.known.held)).await?;
+        let (standing, tier) = grants.find(&self.known.caller, &self.known.held).await?;
         let footing = Rc::new(Footing { cut: Cut::when(grants.ending(&standing)), standing });
         *self.footing.borrow_mut() = Some(Rc::clone(&footing));
         Ok((footing, tier))
+    }
+
+    /// The request that the caller has sent before, if it has sent this one.
+    pub(super) fn repeat(&self, candidate: &Candidate) -> Option<Rc<Repeat>> {
+        self.repeats.get(candidate)
+    }
+
+    /// Keeps what a request asked for, to know it again.
+    pub(super) fn learn(&self, said: &Said, route: &Route, canonical: &Canonical) {
+        self.repeats.learn(&self.known.recorded, said, route, canonical);
     }
 }
 

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use super::usage::ScopesOf;
+use crate::model::caller::Caller;
 use crate::model::decision::{Decision, Outcome};
 use crate::model::id::{AccountId, ApplicationId, DecisionId, GrantKey};
 
@@ -36,6 +37,21 @@ pub struct AuditEvent {
     pub subject: String,
     /// More, as JSON.
     pub detail: String,
+}
+
+impl AuditEvent {
+    /// What an application has done for somebody, or was refused.
+    #[must_use]
+    pub fn of_caller(event: &str, caller: &Caller, detail: &serde_json::Value, at: Timestamp) -> Self {
+        Self {
+            at,
+            account: caller.principal.account.clone(),
+            actor: caller.application.to_string(),
+            event: event.to_owned(),
+            subject: caller.grant().to_string(),
+            detail: detail.to_string(),
+        }
+    }
 }
 
 /// The records.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::report::Report;
@@ -229,22 +229,8 @@ impl Play {
 impl Part {
     /// An application of globex, for acme to use.
     async fn register(stage: &Stage, number: usize) -> Self {
-        let name = format!("part-{number}");
-        let facts = json!({
-            "name": name, "display_name": name, "type": "WebApp",
-            "redirect_uris": ["http://127.0.0.1:9200/callback"],
-            "required_scopes": ["openid", "/acs/oss:read"], "optional_scopes": [],
-        });
-        let call = stage.world.api("globex", "POST", "/publisher/applications").json(&facts);
-        let registered = call.send().await.expect(201);
-        let text = |name: &str| registered[name].as_str().unwrap().to_owned();
-        let application = Application {
-            issuer: stage.world.issuer.clone(),
-            client_id: text("client_id"),
-            secret: Some(text("client_secret")),
-            redirect_uri: "http://127.0.0.1:9200/callback".to_owned(),
-            scopes: vec!["openid".to_owned(), "/acs/oss:read".to_owned()],
-        };
+        let scopes = ["openid", "/acs/oss:read"];
+        let application = stage.world.register("globex", &format!("part-{number}"), &scopes).await;
         let admin = Person::new(&stage.world, "admin@acme");
         Self { application, admin, token: String::new(), traffic: None, end: None }
     }

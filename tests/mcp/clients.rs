@@ -37,16 +37,12 @@ async fn finds_its_way(name: &str, facts: &Value, refresh: bool) {
     assert!(consent.required.contains(&"/acs/mcp-server:read".to_owned()), "{consent:?}");
     assert!(!consent.required.contains(&"/acs/mcp-server:write".to_owned()), "{consent:?}");
     let page = admin.authorize(&page, &[]).await;
-    script.tell(&json!({ "redirect": page.left().as_str() }));
-    let connected = script.hear();
+    let connected = script.ask(&json!({ "redirect": page.left().as_str() }));
     assert_eq!(connected["connected"], true, "{connected}");
     assert_eq!(connected["refresh"], refresh, "{connected}");
 
     // What is shown is what can be called, and what is called says for whom.
-    let mut order = |order: Value| {
-        script.tell(&order);
-        script.hear()
-    };
+    let mut order = |order: Value| script.ask(&order);
     let looking = json!(["describe_instances", "list_buckets", "watch_instances"]);
     assert_eq!(order(json!({ "do": "list" }))["tools"], looking);
     assert_eq!(order(json!({ "do": "prompts" }))["prompts"], json!(["review_servers"]));
@@ -116,12 +112,8 @@ async fn official(name: &str, facts: &Value) {
     // Its user is asked in person; everybody else has been decided about.
     let mut alice = Person::new(&world, "alice@acme");
     let agreed = agrees(&mut alice, &authorize(&script.hear())).await;
-    script.tell(&agreed);
-    assert_eq!(script.hear()["connected"], true);
-    let mut order = |order: Value| {
-        script.tell(&order);
-        script.hear()
-    };
+    assert_eq!(script.ask(&agreed)["connected"], true);
+    let mut order = |order: Value| script.ask(&order);
     let stop = || json!({ "do": "call", "tool": "stop_instance" });
     let works = |said: &Value| {
         let text = said["content"][0]["text"].as_str().unwrap_or_default();

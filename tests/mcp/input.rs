@@ -12,10 +12,7 @@ async fn a_message_that_could_be_read_in_two_ways_reaches_no_server() {
     let url = format!("{}{SERVER}", world.sidecar);
     let session = session(&url, &tokens.access).await;
     let (before, _) = world.seen().await;
-    let raw = |body: &str| -> Call {
-        let call = post(&url).bearer(&tokens.access).header("content-type", "application/json");
-        call.header("mcp-session-id", session.as_str()).body(body.to_owned())
-    };
+    let raw = |body: &str| raw(&url, &tokens.access, &session, body);
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     let call = |name: &str| request(1, "tools/call", &json!({ "name": name })).to_string();
     let allowed = call("list_buckets");
@@ -68,10 +65,7 @@ async fn names_that_some_servers_read_otherwise_reach_none() {
     let url = format!("{}{SERVER}", world.sidecar);
     let session = session(&url, &tokens.access).await;
     let (before, _) = world.seen().await;
-    let raw = |body: &str| -> Call {
-        let call = post(&url).bearer(&tokens.access).header("content-type", "application/json");
-        call.header("mcp-session-id", session.as_str()).body(body.to_owned())
-    };
+    let raw = |body: &str| raw(&url, &tokens.access, &session, body);
     let call = |name: &str| request(1, "tools/call", &json!({ "name": name })).to_string();
     let allowed = call("list_buckets");
     for (refused, status, code, why) in [
@@ -169,4 +163,10 @@ async fn another_accounts_server_is_not_reached_by_its_address() {
     session(&at("acme"), &tokens.access).await;
     let refused = message(&at("globex"), &tokens.access, &request(1, "ping", &json!({}))).send().await;
     assert_eq!(error(&refused, 200, -32003)["data"]["code"], "access_denied");
+}
+
+/// These bytes, as a message in a session.
+fn raw(url: &str, token: &str, session: &str, body: &str) -> Call {
+    let call = post(url).bearer(token).header("content-type", "application/json");
+    call.header("mcp-session-id", session).body(body.to_owned())
 }

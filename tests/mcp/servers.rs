@@ -54,10 +54,7 @@ async fn node_sdk(client: &str, library: &str) {
 
 /// What the scope gives is shown and works; what it does not is neither.
 pub(super) fn looks_and_changes_nothing(script: &mut Script) {
-    let mut order = |order: Value| {
-        script.tell(&order);
-        script.hear()
-    };
+    let mut order = |order: Value| script.ask(&order);
     let listed = order(json!({ "do": "list" }));
     let tools: Vec<_> =
         listed["tools"].as_array().unwrap().iter().map(|tool| tool.as_str().unwrap()).collect();
@@ -70,10 +67,7 @@ pub(super) fn looks_and_changes_nothing(script: &mut Script) {
 
 /// What a rule forbids is neither shown nor given, in whatever spelling it is asked for.
 fn sees_no_more_than_the_rules_allow(script: &mut Script) {
-    let mut order = |order: Value| {
-        script.tell(&order);
-        script.hear()
-    };
+    let mut order = |order: Value| script.ask(&order);
     assert_eq!(order(json!({ "do": "prompts" }))["prompts"], json!(["ask"]));
     assert_eq!(order(json!({ "do": "resources" }))["resources"], json!(["demo://guide"]));
     for allowed in [json!({ "do": "get", "prompt": "ask" }), json!({ "do": "read", "uri": "demo://guide" })] {
@@ -240,14 +234,12 @@ impl Behind {
     /// The step up to what changes something, and the end of it all in the middle of a stream.
     async fn asks_for_more_and_is_cut(&self, script: &mut Script, client_id: &str) {
         assert_eq!(self.called().await, json!(["look"]), "what was refused never reached the server");
-        script.tell(&json!({ "do": "call", "tool": "change" }));
-        let asked = script.hear();
+        let asked = script.ask(&json!({ "do": "call", "tool": "change" }));
         self.authorizes(script, &asked, &["/acs/lab:write"]).await;
         let changed = script.hear();
         assert_eq!(changed["content"][0]["text"], "changed i-1", "{changed}");
 
-        script.tell(&json!({ "do": "watch", "tool": "watch" }));
-        let watching = script.hear();
+        let watching = script.ask(&json!({ "do": "watch", "tool": "watch" }));
         assert_eq!(watching["watching"], true, "{watching}");
         let path = format!("/applications/{client_id}");
         let receipt = self.fleet.world.api("acme", "DELETE", &path).send().await.expect(200);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use rustix::process::{Pid, Signal};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::cloud::Cloud;
@@ -135,6 +135,15 @@ impl Fleet {
         let output = consentry().args(["sidecars", "revoke", name, "--data"]).arg(self.world.data()).output();
         let output = output.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Keeps what a cloud's script has told as the sidecars' own key there, for settings to name; gives the file.
+    pub(crate) fn keep_cloud_key(&self, told: &Value) -> PathBuf {
+        let file = self.world.data().join("cloud-key.json");
+        let key =
+            json!({ "access_key_id": told["accessKeyId"], "secret_access_key": told["accessKeySecret"] });
+        std::fs::write(&file, key.to_string()).unwrap();
+        file
     }
 
     /// An invited sidecar that serves.

@@ -49,8 +49,7 @@ impl Provider {
 
     /// Says what is to be done, and waits until it is.
     pub(crate) fn tell(&mut self, line: Value) {
-        self.script.tell(&line);
-        assert_eq!(self.script.hear()["done"], line["do"]);
+        assert_eq!(self.script.ask(&line)["done"], line["do"]);
     }
 
     /// From now on it says this of somebody.

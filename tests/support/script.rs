@@ -40,6 +40,12 @@ impl Script {
         }
     }
 
+    /// Sends a line, and reads what is said to it.
+    pub(crate) fn ask(&mut self, line: &Value) -> Value {
+        self.tell(line);
+        self.hear()
+    }
+
     /// Waits for its good end.
     pub(crate) fn finish(mut self) {
         let status = self.process.wait().unwrap();

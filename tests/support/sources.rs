@@ -24,10 +24,15 @@ impl Source {
         }
     }
 
-    /// The lines of code that ship: no comments, no blank lines, nothing from the unit tests on.
+    /// The lines of code that ship: no comments, no blank lines, nothing from the unit tests on. A file that only names
+    /// those of another file goes on after that.
     pub(crate) fn code(&self) -> impl Iterator<Item = &str> {
         let code = |line: &&str| !line.is_empty() && !line.starts_with("//");
-        self.text.lines().take_while(|line| *line != "#[cfg(test)]").map(str::trim).filter(code)
+        let lines = self.text.lines().zip(self.text.lines().skip(1).chain([""]));
+        let begin = |(line, next): &(&str, &str)| {
+            *line == "#[cfg(test)]" && next.contains("mod ") && next.ends_with('{')
+        };
+        lines.take_while(move |pair| !begin(pair)).map(|(line, _)| line.trim()).filter(code)
     }
 
     /// Whether the whole file is for unit tests.

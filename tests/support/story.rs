@@ -16,21 +16,26 @@ impl World {
         application.tokens(&attempt, &page).await
     }
 
-    /// An application of globex that requires these scopes, authorized by `admin@acme`, who has its tokens.
-    pub(crate) async fn published(&self, name: &str, scopes: &[&str]) -> (Application, Tokens) {
-        let required: Vec<&str> = std::iter::once("openid").chain(scopes.iter().copied()).collect();
-        let registered = self.api("globex", "POST", "/publisher/applications").json(&json!({
-            "name": name, "type": "WebApp", "redirect_uris": [REDIRECT], "required_scopes": required,
+    /// An application of the account `alias` that requires these scopes; nobody has authorized it.
+    pub(crate) async fn register(&self, alias: &str, name: &str, scopes: &[&str]) -> Application {
+        let registered = self.api(alias, "POST", "/publisher/applications").json(&json!({
+            "name": name, "type": "WebApp", "redirect_uris": [REDIRECT], "required_scopes": scopes,
         }));
         let registered = registered.send().await.expect(201);
         let text = |name: &str| registered[name].as_str().unwrap().to_owned();
-        let application = Application {
+        Application {
             issuer: self.issuer.clone(),
             client_id: text("client_id"),
             secret: Some(text("client_secret")),
             redirect_uri: REDIRECT.to_owned(),
-            scopes: required.iter().map(|scope| (*scope).to_owned()).collect(),
-        };
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        }
+    }
+
+    /// An application of globex that requires these scopes, authorized by `admin@acme`, who has its tokens.
+    pub(crate) async fn published(&self, name: &str, scopes: &[&str]) -> (Application, Tokens) {
+        let required: Vec<&str> = std::iter::once("openid").chain(scopes.iter().copied()).collect();
+        let application = self.register("globex", name, &required).await;
         let attempt = application.ask();
         let mut person = Person::new(self, "admin@acme");
         let page = person.visit(&attempt.url).await;

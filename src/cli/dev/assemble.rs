@@ -29,7 +29,8 @@ use crate::model::time::Clock;
 use crate::net::listener::{Bound, BoundWorkers, ListenError, ListenerSettings, Shared};
 use crate::policy::reload::{Current, Watcher};
 use crate::sidecar::admin;
-use crate::sidecar::start::{self, Running, Ways};
+use crate::sidecar::running::{Running, Ways};
+use crate::sidecar::start;
 use crate::store;
 
 /// Everything that `dev` runs.

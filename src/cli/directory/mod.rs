@@ -15,13 +15,14 @@ mod token;
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use url::Url;
 
+use super::Failure;
 use super::app::{at, table, word};
-use super::{Failure, print};
+use super::print::{self, Format};
 use crate::config::control as settings;
 use crate::model::account::{Account, Principal, PrincipalKey, PrincipalKind};
 use crate::model::id::PrincipalId;
@@ -44,14 +45,6 @@ pub(in crate::cli) struct Directory {
     format: Format,
     #[command(subcommand)]
     verb: Verb,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Tables and sentences
-    Human,
-    /// JSON
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

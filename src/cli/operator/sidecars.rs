@@ -1,11 +1,12 @@
 //! `consentry sidecars`: which sidecars a control plane knows, in its store on this machine or within reach.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::super::Failure;
 use super::super::app::{at, table, word};
-use super::super::{Failure, print};
+use super::super::print::{self, Format};
 use super::place::Place;
 use crate::model::id::SidecarId;
 use crate::model::time::Clock;
@@ -23,14 +24,6 @@ pub(in crate::cli) struct Sidecars {
     format: Format,
     #[command(subcommand)]
     verb: Verb,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Tables and sentences
-    Human,
-    /// JSON
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,9 +1,6 @@
 //! Suspending, resuming and deleting an application, with the receipt that says where it is true.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -11,7 +8,6 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use http_body::Frame;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -19,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::openapi::Refusals;
 use super::request::{Administrator, Asked, not_installed};
-use crate::control::{Control, Problem, Reply};
+use crate::control::{Control, Problem, Reply, pieces};
 use crate::grants::acknowledge::{Confirmation, CutBefore, Receipt};
 use crate::model::grant::{Grant, GrantState};
 use crate::model::id::{GrantKey, Revision, Seq};
@@ -98,20 +94,6 @@ impl SidecarEffect {
     }
 }
 
-/// Pieces as they come.
-struct Told(mpsc::Receiver<Bytes>);
-
-impl http_body::Body for Told {
-    type Data = Bytes;
-    type Error = Infallible;
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
-    }
-}
-
 fn line(value: &impl Serialize) -> Bytes {
     let mut line = serde_json::to_vec(value).unwrap_or_default();
     line.push(b'\n');
@@ -184,7 +166,7 @@ impl Change {
             }
             let _ = pieces.send(last(receipt)).await;
         });
-        Body::new(Told(told))
+        pieces::body(told)
     }
 
     /// Waits until the change at `seq` is true everywhere, unless it is not to be waited for.

@@ -1,18 +1,13 @@
 //! The audit of an account, for its administrators: by pages, one by one, or all of it as lines.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::Json;
-use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
-use http_body::Frame;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -25,7 +20,7 @@ use super::export::{Scope, export};
 use super::sentence::{application_of, sentence};
 use crate::control::admin::openapi::Refusals;
 use crate::control::admin::request::{Administrator, Asked, invalid};
-use crate::control::{Control, Problem, Reply};
+use crate::control::{Control, Problem, Reply, pieces};
 use crate::model::audit::AuditRecord;
 use crate::model::id::AccountId;
 use crate::policy::ConsoleAction;
@@ -258,21 +253,7 @@ fn as_lines(control: &Arc<Control>, filter: AuditFilter) -> Reply<Response> {
         (CONTENT_DISPOSITION, "attachment; filename=\"audit.jsonl\""),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    Ok((headers, Body::new(Lines(read))).into_response())
-}
-
-/// Lines as they come.
-struct Lines(mpsc::Receiver<String>);
-
-impl http_body::Body for Lines {
-    type Data = Bytes;
-    type Error = Infallible;
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|line| line.map(|line| Ok(Frame::data(line.into()))))
-    }
+    Ok((headers, pieces::body(read)).into_response())
 }
 
 /// What records can be chosen by.

@@ -6,13 +6,13 @@
 //! request has proven it. Of the request it holds the route, never the query, a body, a header or a password.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, MatchedPath, OriginalUri, Request, State};
+use axum::extract::{MatchedPath, OriginalUri, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
@@ -23,6 +23,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::control::browser::session;
 use crate::control::form::Parameters;
+use crate::control::peer::Address;
 use crate::control::{Control, oauth};
 use crate::model::account::Principal;
 use crate::model::id::ApplicationId;
@@ -264,7 +265,7 @@ impl Asked {
     fn of(request: &Request) -> Option<Self> {
         let extensions = request.extensions();
         let route = extensions.get::<MatchedPath>()?.as_str().to_owned();
-        let address = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let Address(address) = Address::of(extensions);
         let address = address.or_else(|| extensions.get::<Peer>().map(|peer| peer.address.ip()));
         let uri = extensions.get::<OriginalUri>().map_or(request.uri(), |original| &original.0);
         Some(Self {

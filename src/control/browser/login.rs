@@ -4,11 +4,11 @@
 //! get the same answer after the same work, and guessing is throttled. Where a right password is not enough, and where
 //! none is asked for, `security` goes on.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, RawQuery, Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -21,6 +21,7 @@ use super::super::oauth::request;
 use super::super::page::sign_in::{Done, Elsewhere, SignIn};
 use super::super::page::stop::Stopped;
 use super::super::page::{FormTarget, Label, respond};
+use super::super::peer::Address;
 use super::super::security::step;
 use super::super::{Control, Problem, federation};
 use super::session::{Cookie, Opening, cookie, open, set_cookie, signed_in};
@@ -81,7 +82,7 @@ pub(in crate::control) async fn sent(
     control: &Control,
     request: Request,
 ) -> Result<(Way, Parameters), Shown> {
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let Address(address) = Address::of(request.extensions());
     let headers = request.headers().clone();
     let body = read(request, control.settings().body_limit).await?;
     let form = Parameters::from_body(&headers, &body).map_err(|_| csrf::forged())?;

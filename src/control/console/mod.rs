@@ -64,7 +64,7 @@ pub(in crate::control) struct Visit {
 pub(in crate::control) enum Turned {
     /// Nobody is logged in: to the login form, and back here afterwards.
     ToLogin(String),
-    /// Not for this person.
+    /// Another page instead: this one is not for this person, or not now.
     Elsewhere(Box<Stopped>),
     /// Anything else.
     Refused(Shown),
@@ -101,11 +101,22 @@ pub(in crate::control) async fn posted(
     back: &str,
 ) -> Result<(Visit, Parameters), Turned> {
     let visit = Visit::of(control, headers, action, back).await?;
+    let form = form_of(control, headers, body, &visit.person)?;
+    Ok((visit, form))
+}
+
+/// A form of ours, as a page of this person's has sent it.
+pub(in crate::control) fn form_of(
+    control: &Control,
+    headers: &HeaderMap,
+    body: &Bytes,
+    person: &SignedIn,
+) -> Result<Parameters, Problem> {
     let form = Parameters::from_body(headers, body).map_err(|fault| {
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", fault.to_string())
     })?;
-    csrf::check(control, headers, &visit.person, form.one(csrf::FIELD).ok().flatten())?;
-    Ok((visit, form))
+    csrf::check(control, headers, person, form.one(csrf::FIELD).ok().flatten())?;
+    Ok(form)
 }
 
 /// Who is logged in at the browser, whatever they may do. `back` is where a login leads to.
@@ -136,6 +147,12 @@ impl IntoResponse for Turned {
 impl From<Problem> for Turned {
     fn from(problem: Problem) -> Self {
         Self::Refused(problem.into())
+    }
+}
+
+impl From<Shown> for Turned {
+    fn from(shown: Shown) -> Self {
+        Self::Refused(shown)
     }
 }
 

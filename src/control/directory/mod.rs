@@ -8,6 +8,8 @@ pub(in crate::control) mod groups;
 pub(in crate::control) mod people;
 pub(in crate::control) mod roles;
 pub(in crate::control) mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -51,7 +51,7 @@ impl Control {
     pub(super) async fn exchange(&self, asked: &Exchange, by: By<'_>) -> Result<Exchanged, NotExchanged> {
         let (caller, audience) = self.presented(&asked.token, by).ok_or(NotExchanged::Token)?;
         let (now, at) = (self.clock.now(), self.clock.seconds());
-        let (grant, principal) = (caller.grant(), &caller.principal);
+        let principal = &caller.principal;
         let live = self.stands(&caller, at).await?;
         let scopes = scopes(&live, &caller, asked.scope.as_deref())?;
         let ends = live.ends_by(caller.expires_at).saturating_sub(at);
@@ -86,14 +86,7 @@ impl Control {
             "seconds": seconds,
             "sidecar": match by { By::Bearer(_) => None, By::Sidecar(name) => Some(name) },
         });
-        let event = AuditEvent {
-            at: now,
-            account: principal.account.clone(),
-            actor: caller.application.to_string(),
-            event: "credential.exchange".to_owned(),
-            subject: grant.to_string(),
-            detail: detail.to_string(),
-        };
+        let event = AuditEvent::of_caller("credential.exchange", &caller, &detail, now);
         // Told first: a credential that nobody knows of is none.
         self.store.keep_audit(&event).await.map_err(unavailable)?;
         Ok(exchanged)

@@ -14,7 +14,7 @@ use crate::model::caller::Caller;
 use crate::model::scope::ScopeSet;
 use crate::net::canonical;
 use crate::policy::{Cause, Denial, Exchange, Exchanging, decide_exchange};
-use crate::store::{NewRecord, StoreError};
+use crate::store::{AuditEvent, StoreError};
 
 /// What would be given.
 #[derive(Debug, Clone, Copy)]
@@ -118,15 +118,8 @@ async fn record(
         "policies": denial.policies(),
         "address": exchange.ip,
     });
-    let refused = NewRecord {
-        at: control.clock().now(),
-        account: Some(principal.account.clone()),
-        actor: caller.application.to_string(),
-        event: "refused.exchange".to_owned(),
-        subject: caller.grant().to_string(),
-        detail: detail.to_string(),
-    };
-    control.store().note(&[refused]).await
+    let refused = AuditEvent::of_caller("refused.exchange", caller, &detail, control.clock().now());
+    control.store().note(&[(&refused).into()]).await
 }
 
 #[cfg(test)]

@@ -37,14 +37,7 @@ impl Control {
             "seconds": told.seconds,
             "sidecar": sidecar,
         });
-        let event = AuditEvent {
-            at: now,
-            account: principal.account.clone(),
-            actor: caller.application.to_string(),
-            event: ROLE.to_owned(),
-            subject: caller.grant().to_string(),
-            detail: detail.to_string(),
-        };
+        let event = AuditEvent::of_caller(ROLE, &caller, &detail, now);
         self.store.keep_audit(&event).await.map_err(unavailable)
     }
 

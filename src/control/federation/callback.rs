@@ -4,10 +4,9 @@
 //! was sent to (RFC 9207); the code is redeemed; the ID token is proven; the claims mean something here; the store lets
 //! the person in. Then there is a session.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::http::HeaderValue;
 use axum::http::header::{REFERRER_POLICY, SET_COOKIE};
@@ -22,6 +21,7 @@ use super::id_token::{self, Claims};
 use super::provider::{Metadata, Provider};
 use crate::control::browser::session::{Cookie, Opening, cookie, enter, set_cookie};
 use crate::control::form::Parameters;
+use crate::control::peer::Address;
 use crate::control::{Control, Problem};
 use crate::model::account::{Account, Principal, PrincipalKind};
 use crate::store::{Arrival, Arrived, AuditEvent, Factor, Grounds, Newcomer, Vouched};
@@ -31,18 +31,17 @@ use crate::token::random::{fill, identifier};
 pub(super) async fn callback(
     State(control): State<Arc<Control>>,
     Path(name): Path<String>,
-    request: Request,
+    Address(address): Address,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Response {
-    let (head, _) = request.into_parts();
-    let address = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let parameters = Parameters::parse(head.uri.query().unwrap_or_default().as_bytes());
-    let headers = &head.headers;
+    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
     let Some(provider) = control.federation.named(&name) else {
         return Fault::NoProvider.page(&control, None);
     };
     let grounds = (vec![Factor::Provider], Grounds::Provider);
-    let opening = Opening::new(&control, grounds, headers, address);
-    let taken = take(&control, provider, headers, &parameters, opening).await;
+    let opening = Opening::new(&control, grounds, &headers, address);
+    let taken = take(&control, provider, &headers, &parameters, opening).await;
     let mut response = taken.unwrap_or_else(|fault| fault.page(&control, Some(provider)));
     // The address holds a code and a state, used up by now, but nobody's business.
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -16,6 +16,7 @@ use super::speaks_for;
 use crate::control::admin::openapi::Refusals;
 use crate::control::admin::request::{Asked, Body, invalid};
 use crate::control::directory::is_text;
+use crate::control::paging::next;
 use crate::control::{Control, Problem, Reply};
 use crate::policy::ConsoleAction;
 use crate::store::{self, NewIdentity};
@@ -91,8 +92,7 @@ pub(in crate::control) async fn list(
         return Err(invalid("`after` is not what a list of identities gives as `next`."));
     }
     let found = control.store().identities(by.account(), after, limit).await?;
-    let full = found.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-    let next = found.last().filter(|_| full).map(|last| last.id.clone());
+    let next = next(&found, limit, |last| last.id.clone());
     Ok(Json(Identities { identities: found.into_iter().map(Identity::from).collect(), next }))
 }
 

@@ -1,12 +1,10 @@
 //! Logging out: the offer to do it at the provider too (RP-Initiated Logout 1.0), and the provider's word that somebody
 //! has (Back-Channel Logout 1.0).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -20,6 +18,7 @@ use crate::control::browser::throttle::Guess;
 use crate::control::form::Parameters;
 use crate::control::page::respond;
 use crate::control::page::sign_in::Done;
+use crate::control::peer::Address;
 use crate::control::{Control, Problem};
 use crate::store::{StoreError, TakenBack, Vouched};
 
@@ -44,11 +43,10 @@ pub(super) async fn signed_out() -> Response {
 pub(super) async fn back_channel(
     State(control): State<Arc<Control>>,
     Path(name): Path<String>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Address(address): Address,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let address = peer.map(|peer| peer.0.0.ip());
     if let Err(seconds) = control.starts.begin(Guess::Provider(&name), address, control.clock().seconds()) {
         return (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, seconds.to_string())]).into_response();
     }

@@ -3,10 +3,9 @@
 //! A plain link leads here, no form: browsers do not let a form lead to another site. Whoever is led here by a stranger
 //! ends up logged in as themself, or not at all.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, REFERRER_POLICY, SET_COOKIE};
@@ -22,6 +21,7 @@ use crate::control::form::Parameters;
 use crate::control::oauth::request;
 use crate::control::page::respond;
 use crate::control::page::stop::Stopped;
+use crate::control::peer::Address;
 use crate::control::{Control, Problem};
 use crate::token::pkce;
 use crate::token::random::Secret;
@@ -30,19 +30,18 @@ use crate::token::random::Secret;
 pub(super) async fn start(
     State(control): State<Arc<Control>>,
     Path(name): Path<String>,
-    request: Request,
+    Address(address): Address,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Response {
-    let (head, _) = request.into_parts();
-    let address = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let parameters = Parameters::parse(head.uri.query().unwrap_or_default().as_bytes());
-    let headers = &head.headers;
+    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
     let Some(provider) = control.federation.named(&name) else {
         return Fault::NoProvider.page(&control, None);
     };
     if let Err(seconds) = control.starts.begin(Guess::Provider(&name), address, control.clock().seconds()) {
         return respond(&Stopped::throttled(seconds));
     }
-    match send(&control, provider, headers, &parameters).await {
+    match send(&control, provider, &headers, &parameters).await {
         Ok(response) => response,
         Err(fault) => fault.page(&control, Some(provider)),
     }

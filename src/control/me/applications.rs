@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::control::admin::openapi::Refusals;
 use crate::control::admin::request::{Asked, invalid};
 use crate::control::admin::state::{Change, Effect};
+use crate::control::paging::next;
 use crate::control::{Control, Problem, Reply};
 use crate::grants::acknowledge::Receipt;
 use crate::model::account::Principal;
@@ -145,9 +146,8 @@ pub(in crate::control) async fn list(
     let most = u32::try_from(limit).unwrap_or(u32::MAX);
     let now = control.clock().now();
     let found = control.store().acting_as(&person.key, after.as_ref(), most, now).await?;
-    let next = found.last().filter(|_| found.len() >= limit);
     Ok(Json(MyApplications {
-        next: next.map(|last| last.installed.application.id.to_string()),
+        next: next(&found, most, |last| last.installed.application.id.to_string()),
         applications: found.iter().map(MyApplication::from).collect(),
     }))
 }

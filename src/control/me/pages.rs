@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
 
 use super::applications::{allowed, withdrawn};
 use super::view::{Mine, Row};
+use crate::control::Control;
 use crate::control::admin::request::invalid;
 use crate::control::browser::ask::line;
-use crate::control::browser::csrf;
-use crate::control::console::{Turned, anybody, onward};
+use crate::control::console::{Turned, anybody, form_of, onward};
 use crate::control::form::Parameters;
 use crate::control::page::nav::ME;
 use crate::control::page::{Label, respond};
-use crate::control::{Control, Problem};
+use crate::control::paging::next;
 use crate::model::grant::GrantState;
 use crate::store::Acting;
 
@@ -33,9 +33,7 @@ pub(super) async fn list(
     let after = after.map_err(|_| invalid("The address names no application to go on after."))?;
     let now = control.clock().now();
     let mut found = control.store().acting_as(&person.principal.key, after.as_ref(), PAGE, now).await?;
-    let full = found.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let next = found.last().filter(|_| full);
-    let next = next.map(|last| format!("{ME}?after={}", last.installed.application.id));
+    let next = next(&found, PAGE, |last| format!("{ME}?after={}", last.installed.application.id));
     found.sort_by_key(|acting| std::cmp::Reverse(acting.last_used));
     Ok(respond(&Mine {
         csrf: person.csrf(),
@@ -74,10 +72,7 @@ pub(super) async fn withdraw(
     body: Bytes,
 ) -> Result<Response, Turned> {
     let person = anybody(&control, &headers, ME).await?;
-    let form = Parameters::from_body(&headers, &body).map_err(|fault| {
-        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", fault.to_string())
-    })?;
-    csrf::check(&control, &headers, &person, form.one(csrf::FIELD).ok().flatten())?;
+    form_of(&control, &headers, &body, &person)?;
     withdrawn(&control, &person.principal, &client_id, true).await?;
     Ok(onward(&control, ME))
 }

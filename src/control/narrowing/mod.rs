@@ -29,7 +29,7 @@ use super::oauth::{Client, Code, OAuthError, unstored};
 use crate::model::caller::Caller;
 use crate::model::scope::ScopeSet;
 use crate::policy::Exchanging;
-use crate::store::NewRecord;
+use crate::store::AuditEvent;
 use crate::token::issue::{AccessToken, Issued};
 use crate::token::keys::Purpose;
 
@@ -212,15 +212,8 @@ async fn record(
         "jti": issued.jti,
         "expires_at": issued.expires_at,
     });
-    let event = NewRecord {
-        at: control.clock().now(),
-        account: Some(principal.account.clone()),
-        actor: caller.application.to_string(),
-        event: "token.exchange".to_owned(),
-        subject: caller.grant().to_string(),
-        detail: detail.to_string(),
-    };
-    Ok(control.store().note(&[event]).await?)
+    let event = AuditEvent::of_caller("token.exchange", caller, &detail, control.clock().now());
+    Ok(control.store().note(&[(&event).into()]).await?)
 }
 
 #[derive(Serialize)]

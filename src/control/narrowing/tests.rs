@@ -1,4 +1,4 @@
-//! How a request is read. What an exchange gives is told by `tests/exchange.rs`, with clients that others wrote.
+//! How a request is read. What an exchange gives is told by `tests/narrowing.rs`, with clients that others wrote.
 
 use super::*;
 

@@ -3,11 +3,10 @@
 //!
 //! The request becomes an [`AuthorizeRequest`]; [`decide`] says what happens; a code needs its [`Agreed`].
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Extension, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use url::form_urlencoded;
@@ -15,6 +14,7 @@ use url::form_urlencoded;
 use super::super::browser::session::{SignedIn, later, signed_in};
 use super::super::browser::{LOGIN, Shown, consent};
 use super::super::form::Parameters;
+use super::super::peer::Address;
 use super::super::registration::document;
 use super::super::{Control, Problem, page, tenant};
 use super::decision::{Agreed, Answer, Facts, Stop, decide};
@@ -27,42 +27,38 @@ use crate::policy::ConsoleAction;
 use crate::store::{Actor, Authorization, Code, Install, InstallRefused, Lasting, StoreError};
 use crate::token::random::{Secret, identifier};
 
-/// Where a request comes from.
-type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
-
 /// The usual way in.
 pub(super) async fn get(
     State(control): State<Arc<Control>>,
-    peer: Peer,
+    address: Address,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Shown> {
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
-    answer(&control, peer, &headers, &parameters).await
+    answer(&control, address, &headers, &parameters).await
 }
 
 /// The same by form (OpenID Connect Core §3.1.2.1). From another site the session's cookie does not come along, so
 /// that the person passes the login page.
 pub(super) async fn post(
     State(control): State<Arc<Control>>,
-    peer: Peer,
+    address: Address,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Shown> {
     let parameters = Parameters::from_body(&headers, &body)
         .map_err(|fault| Problem::new(StatusCode::BAD_REQUEST, "invalid_request", fault.to_string()))?;
-    answer(&control, peer, &headers, &parameters).await
+    answer(&control, address, &headers, &parameters).await
 }
 
 async fn answer(
     control: &Control,
-    peer: Peer,
+    Address(address): Address,
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<Response, Shown> {
     let id = request::client_id(parameters)?;
     if let Some(text) = parameters.one("client_id").map_err(PageFault::from)? {
-        let address = peer.map(|Extension(ConnectInfo(address))| address.ip());
         document::look_up(control, text, address).await?;
     }
     let application = enabled(control, &id).await?;

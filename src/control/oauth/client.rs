@@ -3,6 +3,7 @@
 //! Basic or form, not both; a public application proves nothing but must not offer a secret that it does not have.
 //! Unknown, disabled and wrongly authenticated clients are told the same.
 
+use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use base64::Engine;
@@ -20,6 +21,22 @@ use crate::token::random::{Secret, equal};
 pub(in crate::control) struct Client {
     /// Which one.
     pub(in crate::control) application: Application,
+}
+
+/// Who asks about a token, or gives one back, and which (RFC 7009 §2.1, RFC 7662 §2.1).
+///
+/// # Errors
+/// No form, an unproven client, or no token.
+pub(super) async fn about_token(
+    control: &Control,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<(Client, String), OAuthError> {
+    let form = Parameters::from_body(headers, body)?;
+    let client = authenticate(control, headers, &form).await?;
+    let token =
+        form.one("token")?.ok_or_else(|| OAuthError::new(Code::InvalidRequest, "token is missing"))?;
+    Ok((client, token.to_owned()))
 }
 
 struct Presented {

@@ -13,9 +13,8 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::super::Control;
-use super::super::form::Parameters;
-use super::client::{Client, authenticate};
-use super::{Code, OAuthError, live, unstored};
+use super::client::{Client, about_token};
+use super::{OAuthError, live, unstored};
 use crate::token::random::sha256;
 
 /// Answers about one token.
@@ -24,13 +23,10 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, OAuthError> {
-    let form = Parameters::from_body(&headers, &body)?;
-    let client = authenticate(&control, &headers, &form).await?;
-    let token =
-        form.one("token")?.ok_or_else(|| OAuthError::new(Code::InvalidRequest, "token is missing"))?;
-    let known = match about_access(&control, &client, token).await? {
+    let (client, token) = about_token(&control, &headers, &body).await?;
+    let known = match about_access(&control, &client, &token).await? {
         Some(known) => Some(known),
-        None => about_refresh(&control, &client, token).await?,
+        None => about_refresh(&control, &client, &token).await?,
     };
     Ok(unstored(&known.unwrap_or_else(|| json!({ "active": false }))))
 }

@@ -9,10 +9,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::super::Control;
 use super::super::browser::session::later;
-use super::super::form::Parameters;
 use super::super::signing::LONGEST_TOKEN_SECONDS;
-use super::client::authenticate;
-use super::{Code, OAuthError, live};
+use super::client::about_token;
+use super::{OAuthError, live};
 use crate::store::StoreError;
 use crate::token::random::sha256;
 
@@ -23,15 +22,12 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, OAuthError> {
-    let form = Parameters::from_body(&headers, &body)?;
-    let client = authenticate(&control, &headers, &form).await?;
-    let token =
-        form.one("token")?.ok_or_else(|| OAuthError::new(Code::InvalidRequest, "token is missing"))?;
+    let (client, token) = about_token(&control, &headers, &body).await?;
     let now = control.clock().now();
     let refresh = control.store().refresh(&sha256(token.as_bytes()), now).await?;
     let found = match refresh {
         Some(refresh) => Some((refresh.authorization.grant.application, refresh.authorization.family)),
-        None => live::proven(&control, token, None).map(|caller| (caller.application, caller.family)),
+        None => live::proven(&control, &token, None).map(|caller| (caller.application, caller.family)),
     };
     if let Some((application, family)) = found
         && application == client.application.id

@@ -4,11 +4,10 @@
 //! Comes in: an authenticated client and what it was given. Goes out: tokens that never carry more than was granted,
 //! by the grant as it stands now. A code or refresh token that is presented twice ends its whole family.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Extension, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
@@ -17,6 +16,7 @@ use super::super::Control;
 use super::super::browser::session::later;
 use super::super::form::Parameters;
 use super::super::narrowing;
+use super::super::peer::Address;
 use super::super::resources::NotAResource;
 use super::client::{Client, authenticate};
 use super::live::{Live, standing};
@@ -33,11 +33,10 @@ use crate::token::random::{Secret, equal, sha256};
 /// Answers one token request.
 pub(super) async fn post(
     State(control): State<Arc<Control>>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Address(ip): Address,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, OAuthError> {
-    let ip = peer.map(|Extension(ConnectInfo(address))| address.ip());
     let form = Parameters::from_body(&headers, &body)?;
     let client = authenticate(&control, &headers, &form).await?;
     let grant_type = form.one("grant_type")?.ok_or_else(|| missing("grant_type"))?;

@@ -13,12 +13,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use url::form_urlencoded;
 
-use super::browser::csrf;
-use super::console::{Turned, Visit};
+use super::console::{self, Turned, Visit, address, onward};
 use super::form::Parameters;
 use super::{Control, Problem};
 use crate::policy::ConsoleAction;
@@ -48,12 +45,7 @@ async fn posted(
     body: &Bytes,
     back: &str,
 ) -> Result<(Visit, Parameters), Turned> {
-    let visit = visit(control, headers, back).await?;
-    let form = Parameters::from_body(headers, body).map_err(|fault| {
-        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", fault.to_string())
-    })?;
-    csrf::check(control, headers, &visit.person, form.one(csrf::FIELD).ok().flatten())?;
-    Ok((visit, form))
+    console::posted(control, headers, body, ConsoleAction::ManagePeople, back).await
 }
 
 /// What a person can mend on the page, told there; anything else is a page of its own.
@@ -62,17 +54,6 @@ fn mendable(problem: Problem) -> Result<String, Turned> {
         StatusCode::BAD_REQUEST | StatusCode::CONFLICT => Ok(problem.detail().to_owned()),
         _ => Err(problem.into()),
     }
-}
-
-fn onward(control: &Control, path: &str) -> Response {
-    Redirect::to(&format!("{}{path}", control.issuer().path())).into_response()
-}
-
-/// An address of ours with what is not empty of a query.
-fn address(path: &str, query: &[(&str, &str)]) -> String {
-    let given = query.iter().filter(|(_, value)| !value.is_empty());
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
-    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
 /// One name a line, or with spaces between.

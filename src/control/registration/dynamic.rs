@@ -3,12 +3,11 @@
 //! Whatever kind of client it says it is, it is a public one: a secret that anybody can ask for proves nothing. What it
 //! got instead of what it asked for is in the answer, as §3.2.1 has it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Extension, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -16,6 +15,7 @@ use serde_json::json;
 
 use super::{Described, Unfit};
 use crate::control::oauth::{Code, OAuthError};
+use crate::control::peer::Address;
 use crate::control::publishing::applications::client_id;
 use crate::control::{Control, Problem};
 use crate::store::OwnRegistration;
@@ -23,7 +23,7 @@ use crate::store::OwnRegistration;
 /// Answers one registration.
 pub(super) async fn post(
     State(control): State<Arc<Control>>,
-    address: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Address(address): Address,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Response> {
@@ -31,7 +31,6 @@ pub(super) async fn post(
     if !registrar.is_dynamic() {
         return Err(Problem::not_found().into_response());
     }
-    let address = address.map(|Extension(ConnectInfo(address))| address.ip());
     let refused = |error: OAuthError| error.into_response();
     if !registrar.asked.take(None, address, control.clock().seconds()) {
         let often = OAuthError::new(Code::Unavailable, "too many applications were registered from here");

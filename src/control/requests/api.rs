@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::control::admin::openapi::Refusals;
 use crate::control::admin::request::{Administrator, Asked, Body, invalid};
 use crate::control::browser::install;
+use crate::control::paging::next;
 use crate::control::tenant::api::{RuleSet, put};
 use crate::control::tenant::rules::{id, sentence};
 use crate::control::{Control, Problem, Reply};
@@ -259,8 +260,7 @@ pub(super) async fn page(
     let filter = RequestFilter { state, after, limit };
     let now = control.clock().now();
     let found = control.store().approval_requests(by.account(), &filter, now).await?;
-    let next = found.last().filter(|_| found.len() >= usize::try_from(limit).unwrap_or(usize::MAX));
-    let next = next.map(|(application, request)| {
+    let next = next(&found, limit, |(application, request)| {
         format!("{}~{}~{}", request.last_asked_at.as_microsecond(), request.round, application.id)
     });
     Ok((found, next))
@@ -281,8 +281,7 @@ pub(super) async fn askers(
         }
     };
     let found = control.store().askers(&request.key, request.round, after, limit).await?;
-    let next = found.last().filter(|_| found.len() >= usize::try_from(limit).unwrap_or(usize::MAX));
-    let next = next.map(|ask| format!("{}~{}", ask.at.as_microsecond(), ask.login));
+    let next = next(&found, limit, |ask| format!("{}~{}", ask.at.as_microsecond(), ask.login));
     Ok((found, next))
 }
 

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::password::{complaint, hashed};
 use super::view::{PasskeyRow, Security};
-use super::{Turned, at_browser, elsewhere, is_recent, posted};
+use super::{HOME, Turned, anybody, elsewhere, is_recent, posted};
 use crate::control::Control;
 use crate::control::browser::login::busy;
 use crate::control::browser::session::SignedIn;
@@ -25,7 +25,7 @@ pub(super) async fn show(
     State(control): State<Arc<Control>>,
     headers: HeaderMap,
 ) -> Result<Response, Turned> {
-    let person = at_browser(&control, &headers).await?;
+    let person = anybody(&control, &headers, HOME).await?;
     page(&control, &person, None).await
 }
 

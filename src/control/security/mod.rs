@@ -20,18 +20,15 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 pub(in crate::control) use link::{Offered, offer};
-use url::form_urlencoded;
 
-use super::browser::session::{SignedIn, later, signed_in};
-use super::browser::{LOGIN, Shown, csrf};
+use super::browser::LOGIN;
+use super::browser::session::{SignedIn, later};
+use super::console::{Turned, anybody, form_of};
 use super::form::Parameters;
-use super::page::respond;
 use super::page::stop::Stopped;
 use super::{Control, Problem};
-use crate::store::StoreError;
 
 /// The routes.
 pub(in crate::control) fn routes() -> Router<Arc<Control>> {
@@ -52,71 +49,16 @@ pub(in crate::control) fn routes() -> Router<Arc<Control>> {
         .route(by_passkey::ANSWER, post(by_passkey::answer))
 }
 
-/// Why a page is not shown.
-pub(in crate::control) enum Turned {
-    /// To the log-in, and back here afterwards.
-    ToLogin(String),
-    /// Too long ago.
-    LongAgo(Box<Stopped>),
-    /// Anything else.
-    Refused(Shown),
-}
-
-impl IntoResponse for Turned {
-    fn into_response(self) -> Response {
-        match self {
-            Self::ToLogin(address) => Redirect::to(&address).into_response(),
-            Self::LongAgo(page) => respond(&*page),
-            Self::Refused(shown) => shown.into_response(),
-        }
-    }
-}
-
-impl From<Problem> for Turned {
-    fn from(problem: Problem) -> Self {
-        Self::Refused(problem.into())
-    }
-}
-
-impl From<StoreError> for Turned {
-    fn from(error: StoreError) -> Self {
-        Self::Refused(error.into())
-    }
-}
-
-impl From<Shown> for Turned {
-    fn from(shown: Shown) -> Self {
-        Self::Refused(shown)
-    }
-}
-
-/// Who is at the browser.
-async fn at_browser(control: &Control, headers: &HeaderMap) -> Result<SignedIn, Turned> {
-    match signed_in(control, headers).await? {
-        Some(person) => Ok(person),
-        None => {
-            let path = control.issuer().path();
-            let back = format!("{path}{HOME}");
-            let query =
-                form_urlencoded::Serializer::new(String::new()).append_pair("continue", &back).finish();
-            Err(Turned::ToLogin(format!("{path}{LOGIN}?{query}")))
-        }
-    }
-}
-
 /// A form of ours, from somebody who has logged in not long ago and has a password here.
 async fn posted(
     control: &Control,
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<(SignedIn, Parameters), Turned> {
-    let person = at_browser(control, headers).await?;
-    let form = Parameters::from_body(headers, body).map_err(|fault| {
-        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", fault.to_string())
-    })?;
-    csrf::check(control, headers, &person, form.one(csrf::FIELD).ok().flatten())?;
+    let person = anybody(control, headers, HOME).await?;
+    let form = form_of(control, headers, body, &person)?;
     if !is_recent(control, &person) {
-        return Err(Turned::LongAgo(Box::new(long_ago(control, &person))));
+        return Err(Turned::Elsewhere(Box::new(long_ago(control, &person))));
     }
     // Who came in by another's word has proved nothing here, and must not make something that outlasts it.
     if person.session.vouched.is_some() {

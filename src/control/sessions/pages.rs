@@ -10,9 +10,9 @@ use url::form_urlencoded;
 
 use super::view::{List, Own, Row};
 use super::{api, listed, listed_own, somebody};
-use crate::control::browser::session::{SignedIn, signed_in};
-use crate::control::browser::{LOGIN, csrf};
-use crate::control::console::{Turned, Visit};
+use crate::control::browser::csrf;
+use crate::control::browser::session::SignedIn;
+use crate::control::console::{Turned, Visit, anybody};
 use crate::control::form::Parameters;
 use crate::control::page::nav::{MY_SESSIONS, SESSIONS};
 use crate::control::page::{Label, respond};
@@ -25,7 +25,7 @@ pub(super) async fn own(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Turned> {
-    let person = person(&control, &headers).await?;
+    let person = anybody(&control, &headers, MY_SESSIONS).await?;
     let query = Parameters::parse(query.unwrap_or_default().as_bytes());
     let after = query.one("after").ok().flatten();
     let key = &person.principal.key;
@@ -131,25 +131,13 @@ pub(super) async fn end_all(
     Ok(to(&control, SESSIONS, &[("login", login)]))
 }
 
-/// Who is signed in, whoever it is.
-async fn person(control: &Control, headers: &HeaderMap) -> Result<SignedIn, Turned> {
-    match signed_in(control, headers).await? {
-        Some(person) => Ok(person),
-        None => {
-            let path = control.issuer().path();
-            let back = format!("{path}{MY_SESSIONS}");
-            Err(Turned::ToLogin(address(&format!("{path}{LOGIN}"), &[("continue", &back)])))
-        }
-    }
-}
-
 /// A form of somebody who is signed in.
 async fn posted(
     control: &Control,
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<(SignedIn, Parameters), Turned> {
-    let person = person(control, headers).await?;
+    let person = anybody(control, headers, MY_SESSIONS).await?;
     let form = form(headers, body)?;
     csrf::check(control, headers, &person, form.one(csrf::FIELD).ok().flatten())?;
     Ok((person, form))

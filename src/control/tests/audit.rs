@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
 
-use super::audit_chain::{ADMIN, call, seen};
+use super::audit_scene::{ADMIN, call, seen};
 use super::{ACME, World, account};
 use crate::model::scope::ScopeSet;
 use crate::store::{AuditFilter, NewRecord};

@@ -5,28 +5,29 @@ use axum::http::Request;
 
 use super::{Answer, World};
 
-pub(super) struct Browser<'a> {
+/// A browser of somebody who is signed in.
+pub(in crate::control) struct Browser<'a> {
     world: &'a World,
     cookie: String,
-    csrf: String,
+    pub(in crate::control) csrf: String,
 }
 
 impl<'a> Browser<'a> {
-    pub(super) async fn of(world: &'a World, login: &str) -> Self {
+    pub(in crate::control) async fn of(world: &'a World, login: &str) -> Self {
         let (cookie, csrf) = world.session(login).await;
         Self { world, cookie, csrf }
     }
 
-    pub(super) async fn open(&self, path: &str) -> Answer {
+    pub(in crate::control) async fn open(&self, path: &str) -> Answer {
         let ask = Request::builder().uri(path).header("cookie", &self.cookie);
         self.world.send(ask.body(Body::empty()).unwrap()).await
     }
 
-    pub(super) async fn post(&self, path: &str, fields: &str) -> Answer {
+    pub(in crate::control) async fn post(&self, path: &str, fields: &str) -> Answer {
         self.post_raw(path, &format!("csrf={}&{fields}", self.csrf)).await
     }
 
-    pub(super) async fn post_raw(&self, path: &str, body: &str) -> Answer {
+    pub(in crate::control) async fn post_raw(&self, path: &str, body: &str) -> Answer {
         let ask = Request::builder()
             .method("POST")
             .uri(path)

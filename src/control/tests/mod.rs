@@ -3,10 +3,11 @@
 mod admin;
 mod audit;
 mod audit_chain;
+mod audit_scene;
 mod authorize;
 mod consent;
-mod console;
-mod directory;
+pub(super) mod console;
+mod passkeys;
 mod requests;
 mod security;
 mod usage;

@@ -1,4 +1,5 @@
-//! What people prove themselves by, through the router: passwords, links, codes, recovery codes and passkeys.
+//! What people prove themselves by, through the router: passwords, links, codes and recovery codes; and the browser that
+//! they do it in.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +9,13 @@ use url::form_urlencoded::Serializer;
 
 use super::{Answer, World};
 use crate::store::By;
-use crate::token::factor::soft::Soft;
 use crate::token::random::Secret;
 
-const HERE: &str = "http://localhost:8081";
-const PASSWORD: &str = "correct horse battery";
+pub(super) const HERE: &str = "http://localhost:8081";
+pub(super) const PASSWORD: &str = "correct horse battery";
 
 /// A browser without a session: cookies, and the page that it shows.
-struct Browser<'a> {
+pub(super) struct Browser<'a> {
     world: &'a World,
     cookies: BTreeMap<String, String>,
     page: String,
@@ -24,17 +24,17 @@ struct Browser<'a> {
 }
 
 impl<'a> Browser<'a> {
-    fn new(world: &'a World) -> Self {
+    pub(super) fn new(world: &'a World) -> Self {
         Self { world, cookies: BTreeMap::new(), page: String::new(), form: String::new() }
     }
 
-    async fn open(&mut self, path: &str) -> Answer {
+    pub(super) async fn open(&mut self, path: &str) -> Answer {
         let ask = Request::builder().uri(path).header("cookie", self.cookie());
         self.answered(ask.body(Body::empty()).unwrap()).await
     }
 
     /// Posts these fields with what the page hides in its forms.
-    async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(super) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let mut body = Serializer::new(String::new());
         for name in ["csrf", "transaction", "continue", "link"] {
             if let Some(value) = self.hidden(name) {
@@ -45,7 +45,7 @@ impl<'a> Browser<'a> {
         self.post_raw(path, body).await
     }
 
-    async fn post_raw(&mut self, path: &str, body: String) -> Answer {
+    pub(super) async fn post_raw(&mut self, path: &str, body: String) -> Answer {
         let ask = Request::builder()
             .method("POST")
             .uri(path)
@@ -56,20 +56,20 @@ impl<'a> Browser<'a> {
     }
 
     /// Types login and password.
-    async fn log_in(&mut self, login: &str, password: &str) -> Answer {
+    pub(super) async fn log_in(&mut self, login: &str, password: &str) -> Answer {
         self.open("/login?continue=/me/security").await.expect(200);
         self.post("/login", &[("login", login), ("password", password)]).await
     }
 
-    fn hidden(&self, name: &str) -> Option<String> {
+    pub(super) fn hidden(&self, name: &str) -> Option<String> {
         between(&self.form, &format!("name=\"{name}\" value=\""), "\"")
     }
 
-    fn options(&self) -> String {
+    pub(super) fn options(&self) -> String {
         between(&self.page, "data-options=\"", "\"").unwrap()
     }
 
-    fn is_in(&self) -> bool {
+    pub(super) fn is_in(&self) -> bool {
         self.cookies.contains_key("consentry_session")
     }
 
@@ -105,7 +105,7 @@ fn between(page: &str, before: &str, after: &str) -> Option<String> {
     Some(found.replace("&#34;", "\"").replace("&#39;", "'").replace("&#38;", "&").replace("&#60;", "<"))
 }
 
-async fn world() -> World {
+pub(super) async fn world() -> World {
     let world = World::at(HERE).await;
     for login in ["alice@acme", "admin@acme"] {
         set_password(&world, login).await;
@@ -291,123 +291,6 @@ async fn another_password_between_the_two_steps_ends_the_log_in() {
     let code = generator.code(&world);
     again.post("/login/code", &[("code", &code)]).await.expect(409);
     assert!(!again.is_in());
-}
-
-/// Adds a passkey to a logged-in person.
-async fn with_passkey(browser: &mut Browser<'_>, soft: &mut Soft) -> Answer {
-    browser.open("/me/security").await.expect(200);
-    browser.post("/me/security/passkeys", &[("name", "Laptop")]).await.expect(200);
-    let answer = soft.make(&browser.options());
-    browser.post("/me/security/passkeys/answer", &[("answer", &answer)]).await
-}
-
-/// Logs in by passkey, with a login typed or none.
-async fn by_passkey(browser: &mut Browser<'_>, soft: &mut Soft, login: &str) -> Answer {
-    browser.open("/login?continue=/me/security").await.expect(200);
-    browser.post("/login/passkey", &[("login", login)]).await.expect(200);
-    let answer = soft.answer(&browser.options());
-    browser.post("/login/passkey/answer", &[("answer", &answer)]).await
-}
-
-#[tokio::test]
-async fn a_passkey_logs_its_owner_in_with_the_login_typed_or_without() {
-    let world = world().await;
-    let (mut alice, mut soft) = (Browser::new(&world), Soft::new(HERE, 1));
-    alice.log_in("alice@acme", PASSWORD).await.expect(303);
-    with_passkey(&mut alice, &mut soft).await.expect(303);
-    assert!(alice.open("/me/security").await.text.contains("Laptop"));
-    for login in ["", "alice@acme", "ALICE@acme"] {
-        let mut again = Browser::new(&world);
-        let answer = by_passkey(&mut again, &mut soft, login).await.expect(303);
-        assert_eq!(answer.headers["location"], "/me/security");
-        assert!(again.open("/me/security").await.expect(200).text.contains("alice@acme"));
-    }
-    let page = Browser::new(&world).open("/login").await;
-    assert!(!page.headers["content-security-policy"].to_str().unwrap().contains("script"));
-}
-
-#[tokio::test]
-async fn a_passkey_is_refused_for_another_login_replayed_at_another_origin_or_once_removed() {
-    let world = world().await;
-    let (mut alice, mut soft) = (Browser::new(&world), Soft::new(HERE, 1));
-    alice.log_in("alice@acme", PASSWORD).await.expect(303);
-    with_passkey(&mut alice, &mut soft).await.expect(303);
-    let mut thief = Browser::new(&world);
-    by_passkey(&mut thief, &mut soft, "admin@acme").await.expect(403);
-    soft.origin = "http://localhost:9999".to_owned();
-    by_passkey(&mut thief, &mut soft, "").await.expect(403);
-    soft.origin = HERE.to_owned();
-    soft.verifies = false;
-    by_passkey(&mut thief, &mut soft, "").await.expect(403);
-    soft.verifies = true;
-    by_passkey(&mut thief, &mut Soft::new(HERE, 1), "alice@acme").await.expect(403);
-    by_passkey(&mut thief, &mut Soft::new(HERE, 2), "").await.expect(403);
-    assert!(!thief.is_in());
-    // The same answer a second time, to the same question and to another one.
-    let mut again = Browser::new(&world);
-    again.open("/login").await.expect(200);
-    again.post("/login/passkey", &[]).await.expect(200);
-    let answer = soft.answer(&again.options());
-    let fields =
-        [("csrf", again.hidden("csrf").unwrap()), ("transaction", again.hidden("transaction").unwrap())];
-    again.post("/login/passkey/answer", &[("answer", &answer)]).await.expect(303);
-    let body = Serializer::new(String::new()).extend_pairs(&fields).append_pair("answer", &answer).finish();
-    again.post_raw("/login/passkey/answer", body).await.expect(403);
-    thief.open("/login").await.expect(200);
-    thief.post("/login/passkey", &[]).await.expect(200);
-    thief.post("/login/passkey/answer", &[("answer", &answer)]).await.expect(403);
-    // Removed, it is worth nothing, even if it was asked for before.
-    thief.open("/login").await.expect(200);
-    thief.post("/login/passkey", &[]).await.expect(200);
-    let answer = soft.answer(&thief.options());
-    alice.open("/me/security").await.expect(200);
-    let credential = alice.hidden("credential").unwrap();
-    alice.post("/me/security/passkeys/remove", &[("credential", &credential)]).await.expect(303);
-    thief.post("/login/passkey/answer", &[("answer", &answer)]).await.expect(403);
-    assert!(!thief.is_in());
-}
-
-#[tokio::test]
-async fn a_passkey_is_added_to_nobody_but_who_was_asked() {
-    let world = world().await;
-    let (mut alice, mut admin) = (Browser::new(&world), Browser::new(&world));
-    alice.log_in("alice@acme", PASSWORD).await.expect(303);
-    admin.log_in("admin@acme", PASSWORD).await.expect(303);
-    let mut soft = Soft::new(HERE, 1);
-    admin.open("/me/security").await.expect(200);
-    admin.post("/me/security/passkeys", &[]).await.expect(200);
-    let answer = soft.make(&admin.options());
-    let transaction = admin.hidden("transaction").unwrap();
-    alice.open("/me/security").await.expect(200);
-    alice
-        .post("/me/security/passkeys/answer", &[("transaction", &transaction), ("answer", &answer)])
-        .await
-        .expect(409);
-    let mut elsewhere = Soft::new("https://evil.example", 2);
-    with_passkey(&mut alice, &mut elsewhere).await.expect(400);
-    let mut lax = Soft::new(HERE, 3);
-    lax.verifies = false;
-    with_passkey(&mut alice, &mut lax).await.expect(400);
-    admin.post("/me/security/passkeys/answer", &[("answer", &answer)]).await.expect(303);
-    // The same credential for somebody else.
-    with_passkey(&mut alice, &mut soft).await.expect(409);
-    let page = alice.open("/me/security").await.expect(200);
-    assert!(!page.text.contains("passkeys/remove"), "{}", page.text);
-}
-
-#[tokio::test]
-async fn nobody_learns_from_the_question_whether_a_login_has_a_passkey() {
-    let world = world().await;
-    let mut asked = Vec::new();
-    for login in ["nobody@acme", "nobody@acme", "alice@acme"] {
-        let mut browser = Browser::new(&world);
-        browser.open("/login").await.expect(200);
-        browser.post("/login/passkey", &[("login", login)]).await.expect(200);
-        let options: serde_json::Value = serde_json::from_str(&browser.options()).unwrap();
-        asked.push(options["publicKey"]["allowCredentials"].clone());
-    }
-    assert_eq!(asked[0], asked[1]);
-    assert_eq!(asked[0].as_array().unwrap().len(), asked[2].as_array().unwrap().len());
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use super::LONGEST_DAYS;
 use super::view::ScopeUsed;
 use crate::control::admin::openapi::Refusals;
 use crate::control::admin::request::{Asked, invalid};
+use crate::control::paging::next;
 use crate::control::{Control, Reply};
 use crate::model::grant::Grant;
 use crate::model::id::{AccountId, ApplicationId};
@@ -141,8 +142,7 @@ pub(super) async fn survey(
     let since = now.saturating_sub(SignedDuration::from_hours(days * 24)).unwrap_or(Timestamp::UNIX_EPOCH);
     let most = u32::try_from(limit).unwrap_or(u32::MAX);
     let found = control.store().in_use(account, after, most).await?;
-    let next = found.last().filter(|_| found.len() >= limit);
-    let next = next.map(|last| last.installed.application.id.to_string());
+    let next = next(&found, most, |last| last.installed.application.id.to_string());
     Ok(Survey { since, applications: found.iter().map(|one| Used::of(one, since)).collect(), next })
 }
 

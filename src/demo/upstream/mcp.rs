@@ -2,21 +2,15 @@
 //! scope gives, a prompt and a document. What a tool answers says for whom it was called.
 
 use std::collections::HashSet;
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, StatusCode, header};
-use http_body::Frame;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::time::{Interval, interval};
 
+use super::streams::Events;
 use crate::token::assertion::Assertion;
 use crate::token::random::identifier;
 
@@ -45,10 +39,10 @@ impl Server {
             return StatusCode::OK.into_response();
         }
         if head.method == Method::GET {
-            return events(Said::new(json!({
+            return said(json!({
                 "jsonrpc": "2.0", "method": "notifications/message",
                 "params": { "level": "info", "data": "nothing has changed" },
-            })));
+            }));
         }
         let Some(id) = message.get("id") else { return StatusCode::ACCEPTED.into_response() };
         request(method, id, message.get("params").unwrap_or(&Value::Null), identity)
@@ -111,17 +105,17 @@ fn call(name: &str, id: &Value, params: &Value, identity: &Assertion) -> Respons
     }
     if name == "watch_instances" {
         let token = params.pointer("/_meta/progressToken").unwrap_or(id);
-        return events(Said::new(json!({
+        return said(json!({
             "jsonrpc": "2.0", "method": "notifications/progress",
             "params": { "progressToken": token, "progress": 0 },
-        })));
+        }));
     }
     let arguments = params.get("arguments").unwrap_or(&Value::Null);
-    let said = json!({
+    let told = json!({
         "tool": name, "arguments": arguments, "account": identity.aid, "user": identity.uid,
         "application": identity.act.sub, "scope": identity.scope,
     });
-    done(id, &json!({ "content": [{ "type": "text", "text": said.to_string() }] }))
+    done(id, &json!({ "content": [{ "type": "text", "text": told.to_string() }] }))
 }
 
 fn tool((name, description): &(&str, &str)) -> Value {
@@ -142,41 +136,16 @@ fn json_body(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-fn events(said: Said) -> Response {
-    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    (headers, Body::new(said)).into_response()
-}
-
-/// The same message again and again, each 100 ms, without end; a progress rises.
-struct Said {
-    message: Value,
-    beat: Interval,
-    count: u64,
-}
-
-impl Said {
-    fn new(message: Value) -> Self {
-        Self { message, beat: interval(BEAT), count: 0 }
-    }
-}
-
-impl http_body::Body for Said {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        ready!(self.beat.poll_tick(cx));
-        self.count += 1;
-        let count = self.count;
-        if let Some(progress) = self.message.pointer_mut("/params/progress") {
+/// The same message again and again, without end; a progress rises.
+fn said(mut message: Value) -> Response {
+    let events = Events::new(move |count| {
+        if let Some(progress) = message.pointer_mut("/params/progress") {
             *progress = json!(count);
         }
-        let event = format!("event: message\ndata: {}\n\n", self.message);
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from(event)))))
-    }
+        format!("event: message\ndata: {message}\n\n")
+    });
+    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
+    (headers, Body::new(events)).into_response()
 }
 
 const SESSION: &str = "mcp-session-id";
@@ -184,7 +153,6 @@ const VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-
 const PROMPT: &str = "review_servers";
 const GUIDE: &str = "demo://guide";
 const MOST_SESSIONS: usize = 10_000;
-const BEAT: Duration = Duration::from_millis(100);
 
 const TOOLS: [(&str, &str); 6] = [
     ("describe_instances", "Shows the servers."),

@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 
 use self::issuer_keys::{Held, IssuerKeys};
 use self::seen::{Seen, SeenRequest, length_text, texts};
-use self::streams::{Download, Events, talk};
+use self::streams::{Download, Events, counted, talk};
 use crate::demo::story::Walkthrough;
 use crate::model::time::Clock;
 use crate::token::assertion::{Assertion, verify_assertion};
@@ -164,7 +164,7 @@ async fn stream(head: &mut Parts) -> Option<Response> {
     }
     if path.starts_with("/oss-watch/") {
         let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-        return Some((headers, Body::new(Events::new())).into_response());
+        return Some((headers, Body::new(Events::new(counted))).into_response());
     }
     if path.starts_with("/oss-socket/") {
         let socket = WebSocketUpgrade::from_request_parts(head, &()).await;

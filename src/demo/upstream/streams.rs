@@ -11,19 +11,26 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Interval, interval};
 
-/// Server-sent events without end, one each 100 ms, with a counter.
-pub(super) struct Events {
+/// Server-sent events without end, one each 100 ms.
+pub(super) struct Events<F> {
     beat: Interval,
     count: u64,
+    /// What the event of this number is, with its empty line.
+    event: F,
 }
 
-impl Events {
-    pub(super) fn new() -> Self {
-        Self { beat: interval(BEAT), count: 0 }
+impl<F: FnMut(u64) -> String + Unpin> Events<F> {
+    pub(super) fn new(event: F) -> Self {
+        Self { beat: interval(BEAT), count: 0, event }
     }
 }
 
-impl Body for Events {
+/// An event that only counts.
+pub(super) fn counted(count: u64) -> String {
+    format!("id: {count}\nevent: changed\ndata: {{\"count\":{count}}}\n\n")
+}
+
+impl<F: FnMut(u64) -> String + Unpin> Body for Events<F> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -33,8 +40,8 @@ impl Body for Events {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         ready!(self.beat.poll_tick(cx));
         self.count += 1;
-        let event = format!("id: {0}\nevent: changed\ndata: {{\"count\":{0}}}\n\n", self.count);
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from(event)))))
+        let count = self.count;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from((self.event)(count))))))
     }
 }
 

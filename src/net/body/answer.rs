@@ -8,8 +8,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use super::{Broken, Wait, allowed, take};
-use crate::net::sift::{Sieve, Sifted, whole};
+use super::{Broken, Wait, allowed, take, whole};
+use crate::net::sift::{Sieve, Sifted};
 use crate::net::upstream::Lease;
 use crate::net::watch::{Cut, Exchange, Slot};
 

@@ -6,10 +6,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use super::{Broken, Wait, allowed, take};
+use super::{Broken, Wait, allowed, take, whole};
 use crate::net::sieve::{Sieve, Sum};
 use crate::net::watch::{Cut, Exchange, Link, Order, Slot};
 use crate::net::wire::Fault;
@@ -86,26 +86,8 @@ impl Inbound {
     ///
     /// # Errors
     /// [`Broken`]; it is [`Broken::TooLong`] as soon as that is certain.
-    pub async fn read(mut self, limit: usize) -> Result<Bytes, Broken> {
-        if self.size_hint().lower() > limit as u64 {
-            return Err(Broken::TooLong);
-        }
-        let mut first = Bytes::new();
-        let mut joined = BytesMut::new();
-        while let Some(frame) = poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await {
-            let Ok(bytes) = frame?.into_data() else { continue };
-            if first.len().max(joined.len()) + bytes.len() > limit {
-                return Err(Broken::TooLong);
-            }
-            // The usual body comes in one piece and is not copied.
-            if first.is_empty() && joined.is_empty() {
-                first = bytes;
-                continue;
-            }
-            joined.extend_from_slice(&std::mem::take(&mut first));
-            joined.extend_from_slice(&bytes);
-        }
-        Ok(if joined.is_empty() { first } else { joined.freeze() })
+    pub fn read(self, limit: usize) -> impl Future<Output = Result<Bytes, Broken>> {
+        whole(self, limit)
     }
 
     /// Sets how long it may be idle and what cuts it.

@@ -6,11 +6,13 @@
 mod answer;
 mod inbound;
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
 
-use bytes::Bytes;
-use hyper::body::Frame;
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body, Frame};
 
 use super::headers::keep_listed_trailers;
 use super::watch::{Cut, Link, Patience, Slot, Verdict};
@@ -80,6 +82,32 @@ impl Wait {
         let patience = Patience { ticks: self.ticks, cut: self.cut.as_ref(), link, counted: true };
         self.slot.arm(cx, patience);
     }
+}
+
+/// The whole of a body that is no longer than `limit` bytes.
+async fn whole<B>(mut body: B, limit: usize) -> Result<Bytes, Broken>
+where
+    B: Body<Data = Bytes, Error = Broken> + Unpin,
+{
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Broken::TooLong);
+    }
+    let mut first = Bytes::new();
+    let mut joined = BytesMut::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let Ok(bytes) = frame?.into_data() else { continue };
+        if first.len().max(joined.len()) + bytes.len() > limit {
+            return Err(Broken::TooLong);
+        }
+        // The usual body comes in one piece and is not copied.
+        if first.is_empty() && joined.is_empty() {
+            first = bytes;
+            continue;
+        }
+        joined.extend_from_slice(&std::mem::take(&mut first));
+        joined.extend_from_slice(&bytes);
+    }
+    Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
 fn take(bytes: &mut Bytes) -> Option<Frame<Bytes>> {

@@ -14,9 +14,9 @@ mod tunnel;
 
 use std::borrow::Cow;
 
-use http::header::{CONNECTION, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, UPGRADE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use hyper::body::Body as _;
 
 use super::body::Inbound;
@@ -92,6 +92,27 @@ impl Candidate {
     #[must_use]
     pub fn host(&self) -> &str {
         self.canonical.host()
+    }
+
+    /// The method, one of the listed ones.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        self.canonical.method()
+    }
+
+    /// What stands in `Authorization` among `headers`, the request's own, if that stands there once.
+    #[must_use]
+    pub fn authorization<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+        if self.canonical.census.authorizations != 1 {
+            return None;
+        }
+        headers.iter().find_map(|(name, value)| (*name == AUTHORIZATION).then_some(value))
+    }
+
+    /// Path and query, in the same spelling as the path.
+    #[must_use]
+    pub fn target(&self) -> &PathAndQuery {
+        self.canonical.target()
     }
 
     /// Applies what the route allows.

@@ -69,22 +69,46 @@ pub enum NotServed {
     Late,
 }
 
+/// A place for a tunnel that may be opened: to be had before anything is made for it, and given back if it is dropped.
+#[must_use]
+pub struct Room {
+    entrance: Rc<dyn Entrance>,
+    outer: Rc<Link>,
+    place: Admitted,
+}
+
 /// Serves what comes inside of a worker's connections.
 pub(in crate::net) trait Entrance {
+    /// A place for one more, inside of `outer`.
+    fn admit(&self, outer: &Link) -> Result<Admitted, NotOpened>;
     /// Takes a connection that is about to be upgraded.
-    fn enter(&self, outer: &Rc<Link>, upgrade: OnUpgrade, tunnel: Tunnel) -> Result<(), NotOpened>;
+    fn enter(&self, outer: &Rc<Link>, upgrade: OnUpgrade, tunnel: Tunnel, place: Admitted);
 }
 
 impl Exchange {
-    /// Opens a tunnel here, on the connection of `request`, once that was answered by a 2xx status (RFC 9110 section
-    /// 9.3.6).
+    /// Whether a tunnel can be opened here, on the connection of `request`: then its place is taken.
     ///
     /// # Errors
-    /// [`NotOpened`]; then the connection can only be closed.
-    pub fn open(&self, request: &mut Request<Inbound>, tunnel: Tunnel) -> Result<(), NotOpened> {
-        let upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or(NotOpened::NoUpgrade)?;
+    /// [`NotOpened`].
+    pub fn room(&self, request: &Request<Inbound>) -> Result<Room, NotOpened> {
+        if request.extensions().get::<OnUpgrade>().is_none() {
+            return Err(NotOpened::NoUpgrade);
+        }
         let entrance = self.watch.entrance().ok_or(NotOpened::Ending)?;
-        entrance.enter(&self.link, upgrade, tunnel)
+        let place = entrance.admit(&self.link)?;
+        Ok(Room { entrance, outer: Rc::clone(&self.link), place })
+    }
+}
+
+impl Room {
+    /// Opens the tunnel, on the connection of `request`, once that was answered by a 2xx status (RFC 9110 section 9.3.6).
+    ///
+    /// # Errors
+    /// [`NotOpened::NoUpgrade`], if it is another request than there was room for.
+    pub fn open(self, request: &mut Request<Inbound>, tunnel: Tunnel) -> Result<(), NotOpened> {
+        let upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or(NotOpened::NoUpgrade)?;
+        self.entrance.enter(&self.outer, upgrade, tunnel, self.place);
+        Ok(())
     }
 }
 
@@ -93,12 +117,15 @@ where
     S: Fn(Request<Inbound>, Exchange) -> R + 'static,
     R: Future<Output = Result<Response<Answer>, Abandoned>> + 'static,
 {
-    fn enter(&self, outer: &Rc<Link>, upgrade: OnUpgrade, tunnel: Tunnel) -> Result<(), NotOpened> {
+    fn admit(&self, outer: &Link) -> Result<Admitted, NotOpened> {
         if self.watch.is_draining() {
             return Err(NotOpened::Ending);
         }
-        let place = self.tally.admit_tunnel(self.settings.tunnels, outer.peer.address.ip(), &outer.admitted);
-        let place = place.ok_or(NotOpened::Full)?;
+        let peer = outer.peer.address.ip();
+        self.tally.admit_tunnel(self.settings.tunnels, peer, &outer.admitted).ok_or(NotOpened::Full)
+    }
+
+    fn enter(&self, outer: &Rc<Link>, upgrade: OnUpgrade, tunnel: Tunnel, place: Admitted) {
         // Among the connections of the worker from here on, whatever becomes of the one that it is inside of.
         let outer = outer.upgraded();
         let joined = Joined::new(&self.watch, &outer);
@@ -107,7 +134,6 @@ where
             door.serve_inside(&outer, upgrade, tunnel, place).await;
             drop(joined);
         }));
-        Ok(())
     }
 }
 

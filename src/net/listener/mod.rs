@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub(in crate::net) use inside::Entrance;
-pub use inside::{NotOpened, NotServed, Tunnel};
+pub use inside::{NotOpened, NotServed, Room, Tunnel};
 pub use shared::{Bound, Shared};
 pub use worker::{BoundWorkers, Worker, Workers};
 

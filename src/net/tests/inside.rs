@@ -100,8 +100,11 @@ async fn answer(
         let destination = Destination::read(&request).unwrap();
         let failed = Box::new(move |why| told.lock().push(why));
         let mut response = Response::new(Answer::empty());
-        if exchange.open(&mut request, Tunnel { destination, tls, failed }).is_err() {
-            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        // One that is given back is nobody's.
+        drop(exchange.room(&request));
+        match exchange.room(&request) {
+            Ok(room) => room.open(&mut request, Tunnel { destination, tls, failed }).unwrap(),
+            Err(_) => *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE,
         }
         return Ok(response);
     }

@@ -23,7 +23,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{Answer, Broken, Inbound, Progress, Status};
-use super::headers::clean_response;
+use super::headers::{clean_response, put};
 use super::listener::Worker;
 use super::watch::{Cut, Exchange, Patience, Slot, Verdict};
 pub use connect::DialError;
@@ -289,7 +289,7 @@ impl Upstream {
             return Ok(request);
         }
         if !self.pool.settings.keep_host || !request.headers().contains_key(HOST) {
-            request.headers_mut().insert(HOST, self.host.clone());
+            put(request.headers_mut(), HOST, self.host.clone());
         }
         if request.uri().authority().is_some() {
             let target = request.uri().path_and_query().cloned();

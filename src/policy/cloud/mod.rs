@@ -12,19 +12,24 @@
 //! behind.
 
 #[cfg(test)]
+mod guarded;
+#[cfg(test)]
 mod judge;
 mod narrow;
 mod permissions;
+#[cfg(test)]
+mod properties;
 mod shorten;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
+use cedar_policy::ActionConstraint;
 use serde::Serialize;
 
 use super::catalogue::Catalogue;
-use super::compile::{concerns, names};
+use super::compile::{names, reaches};
 use super::decide::Permit;
 use super::generate::needs_consent;
 use super::session::Session;
@@ -33,7 +38,7 @@ use crate::model::grant::GrantState;
 use crate::model::scope::ScopeSet;
 use narrow::{Conditions, Effect, OPERATOR, OWNER, Once, Scalar, Values};
 pub use narrow::{Narrowing, NotUnderstood};
-use permissions::needs;
+use permissions::{goes_by_content, needs};
 use shorten::Patterns;
 
 /// Whose policy language.
@@ -52,7 +57,8 @@ pub enum Holder {
     /// `Describe*`, if all of the catalogue that begins so is granted.
     Sidecar,
     /// The application. Names are never shortened, since a cloud has actions that the catalogue does not know; and
-    /// what a guardrail could forbid is left out, since no guardrail stands between the application and the cloud.
+    /// what a guardrail could forbid is left out, with whatever would make it possible, since no guardrail stands between
+    /// the application and the cloud.
     Application,
 }
 
@@ -104,7 +110,7 @@ impl SessionPolicy {
     }
 
     /// Granted actions that it does not allow, because the cloud's permission for each allows something else too that
-    /// was not granted. The cloud will refuse them.
+    /// was not granted, or would do so together with others what a guardrail could forbid. The cloud will refuse them.
     #[must_use]
     pub fn left_out(&self) -> &[Action] {
         &self.left_out
@@ -140,23 +146,15 @@ impl Permit<'_> {
         narrowing: Option<&Narrowing>,
     ) -> Result<SessionPolicy, NotExpressible> {
         let session = self.session();
-        let inside = |action: &Action| {
-            meant(action.service())
-                && has(session, action)
-                && !(holder.is_out_of_reach() && may_be_forbidden(session, action))
-        };
         let catalogue = session.grant.policies.catalogue();
-        Wanted { cloud, holder, account, catalogue, narrowing }.policy(inside)
-    }
-}
-
-impl Holder {
-    /// Whether the calls pass no sidecar.
-    fn is_out_of_reach(self) -> bool {
-        match self {
-            Self::Sidecar => false,
-            Self::Application => true,
-        }
+        let reaching = match holder {
+            Holder::Sidecar => Vec::new(),
+            Holder::Application => guardrails(session),
+        };
+        let inside = |action: &Action| meant(action.service()) && has(session, action);
+        let forbidden =
+            |action: &Action| reaching.iter().any(|guardrail| names(guardrail, action, catalogue));
+        Wanted { cloud, holder, account, catalogue, narrowing }.guarded(inside, forbidden)
     }
 }
 
@@ -173,13 +171,12 @@ fn has(session: &Session, action: &Action) -> bool {
     active && consented && catalogue.allows(session.scopes(), action)
 }
 
-/// Whether any guardrail could forbid `action` to the session's grant, on whatever condition.
-fn may_be_forbidden(session: &Session, action: &Action) -> bool {
-    let policies = &session.grant.policies;
-    policies.guardrails.iter().any(|one| {
-        concerns(&one.policy, session.grant.installed(), session.scopes(), policies.catalogue())
-            && names(&one.policy.action_constraint(), action, policies.catalogue())
-    })
+/// What the guardrails name that could forbid the session's grant anything, on whatever condition. Also what was never
+/// granted counts: its permissions may be had for something else.
+fn guardrails(session: &Session) -> Vec<ActionConstraint> {
+    let guardrails = session.grant.policies.guardrails.iter();
+    let reaching = guardrails.filter(|one| reaches(&one.policy, session.grant.installed()));
+    reaching.map(|one| one.policy.action_constraint()).collect()
 }
 
 /// What is to be made.
@@ -192,12 +189,17 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    fn policy(&self, inside: impl Fn(&Action) -> bool) -> Result<SessionPolicy, NotExpressible> {
-        let may = |action: &Action| spellable(action) && action.service() != "sts" && inside(action);
-        let (mut granted, outside): (Vec<_>, Vec<_>) =
-            self.catalogue.actions().map(|(action, _)| action).partition(|action| may(action));
-        granted.sort_by_key(|action| (needs(self.cloud, action).len(), action.as_str()));
-        let barred: Vec<_> = outside.into_iter().map(|action| Barred::new(self.cloud, action)).collect();
+    /// The policy that allows what is `inside` and not `forbidden`. One after the other is taken in, as long as nothing
+    /// that is barred becomes possible by it: what would make it so is left out. So the order decides which one of two
+    /// goes that must not stand together (whoever may not copy may either read or write): what only reads comes first,
+    /// since it is what more calls need and does less harm, and then the names, so that the same grant always has the
+    /// same policy.
+    fn guarded(
+        &self,
+        inside: impl Fn(&Action) -> bool,
+        forbidden: impl Fn(&Action) -> bool,
+    ) -> Result<SessionPolicy, NotExpressible> {
+        let (granted, barred) = self.parted(inside, forbidden);
         let mut held = Held::default();
         let mut left_out = Vec::new();
         for action in granted.iter().copied() {
@@ -230,6 +232,28 @@ impl Wanted<'_> {
         }
         self.check(&patterns, &granted, &left_out, &barred)?;
         Ok(SessionPolicy { text, left_out })
+    }
+
+    /// All actions of the catalogue: those to be taken in, in order, and those that are barred.
+    fn parted(
+        &self,
+        inside: impl Fn(&Action) -> bool,
+        forbidden: impl Fn(&Action) -> bool,
+    ) -> (Vec<&Action>, Vec<Barred>) {
+        let may = |action: &Action| spellable(action) && action.service() != "sts" && inside(action);
+        let (mut granted, mut barred) = (Vec::new(), Vec::new());
+        for (action, giving) in self.catalogue.actions() {
+            if forbidden(action) {
+                barred.push(Barred::forbidden(self.cloud, action));
+            } else if may(action) {
+                let changes = !giving.iter().any(|scope| scope.as_str().ends_with(":read"));
+                granted.push((changes, needs(self.cloud, action).len(), action));
+            } else {
+                barred.push(Barred::not_granted(self.cloud, action));
+            }
+        }
+        granted.sort();
+        (granted.into_iter().map(|(_, _, action)| action).collect(), barred)
     }
 
     fn text(&self, patterns: &Patterns) -> Result<String, NotExpressible> {
@@ -331,19 +355,45 @@ impl Held {
 struct Barred {
     name: String,
     needs: Vec<String>,
+    bar: Bar,
+}
+
+/// Why an action is barred, which says what of its permissions may stand in the policy where it needs several.
+#[derive(Clone, Copy)]
+enum Bar {
+    /// Nobody granted it. All of them: it does no more than each of them allows by itself, and nobody holds one of them
+    /// to whom it was not granted. A copy is a read and a write.
+    NotGranted,
+    /// A guardrail could forbid it, whatever else is allowed. All but one: the cloud takes them together for it.
+    Forbidden,
+    /// The same, and the cloud asks for one or the other. None: each does some of it.
+    ForbiddenInPart,
 }
 
 impl Barred {
-    fn new(cloud: Cloud, action: &Action) -> Self {
-        let needs = needs(cloud, action).into_iter().map(ToOwned::to_owned).collect();
-        Self { name: action.as_str().to_owned(), needs }
+    fn not_granted(cloud: Cloud, action: &Action) -> Self {
+        Self::new(cloud, action, Bar::NotGranted)
     }
 
-    /// Whether permissions would allow it: the one that it needs, or, should a cloud check it by its own name after
-    /// all, that name. What needs several does no more than each of them allows by itself, and nobody holds one of them
-    /// to whom it was not granted: a copy is a read and a write.
+    fn forbidden(cloud: Cloud, action: &Action) -> Self {
+        let in_part = goes_by_content(cloud, action);
+        Self::new(cloud, action, if in_part { Bar::ForbiddenInPart } else { Bar::Forbidden })
+    }
+
+    fn new(cloud: Cloud, action: &Action, bar: Bar) -> Self {
+        let needs = needs(cloud, action).into_iter().map(ToOwned::to_owned).collect();
+        Self { name: action.as_str().to_owned(), needs, bar }
+    }
+
+    /// Whether permissions would allow it: those that it needs, or, should a cloud check it by its own name after all,
+    /// that name.
     fn is_allowed(&self, permitted: impl Fn(&str) -> bool) -> bool {
-        permitted(&self.name) || matches!(self.needs.as_slice(), [only] if permitted(only))
+        let needed = || match self.bar {
+            Bar::NotGranted => matches!(self.needs.as_slice(), [only] if permitted(only)),
+            Bar::Forbidden => self.needs.iter().all(|name| permitted(name)),
+            Bar::ForbiddenInPart => self.needs.iter().any(|name| permitted(name)),
+        };
+        permitted(&self.name) || needed()
     }
 }
 

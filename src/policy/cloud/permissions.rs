@@ -17,6 +17,16 @@ pub(super) fn needs(cloud: Cloud, action: &Action) -> Vec<&str> {
     other.map_or_else(|| vec![name], |(_, permissions)| permissions.to_vec())
 }
 
+/// Whether `cloud` asks of `action` only for those of its permissions that the request's content calls for. Then each of
+/// them allows some of it by itself.
+pub(super) fn goes_by_content(cloud: Cloud, action: &Action) -> bool {
+    let name = action.as_str();
+    match cloud {
+        Cloud::Alibaba => false,
+        Cloud::Aws => BY_CONTENT.iter().any(|operation| operation.eq_ignore_ascii_case(name)),
+    }
+}
+
 /// An operation, and what it needs.
 type Row = (&'static str, &'static [&'static str]);
 
@@ -109,6 +119,14 @@ const AWS: &[Row] = &[
 const PARTIQL: &[&str] =
     &["dynamodb:PartiQLDelete", "dynamodb:PartiQLInsert", "dynamodb:PartiQLSelect", "dynamodb:PartiQLUpdate"];
 
+/// Operations that are made of statements or of other operations, whose permissions are asked for one by one.
+const BY_CONTENT: &[&str] = &[
+    "dynamodb:BatchExecuteStatement",
+    "dynamodb:ExecuteStatement",
+    "dynamodb:ExecuteTransaction",
+    "dynamodb:TransactWriteItems",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +136,17 @@ mod tests {
         assert_eq!(needs(Cloud::Aws, &Action::new("ec2:RunInstances")), ["ec2:RunInstances"]);
         assert_eq!(needs(Cloud::Aws, &Action::new("s3:ListObjectsV2")), ["s3:ListBucket"]);
         assert_eq!(needs(Cloud::Alibaba, &Action::new("oss:copyobject")), ["oss:GetObject", "oss:PutObject"]);
+    }
+
+    #[test]
+    fn what_goes_by_content_needs_several_and_what_is_made_of_two_needs_both() {
+        for operation in BY_CONTENT {
+            let action = Action::new(*operation);
+            assert!(goes_by_content(Cloud::Aws, &action) && needs(Cloud::Aws, &action).len() > 1);
+        }
+        for (cloud, copy) in [(Cloud::Aws, "s3:CopyObject"), (Cloud::Alibaba, "oss:UploadPartCopy")] {
+            assert!(!goes_by_content(cloud, &Action::new(copy)), "{copy}");
+        }
     }
 
     #[test]

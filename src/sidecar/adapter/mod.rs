@@ -10,6 +10,7 @@
 
 mod acs;
 mod aws;
+mod body;
 mod mcp;
 mod rest;
 
@@ -29,10 +30,12 @@ use crate::grants::Standing;
 use crate::model::call::{Action, Call, Resource};
 use crate::model::caller::Caller;
 use crate::model::id::AccountId;
+use crate::model::time::Clock;
 use crate::net::body::Inbound;
 use crate::policy::Surroundings;
 use crate::token::random::Secret;
 use crate::token::session::SessionKey;
+pub(super) use body::read_through;
 
 /// A protocol.
 pub(super) trait Adapter: Send + Sync {
@@ -41,6 +44,13 @@ pub(super) trait Adapter: Send + Sync {
 
     /// Reads head and body, after [`Adapter::read`] has asked for the body.
     fn read_with_body(&self, head: &Head<'_>, body: &Bytes) -> Result<Asked, NotUnderstood>;
+
+    /// Whether what it reads of requests of this method depends on nothing but their target and their host: the next one
+    /// with the same asks for the same.
+    fn reads_target_alone(&self, method: &Method) -> bool {
+        let _ = method;
+        false
+    }
 
     /// Whether a bearer token may also stand in `x-acs-bearer-token`.
     fn takes_acs_bearer(&self) -> bool {
@@ -107,6 +117,8 @@ pub(super) struct Permitted<'a> {
     pub(super) sessions: &'a ArcSwapOption<SessionKey>,
     /// The route that took it.
     pub(super) route: &'a Route,
+    /// For what is decided later, while it is answered.
+    pub(super) clock: &'a Clock,
     /// So many bytes of an answer may be read to look after it.
     pub(super) limit: usize,
 }

@@ -62,6 +62,11 @@ impl Adapter for Rest {
         }))
     }
 
+    fn reads_target_alone(&self, method: &Method) -> bool {
+        // What copies says so in a header.
+        *method != Method::PUT
+    }
+
     fn read_with_body(&self, head: &Head<'_>, _body: &Bytes) -> Result<Asked, NotUnderstood> {
         match self.read(head)? {
             Reading::Asked(asked) => Ok(asked),

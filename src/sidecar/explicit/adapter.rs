@@ -7,7 +7,7 @@ use super::{Operation, Parameters, Wanted};
 use crate::config::route::{Answers, Dialect};
 use crate::net::body::Inbound;
 use crate::sidecar::adapter::{Adapter, Asked, Head, NotUnderstood, Permitted, Reading, Shaped};
-use crate::sidecar::aws::Names;
+use crate::sidecar::aws::{Names, check_form};
 use crate::sidecar::mcp::Tended;
 use crate::sidecar::refuse::Told;
 use crate::sidecar::signed::Schemes;
@@ -32,6 +32,10 @@ impl Explicit {
     }
 
     fn wanted(&self, operation: Operation, head: &Head<'_>, body: &Bytes) -> Result<Wanted, NotUnderstood> {
+        // What stands in a body that is none would count for nothing, and may have been meant to say less.
+        if !body.is_empty() {
+            check_form(head.headers)?;
+        }
         Wanted::read((self.dialect, self.answers), operation, &Parameters::read(head.query, body)?)
     }
 

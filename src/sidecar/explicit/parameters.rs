@@ -1,4 +1,6 @@
-//! The parameters of a request in either cloud's RPC style: of the query and of the form in the body, none of them twice.
+//! The parameters of a request in either cloud's RPC style: of the query and of the form in the body, none of them twice,
+//! and those that say what may be had spelled as the clouds do: what one reader knows by another spelling, and another
+//! not, would be given more than it asked for.
 
 use std::borrow::Cow;
 
@@ -26,6 +28,15 @@ impl<'a> Parameters<'a> {
             if all.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {
                 return Err(NotUnderstood::Ambiguous("a parameter"));
             }
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+            if !name.bytes().all(plain) {
+                let expected = "made of letters, digits and . - _";
+                return Err(NotUnderstood::Malformed { what: "the name of a parameter", expected });
+            }
+            if let Some(what) = spelled_otherwise(&name) {
+                let expected = "spelled so: its case counts";
+                return Err(NotUnderstood::Malformed { what, expected });
+            }
             all.push((name, value));
         }
         Ok(Self(all))
@@ -47,6 +58,36 @@ impl<'a> Parameters<'a> {
         self.0.iter().any(|(name, value)| named(name) && !value.is_empty())
     }
 }
+
+/// The parameter that `name` would be, were it not for the case of its letters.
+fn spelled_otherwise(name: &str) -> Option<&'static str> {
+    // Those of a list have more behind their name.
+    let begins = |known: &str, whole: bool| {
+        let begin = name.get(..known.len()).filter(|begin| begin.eq_ignore_ascii_case(known));
+        begin.is_some_and(|begin| begin != known && (!whole || name.len() == known.len()))
+    };
+    let one = ONES.iter().find(|known| begins(known, true));
+    one.or_else(|| LISTS.iter().find(|known| begins(known, false))).copied()
+}
+
+/// What says who it is, for what and for how long, in the words of either cloud.
+const ONES: &[&str] = &[
+    "DurationSeconds",
+    "ExternalId",
+    "OIDCProviderArn",
+    "OIDCToken",
+    "Policy",
+    "ProviderId",
+    "RoleArn",
+    "RoleSessionName",
+    "SerialNumber",
+    "SourceIdentity",
+    "TokenCode",
+    "WebIdentityToken",
+];
+
+/// What may be said several times, with a number behind.
+const LISTS: &[&str] = &["PolicyArns", "ProvidedContexts", "Tag.", "Tags", "TransitiveTagKeys"];
 
 /// More than any such request has.
 const MOST: usize = 100;

@@ -96,6 +96,52 @@ fn for_a_clouds_own_answer_a_policy_may_come_along_and_nothing_that_says_who_it_
 }
 
 #[test]
+fn what_says_what_may_be_had_is_spelled_as_the_clouds_do_or_refused() {
+    let read = |answers, dialect, more: &str| {
+        let form = format!("{}{more}", if dialect == Dialect::Aws { AWS } else { ACS });
+        read_for(answers, dialect, Operation::AssumeRole, ("", &form))
+    };
+    for (answers, dialect) in [
+        (Answers::Sts, Dialect::Aws),
+        (Answers::Sts, Dialect::Acs),
+        (Answers::Exchanged, Dialect::Aws),
+        (Answers::Exchanged, Dialect::Acs),
+    ] {
+        // Names that are like none of these are no business of ours.
+        for more in
+            ["&DurationSeconds=900&ExternalId=x", "&Format=JSON&SignatureNonce=n", "&Tagged=1&policyholder=1"]
+        {
+            assert!(read(answers, dialect, more).is_ok(), "{more}");
+        }
+        for (more, what) in [
+            ("&policy=%7B%7D", "Policy"),
+            ("&POLICY=", "Policy"),
+            ("&%70olicy=%7B%7D", "Policy"),
+            ("&policyArns.member.1.arn=x", "PolicyArns"),
+            ("&POLICYARNS.1=x", "PolicyArns"),
+            ("&durationSeconds=900", "DurationSeconds"),
+            ("&sourceIdentity=root", "SourceIdentity"),
+            ("&tags.member.1.Key=a", "Tags"),
+            ("&tag.1.Key=a", "Tag."),
+            ("&transitivetagkeys.member.1=a", "TransitiveTagKeys"),
+            ("&providedContexts.member.1.ProviderArn=a", "ProvidedContexts"),
+            ("&externalid=x", "ExternalId"),
+            ("&%20Policy=%7B%7D", "the name of a parameter"),
+            ("&Policy%00=%7B%7D", "the name of a parameter"),
+            ("&%7B%22Policy%22:%22%22%7D", "the name of a parameter"),
+        ] {
+            match read(answers, dialect, more) {
+                Err(NotUnderstood::Malformed { what: named, .. }) => assert_eq!(named, what, "{more}"),
+                other => panic!("{more}: {:?}", other.err()),
+            }
+        }
+        for twice in ["&Policy=%7B%7D&policy=%7B%7D", "&policy=&Policy=%7B%7D", "&ROLEARN=x"] {
+            assert!(read(answers, dialect, twice).is_err(), "{twice}");
+        }
+    }
+}
+
+#[test]
 fn only_operations_of_the_dialect_are_answered() {
     let of = |dialect, name: &str| Operation::of(dialect, &Action::new(name));
     assert_eq!(of(Dialect::Acs, "sts:AssumeRoleWithOIDC"), Some(Operation::WithToken));

@@ -12,14 +12,16 @@ use hyper::body::Body as _;
 use super::{Answering, Subject};
 use crate::model::call::Call;
 use crate::net::body::{Answer, Inbound};
+use crate::sidecar::Worker;
 use crate::sidecar::adapter::{Asked, Reading};
 use crate::sidecar::identify::FORM;
+use crate::sidecar::life::{asking, parameters};
 use crate::sidecar::record::{Ledger, Phase};
 use crate::sidecar::refuse::Refusal;
 use crate::sidecar::seat::{Footing, Seat};
 use crate::sidecar::signed::may_be_form;
+use crate::sidecar::stage::{Seen, Understood};
 use crate::sidecar::sts::Leave;
-use crate::sidecar::{Seen, Understood, Worker, asking, parameters};
 
 impl Worker {
     /// Finds who sent a request without a bearer token: whose token stands among its parameters, or who signed it.

@@ -2,7 +2,7 @@
 //!
 //! Comes in: a request's headers. Goes out: a [`Known`] caller, whose token has been verified, now or before. A
 //! token is remembered by its whole text; its end is looked at again each time, and a change of the signing keys
-//! forgets them all. A token for one place of this sidecar keeps it ([`place`]), and is good there alone.
+//! forgets them all. A token for this sidecar, or for one place of it, keeps that ([`place`]), and is good there alone.
 
 mod place;
 mod stranger;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use moka::sync::Cache;
 
 use super::assume::Prepared;
@@ -28,8 +28,8 @@ use crate::model::caller::Caller;
 use crate::net::canonical::Canonical;
 use crate::observe::line::Piece;
 use crate::token::verify::{KeySet, TokenRefused, verify_access_token};
+use place::Base;
 pub(super) use place::Meant;
-use place::{Base, Place};
 pub(super) use stranger::FORM;
 use stranger::Strangers;
 
@@ -45,8 +45,8 @@ pub(super) struct Known {
     pub(super) recorded: Piece,
     /// What it signs with, where the token is that of an exchanged credential.
     pub(super) signing: Option<Signing>,
-    /// Where alone it is good, if not everywhere.
-    place: Option<Place>,
+    /// Where it is good.
+    meant: Meant,
     token: Arc<str>,
     keys: u64,
 }
@@ -125,12 +125,8 @@ impl Tokens {
                 Some(_) => NotProven::Expired.into(),
             });
         }
-        // What is copied from may be anywhere.
-        let copies = || headers.keys().any(|name| name.as_str().ends_with("-copy-source"));
-        if let Some(place) = &known.place
-            && (!self.base.has(place, canonical, route.goes_by_host()) || copies())
-        {
-            let why = place.not_here();
+        let call = (canonical, route.goes_by_host());
+        if let Some(why) = self.base.refuses(&known.meant, call, headers) {
             return Err(match known.signing {
                 None => Refusal::TokenInvalid(why),
                 Some(_) => NotProven::Token(why).into(),
@@ -142,6 +138,18 @@ impl Tokens {
     /// Whether there is any key to verify with.
     pub(super) fn has_keys(&self) -> bool {
         !self.keys.load().is_empty()
+    }
+
+    /// The caller at hand at this worker whose bearer token stands in this `Authorization`, the request's only one. `now` in
+    /// seconds since 1970.
+    pub(super) fn at_hand(
+        &self,
+        recent: &Recent,
+        authorization: Option<&HeaderValue>,
+        now: i64,
+    ) -> Option<Rc<Seat>> {
+        let seat = recent.get(standard(authorization?.as_bytes()).ok()?, self.generation())?;
+        (now < seat.known.caller.expires_at).then_some(seat)
     }
 
     /// The caller that the request's bearer token proves (RFC 6750 §2.1). With `acs`, the token may stand in
@@ -194,7 +202,7 @@ impl Tokens {
             ));
         }
         let meant = |audience: &str| self.meant(audience);
-        let (caller, place) =
+        let (caller, meant) =
             verify_access_token(&self.keys.load(), token, &self.issuer, meant, now, Self::SKEW_SECONDS)
                 .map_err(|refused| match refused {
                     TokenRefused::Expired => Refusal::TokenExpired,
@@ -205,12 +213,13 @@ impl Tokens {
         if now >= caller.expires_at {
             return Err(Refusal::TokenExpired);
         }
-        let known = Arc::new(Known::new(caller, place, Arc::from(token), generation, None));
+        let known = Arc::new(Known::new(caller, meant, Arc::from(token), generation, None));
         self.known.insert(Arc::clone(&known.token), Arc::clone(&known));
         Ok(known)
     }
 
-    /// What `audience` (RFC 8707) is here, if anything. What is meant for the issuer is meant for all sidecars.
+    /// What `audience` (RFC 8707) is here, if anything. What is meant for the issuer is meant for all sidecars, and nothing
+    /// else is.
     pub(super) fn meant(&self, audience: &str) -> Option<Meant> {
         if audience == self.issuer { Some(Meant::Everywhere) } else { self.base.meant(audience) }
     }
@@ -250,11 +259,7 @@ impl Known {
     ) -> Self {
         let recorded = record::caller(&caller);
         let (caller, held, prepared) = (Arc::new(caller), Held::default(), Prepared::default());
-        let place = match meant {
-            Meant::Everywhere => None,
-            Meant::There(place) => Some(place),
-        };
-        Self { caller, held, prepared, recorded, signing, place, token, keys }
+        Self { caller, held, prepared, recorded, signing, meant, token, keys }
     }
 
     /// Whether it is the caller with this token, verified with `keys`.
@@ -266,9 +271,12 @@ impl Known {
         self.token.as_bytes()
     }
 
-    /// Whether the token is for all of this sidecar, and not narrowed to a place.
+    /// Whether the token is good wherever the issuer's are, and not narrowed to a sidecar or to a place of one.
     pub(super) fn is_for_everything(&self) -> bool {
-        self.place.is_none()
+        match self.meant {
+            Meant::Everywhere => true,
+            Meant::Here | Meant::There(_) => false,
+        }
     }
 }
 
@@ -300,11 +308,7 @@ impl Hasher for End {
 
 /// The one bearer token of the request. Its characters have not been looked at.
 fn bearer(headers: &HeaderMap, acs: bool) -> Result<&[u8], Refusal> {
-    let standard = single(headers, &header::AUTHORIZATION)?.map(|value| {
-        let scheme = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
-        let (scheme, token) = value.split_at_checked(scheme).unwrap_or((value, &[]));
-        if scheme.eq_ignore_ascii_case(b"bearer") { Ok(unpadded(token)) } else { Err(Refusal::NoCredential) }
-    });
+    let standard = single(headers, &header::AUTHORIZATION)?.map(standard);
     let own = if acs { single(headers, &ACS_BEARER)? } else { None };
     match (standard.transpose()?, own) {
         (Some(a), Some(b)) if a != b => {
@@ -313,6 +317,13 @@ fn bearer(headers: &HeaderMap, acs: bool) -> Result<&[u8], Refusal> {
         (Some(token), _) | (None, Some(token)) => Ok(token),
         (None, None) => Err(Refusal::NoCredential),
     }
+}
+
+/// The bearer token in the value of `Authorization`.
+fn standard(value: &[u8]) -> Result<&[u8], Refusal> {
+    let scheme = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
+    let (scheme, token) = value.split_at_checked(scheme).unwrap_or((value, &[]));
+    if scheme.eq_ignore_ascii_case(b"bearer") { Ok(unpadded(token)) } else { Err(Refusal::NoCredential) }
 }
 
 /// Without the spaces around it.
@@ -348,15 +359,13 @@ const END: usize = 32;
 
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
-    use http::HeaderValue;
-
     use super::*;
     use crate::grants::origin::OwnKey;
     use crate::model::account::PrincipalKey;
     use crate::model::grant::Installed;
     use crate::model::id::GrantKey;
     use crate::model::member::Member;
+    use async_trait::async_trait;
 
     struct Silent;
 
@@ -414,6 +423,22 @@ mod tests {
         tokens.generation.fetch_add(1, Ordering::SeqCst);
         let carried = headers(&[("authorization", "Bearer a.b.same-end")]);
         assert!(matches!(tokens.identify(&recent, &carried, false, 99), Err(Refusal::Unavailable(_))));
+    }
+
+    #[test]
+    fn only_what_is_meant_for_the_issuer_is_for_everything() {
+        let (_, tokens) = seen("a.b.c");
+        let is_for_everything = |audience: &str| {
+            let (recent, _) = seen("a.b.c");
+            let caller = recent.get(b"a.b.c", 0).unwrap().known.caller.as_ref().clone();
+            let meant = tokens.meant(audience).unwrap();
+            Known::new(caller, meant, Arc::from("a.b.c"), 0, None).is_for_everything()
+        };
+        assert!(is_for_everything("https://a.example"));
+        for one in ["https://b.example", "https://b.example/", "https://b.example/oss"] {
+            assert!(!is_for_everything(one), "{one}");
+        }
+        assert_eq!(tokens.meant("https://a.example/"), None, "it is no name of the issuer");
     }
 
     #[test]

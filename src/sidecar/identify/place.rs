@@ -1,10 +1,11 @@
-//! The place that a token is for, where it is not for all of a sidecar: a path, and what is below it (RFC 8707 §2, RFC
-//! 8693 §2.1).
+//! The place that a token is for, where it is not for all sidecars: one of them, or a path of it and what is below (RFC
+//! 8707 §2, RFC 8693 §2.1).
 //!
-//! Comes in: the audience of a token that is being verified. Goes out: a [`Place`], read once and kept with what is known
-//! of the token; later whether a call is there. Paths are compared by whole segments, each without its escapes: `/ecs`
+//! Comes in: the audience of a token that is being verified. Goes out: what is [`Meant`], read once and kept with what is
+//! known of the token; later whether a call is there. Paths are compared by whole segments, each without its escapes: `/ecs`
 //! is not a beginning of `/ecs2`, and `/%65cs` is no other place than `/ecs`.
 
+use http::HeaderMap;
 use url::Url;
 
 use crate::net::canonical::{self, Canonical};
@@ -28,9 +29,11 @@ pub(in crate::sidecar) struct Place {
 /// What an audience is to a sidecar.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::sidecar) enum Meant {
-    /// All of it.
+    /// All sidecars, and whatever else takes the issuer's tokens.
     Everywhere,
-    /// A place.
+    /// This sidecar, all of it, and nothing else.
+    Here,
+    /// A place of this sidecar.
     There(Place),
 }
 
@@ -46,7 +49,7 @@ impl Base {
         let rest = audience.strip_prefix(self.url.as_str())?;
         let path = rest.strip_suffix('/').unwrap_or(rest);
         if path.is_empty() {
-            return Some(Meant::Everywhere);
+            return Some(Meant::Here);
         }
         let segments = canonical::segments(path)?.into_boxed_slice();
         // After two slashes at the end nothing can be.
@@ -54,9 +57,27 @@ impl Base {
         is_one.then(|| Meant::There(Place { path: path.into(), segments }))
     }
 
+    /// Why a token that is `meant` so is refused for a call with these headers; nothing where it is good. `by_host` says
+    /// that the call's route was found by the host too.
+    pub(super) fn refuses(
+        &self,
+        meant: &Meant,
+        (call, by_host): (&Canonical, bool),
+        headers: &HeaderMap,
+    ) -> Option<String> {
+        // What is copied from may be anywhere, whatever reaches it.
+        let copies = || headers.keys().any(|name| name.as_str().ends_with("-copy-source"));
+        match meant {
+            Meant::Everywhere => None,
+            Meant::Here => copies().then(|| COPIES.to_owned()),
+            Meant::There(place) if !self.has(place, call, by_host) || copies() => Some(place.not_here()),
+            Meant::There(_) => None,
+        }
+    }
+
     /// Whether a call is at `place` or below it. `by_host` says that its route was found by the host too: then it is a
     /// place of that host, and of this sidecar's only if they are the same.
-    pub(super) fn has(&self, place: &Place, call: &Canonical, by_host: bool) -> bool {
+    fn has(&self, place: &Place, call: &Canonical, by_host: bool) -> bool {
         let elsewhere = by_host && self.host.as_deref() != Some(call.host());
         let mut segments = call.segments();
         !elsewhere
@@ -66,14 +87,16 @@ impl Base {
 
 impl Place {
     /// Why a call elsewhere is refused.
-    pub(super) fn not_here(&self) -> String {
+    fn not_here(&self) -> String {
         format!("the token is for {} and what is below it alone; get one for this path", self.path)
     }
 }
 
+const COPIES: &str = "the token is for this sidecar alone, and what is copied may be from anywhere; get one that names no resource";
+
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{HeaderValue, Request};
 
     use super::*;
     use crate::net::body::Inbound;
@@ -102,7 +125,7 @@ mod tests {
     #[test]
     fn an_audience_is_this_sidecar_only_by_whole_path_segments() {
         for all in ["https://a.example", "https://a.example/"] {
-            assert_eq!(base().meant(all), Some(Meant::Everywhere), "{all}");
+            assert_eq!(base().meant(all), Some(Meant::Here), "{all}");
         }
         assert_eq!(place("https://a.example/mcp"), place("https://a.example/mcp/"));
         for other in [
@@ -113,6 +136,28 @@ mod tests {
             "https://a.example@b",
         ] {
             assert_eq!(base().meant(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_token_for_all_of_this_sidecar_is_good_for_any_call_here() {
+        let here = base().meant("https://a.example/").unwrap();
+        for (target, by_host) in [("/", false), ("/ecs/", false), ("/oss/b/c?x=1", true)] {
+            let call = call("10.0.0.1:8080", target);
+            assert_eq!(base().refuses(&here, (&call, by_host), &HeaderMap::new()), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn what_copies_from_who_knows_where_takes_a_token_that_is_good_everywhere() {
+        let call = call("10.0.0.1:8080", "/oss/b/c");
+        let there = base().meant("https://a.example/oss").unwrap();
+        for name in ["x-amz-copy-source", "x-oss-copy-source"] {
+            let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static("/b/d"))]);
+            let refuses = |meant: &Meant| base().refuses(meant, (&call, false), &headers);
+            assert_eq!(refuses(&Meant::Everywhere), None);
+            assert!(refuses(&Meant::Here).is_some_and(|why| why.contains("names no resource")), "{name}");
+            assert!(refuses(&there).is_some(), "{name}");
         }
     }
 

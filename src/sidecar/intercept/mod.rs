@@ -15,12 +15,13 @@ use std::rc::Rc;
 use http::{Request, Response, StatusCode};
 
 pub use authority::{Authority, AuthorityError};
-use leaves::Leaves;
+use leaves::{Leaves, NoLeaf};
 
+use super::Worker;
 use super::forward::TRACEPARENT;
 use super::record::Ledger;
 use super::refuse::Refusal;
-use super::{Seen, Worker};
+use super::stage::Seen;
 use crate::config::sidecar::Sidecar as SidecarSettings;
 use crate::model::decision::Outcome;
 use crate::model::time::Clock;
@@ -52,6 +53,9 @@ pub(super) enum NoTunnel {
     /// The authority cannot or may not give a certificate for its host. Why is told to operators alone.
     #[error("no certificate can be given for this host")]
     Certificate,
+    /// Certificates for too many new hosts are asked for at once.
+    #[error("too many hosts are asked for at once that no certificate is kept for")]
+    Certificates,
     /// It cannot be opened at present.
     #[error("{0}")]
     NotOpened(#[from] NotOpened),
@@ -110,6 +114,9 @@ impl NoTunnel {
                 "tunnel_certificate",
                 "Give the decision's id to the platform team.",
             ),
+            Self::Certificates => {
+                (StatusCode::SERVICE_UNAVAILABLE, "tunnel_certificates", "Try again in a moment.")
+            }
             Self::NotOpened(NotOpened::Full | NotOpened::Ending) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "tunnel_unavailable", "Try again in a moment.")
             }
@@ -141,18 +148,17 @@ impl Worker {
         if !sidecar.routes.intercept(destination.host()) {
             return Err(NoTunnel::Host.into());
         }
+        // Who asks has proven nothing: nothing is made for whom there is no room, and not for as many as like.
+        let room = exchange.room(request).map_err(NoTunnel::from)?;
         let tls = interception.leaves.of(destination.host(), sidecar.clock.now());
-        let tls = tls.map_err(|why| {
-            tracing::warn!(%why, "a tunnel was refused");
-            NoTunnel::Certificate
-        })?;
+        let tls = tls.map_err(|why| why.told(destination.host()))?;
         let mut again = Request::new(Inbound::empty());
         again.method_mut().clone_from(request.method());
         again.uri_mut().clone_from(request.uri());
         again.headers_mut().insert(TRACEPARENT, ledger.traceparent());
         let worker = Rc::clone(self);
         let failed = Box::new(move |why| worker.not_served(&again, &why));
-        exchange.open(request, Tunnel { destination, tls, failed }).map_err(NoTunnel::from)?;
+        room.open(request, Tunnel { destination, tls, failed }).map_err(NoTunnel::from)?;
         Ok(Response::new(Answer::empty()))
     }
 
@@ -172,6 +178,28 @@ impl Worker {
         let Ok(place) = sidecar.records.claim() else { return sidecar.metrics.count_unrecorded() };
         let mut ledger = Ledger::open(place, &self.desk, sidecar.clock.now(), Some(request));
         ledger.end(Outcome::Refused, code, status);
+    }
+}
+
+impl NoLeaf {
+    /// What whoever asks is refused with, and operators are told what is new of it.
+    fn told(self, host: &str) -> NoTunnel {
+        match self {
+            Self::Failed(why) => {
+                tracing::warn!(%why, "a tunnel was refused, and those to this host are for a minute");
+                NoTunnel::Certificate
+            }
+            Self::JustFailed => NoTunnel::Certificate,
+            Self::TooMany { again } => {
+                if !again {
+                    tracing::warn!(
+                        host,
+                        "tunnels are refused: certificates for too many hosts are asked for at once"
+                    );
+                }
+                NoTunnel::Certificates
+            }
+        }
     }
 }
 

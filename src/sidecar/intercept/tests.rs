@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::{FromDer as _, GeneralName};
 
-use super::leaves::Leaves;
-use super::{Authority, AuthorityError, Interception};
+use super::leaves::{Leaves, NoLeaf};
+use super::{Authority, AuthorityError, Interception, NoTunnel};
 use crate::config::interception::Interception as Settings;
 use crate::config::sidecar::Sidecar;
 use crate::model::time::Clock;
@@ -189,6 +189,63 @@ fn a_certificate_is_kept_for_half_its_life() {
     assert!(!Arc::ptr_eq(&first, &second));
     // A clock that was set back does not make it good before its time.
     assert!(!Arc::ptr_eq(&second, &at(0)));
+}
+
+#[test]
+fn what_could_not_be_made_is_found_once_in_a_minute() {
+    let limited = Files::of(|params| params.name_constraints = permitted("aliyuncs.com"));
+    let (leaves, now) = (Leaves::new(limited.load().unwrap()), now());
+    let at = |seconds| leaves.of("ecs.example", now + SignedDuration::from_secs(seconds)).unwrap_err();
+    let is_found = |why: NoLeaf| matches!(why, NoLeaf::Failed(AuthorityError::NotBelieved { .. }));
+    assert!(is_found(at(0)));
+    for seconds in [0, 1, 59] {
+        assert!(matches!(at(seconds), NoLeaf::JustFailed), "{seconds}");
+    }
+    assert!(is_found(at(60)) && matches!(at(61), NoLeaf::JustFailed));
+    // A clock that was set back does not keep it refused, and no other host is.
+    assert!(is_found(at(-1000)));
+    assert!(leaves.of("ecs.aliyuncs.com", now).is_ok());
+    assert!(is_found(leaves.of("rds.example", now).unwrap_err()));
+}
+
+#[test]
+fn so_many_certificates_are_made_in_a_second_and_no_more() {
+    let limited = Files::of(|params| params.name_constraints = permitted("aliyuncs.com"));
+    let (leaves, now) =
+        (Leaves::new(limited.load().unwrap()), Timestamp::from_second(now().as_second()).unwrap());
+    let host = |number: i64| format!("ecs{number}.aliyuncs.com");
+    let of =
+        |number: i64, milliseconds| leaves.of(&host(number), now + SignedDuration::from_millis(milliseconds));
+    // One that fails was work too.
+    assert!(matches!(leaves.of("ecs.example", now), Err(NoLeaf::Failed(_))));
+    for number in 1..50 {
+        assert!(of(number, number * 10).is_ok(), "{number}");
+    }
+    assert!(matches!(of(50, 900), Err(NoLeaf::TooMany { again: false })));
+    assert!(matches!(of(51, 999), Err(NoLeaf::TooMany { again: true })), "it is said once");
+    // What needs none to be made is answered as ever.
+    assert!(of(7, 999).is_ok() && matches!(leaves.of("ecs.example", now), Err(NoLeaf::JustFailed)));
+    for number in 50..100 {
+        assert!(of(number, 1000).is_ok(), "{number}");
+    }
+    assert!(matches!(of(100, 1001), Err(NoLeaf::TooMany { again: true })));
+    let (status, code, _) = NoLeaf::TooMany { again: true }.told("ecs.aliyuncs.com").says();
+    assert_eq!((status.as_u16(), code), (503, "tunnel_certificates"));
+    assert!(matches!(NoLeaf::JustFailed.told("ecs.example"), NoTunnel::Certificate));
+}
+
+#[test]
+fn who_has_a_certificate_goes_on_to_be_served_whatever_others_ask_for() {
+    let (leaves, now) = (Leaves::new(Files::of(|_| {}).load().unwrap()), now());
+    let first = leaves.of("ecs.example", now).unwrap();
+    let flood = |later| {
+        (0..50).for_each(|number| drop(leaves.of(&format!("ecs{number}-{later}.example"), later)));
+        leaves.of("ecs.example", later)
+    };
+    // In the second half of its life, and not after its end.
+    assert!(Arc::ptr_eq(&first, &flood(now + SignedDuration::from_hours(13)).unwrap()));
+    let ended = flood(now + SignedDuration::from_hours(25));
+    assert!(matches!(ended, Err(NoLeaf::TooMany { .. })));
 }
 
 fn permitted(domain: &str) -> Option<NameConstraints> {

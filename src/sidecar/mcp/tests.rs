@@ -11,10 +11,10 @@ use super::mirrored::{agree, once, plain_json};
 use super::session::{Place, Session};
 use super::sieve::Events;
 use super::*;
-use crate::model::caller::Caller;
 use crate::net::sift::Sieve;
 use crate::sidecar::adapter::NotUnderstood;
 use crate::token::session::SessionKey;
+use crate::token::session::tests::caller;
 
 fn read(text: &str) -> Result<Message, Unfit> {
     Message::parse(text.as_bytes())
@@ -354,19 +354,6 @@ fn an_event_is_called_by_its_callers_own_name_for_it_or_none() {
     assert_eq!(passed, Bytes::from_static(b"data: {}\n\n"));
 }
 
-fn caller(id: &str) -> Arc<Caller> {
-    Arc::new(Caller {
-        application: "1".parse().unwrap(),
-        principal: serde_json::from_value(serde_json::json!({ "account": "2", "kind": "user", "id": id }))
-            .unwrap(),
-        subject: "s".to_owned(),
-        scopes: "openid".parse().unwrap(),
-        revision: serde_json::from_str("1").unwrap(),
-        family: "f".parse().unwrap(),
-        expires_at: 100,
-    })
-}
-
 /// What comes of these headers in a session of `who` at `server`.
 fn entered(who: &str, server: &str, pairs: &[(&'static str, &str)]) -> Result<HeaderMap, NotUnderstood> {
     let mut headers = HeaderMap::new();
@@ -374,7 +361,8 @@ fn entered(who: &str, server: &str, pairs: &[(&'static str, &str)]) -> Result<He
         headers.insert(*name, HeaderValue::from_str(value).unwrap());
     }
     let key = Some(Arc::new(SessionKey::new(&[7; 32])));
-    Session::enter(&mut headers, key, &caller(who), place(server)).map(|_| headers)
+    Session::enter(&mut headers, key, &Arc::new(caller("1", "2", "user", who)), place(server))
+        .map(|_| headers)
 }
 
 fn place(server: &str) -> Place {
@@ -385,7 +373,9 @@ fn place(server: &str) -> Place {
 fn sessions_and_events_are_their_callers_at_their_server_alone() {
     let given = |session: &'static str| {
         let key = Some(Arc::new(SessionKey::new(&[7; 32])));
-        let begun = Session::enter(&mut HeaderMap::new(), key, &caller("3"), place("a")).unwrap();
+        let begun =
+            Session::enter(&mut HeaderMap::new(), key, &Arc::new(caller("1", "2", "user", "3")), place("a"))
+                .unwrap();
         let mut headers = headers(&[("mcp-session-id", session)]);
         let events = begun.leave(&mut headers);
         (headers["mcp-session-id"].to_str().unwrap().to_owned(), events.name("stream_1").unwrap())

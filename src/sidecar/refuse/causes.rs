@@ -128,7 +128,9 @@ pub(super) fn not_given(why: &NotGiven) -> Answer {
             Answer::new(StatusCode::BAD_REQUEST, "malformed_request", why.to_string(), next)
         }
         NotGiven::Life(_) => denied("Get a new token, and ask with that one."),
-        NotGiven::Place => denied("Ask with a token that is not narrowed to one place."),
+        NotGiven::Place => {
+            denied("Ask with a token that names no resource, neither a sidecar nor a place of one.")
+        }
         NotGiven::Policyless(_) => {
             denied("Ask for less by a policy of your own, or for a role of other services.")
         }

@@ -73,7 +73,7 @@ impl Tokens {
         let meant = |audience: &str| self.meant(audience);
         let verified =
             verify_security_token(&self.keys(), token, self.issuer(), meant, now, Self::SKEW_SECONDS);
-        let (caller, key, place) = verified.map_err(|refused| match refused {
+        let (caller, key, meant) = verified.map_err(|refused| match refused {
             TokenRefused::Expired => NotProven::Expired,
             TokenRefused::UnknownKey | TokenRefused::Invalid(_) => NotProven::Token(refused.to_string()),
         })?;
@@ -88,7 +88,7 @@ impl Tokens {
         })?;
         let secret = secret.access_key_secret(&key.id);
         let signing = Signing { acs3: acs3::key(secret.expose()), secret, access_key_id: key.id };
-        let new = Arc::new(Known::new(caller, place, Arc::from(token), generation, Some(signing)));
+        let new = Arc::new(Known::new(caller, meant, Arc::from(token), generation, Some(signing)));
         known.insert(Arc::from(token), Arc::clone(&new));
         Ok(new)
     }

@@ -20,13 +20,15 @@ use hyper::body::Body as _;
 use super::{Found, NotProven, Payload, Received, Signature, find, find_in_form, fresh};
 use crate::net::body::Inbound;
 use crate::net::canonical::Canonical;
+use crate::sidecar::Worker;
 use crate::sidecar::adapter::{Asked, Reading};
 use crate::sidecar::identify::FORM;
+use crate::sidecar::life::{asking, parameters};
 use crate::sidecar::record::{Ledger, Phase};
 use crate::sidecar::refuse::Refusal;
 use crate::sidecar::route::Route;
 use crate::sidecar::seat::Seat;
-use crate::sidecar::{Seen, Understood, Worker, asking, parameters};
+use crate::sidecar::stage::{Seen, Understood};
 
 impl Worker {
     /// Proves who sent a signed request, and answers what it asks for, without what belonged to the signature.

@@ -62,7 +62,7 @@ pub(in crate::sidecar) enum NotGiven {
     /// It would live longer than what it rests on.
     #[error("a role's credentials last {SHORTEST} seconds at least, and the {0} ends before that")]
     Life(&'static str),
-    /// The token is for one place, and a role's credentials work at many.
+    /// The token is for one sidecar or a place of one, and a role's credentials work at many.
     #[error("the token is for one place alone, and a role's credentials work elsewhere too")]
     Place,
     /// What was granted cannot be said to the cloud.

@@ -27,7 +27,8 @@ use crate::observe::line::Lines;
 use crate::observe::records::Keep;
 use crate::policy::Policies;
 use crate::policy::reload::Current;
-use crate::sidecar::start::{self, Running, Setup};
+use crate::sidecar::running::Running;
+use crate::sidecar::start::{self, Setup};
 use crate::token::issue::AccessToken;
 use crate::token::keys::{Purpose, Signer, generate};
 
@@ -172,10 +173,20 @@ impl World {
 
     /// A call that the grant covers.
     pub(super) async fn call(&self) -> Answered {
+        self.ask("GET", "/oss/reports/a.csv", "").await
+    }
+
+    /// A request with the token, and with further header lines.
+    pub(super) async fn ask(&self, method: &str, target: &str, more: &str) -> Answered {
+        self.ask_as(&self.token, method, target, more).await
+    }
+
+    /// The same with another token.
+    pub(super) async fn ask_as(&self, token: &str, method: &str, target: &str, more: &str) -> Answered {
         let mut stream = TcpStream::connect(self.running.address()).await.unwrap();
-        let token = &self.token;
+        let close = if more.contains("connection:") { "" } else { "connection: close\r\n" };
         let request = format!(
-            "GET /oss/reports/a.csv HTTP/1.1\r\nhost: sidecar\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+            "{method} {target} HTTP/1.1\r\nhost: sidecar\r\nauthorization: Bearer {token}\r\n{more}{close}\r\n"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut text = String::new();

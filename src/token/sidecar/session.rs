@@ -53,10 +53,10 @@ fn statement(caller: &Caller, place: &str, session: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn caller(application: &str, account: &str, kind: &str, id: &str) -> Caller {
+    pub(crate) fn caller(application: &str, account: &str, kind: &str, id: &str) -> Caller {
         Caller {
             application: application.parse().unwrap(),
             principal: serde_json::from_value(

@@ -1,44 +1,11 @@
 //! The directory by API and console, through the router.
 
-use axum::body::Body;
-use axum::http::Request;
 use serde_json::json;
 
-use super::{Answer, World};
+use crate::control::tests::World;
+use crate::control::tests::console::Browser;
 
 const USERS: &str = "/directory/users";
-
-struct Browser<'a> {
-    world: &'a World,
-    cookie: String,
-    csrf: String,
-}
-
-impl<'a> Browser<'a> {
-    async fn of(world: &'a World, login: &str) -> Self {
-        let (cookie, csrf) = world.session(login).await;
-        Self { world, cookie, csrf }
-    }
-
-    async fn open(&self, path: &str) -> Answer {
-        let ask = Request::builder().uri(path).header("cookie", &self.cookie);
-        self.world.send(ask.body(Body::empty()).unwrap()).await
-    }
-
-    async fn post(&self, path: &str, fields: &str) -> Answer {
-        self.post_raw(path, &format!("csrf={}&{fields}", self.csrf)).await
-    }
-
-    async fn post_raw(&self, path: &str, body: &str) -> Answer {
-        let ask = Request::builder()
-            .method("POST")
-            .uri(path)
-            .header("cookie", &self.cookie)
-            .header("origin", "http://127.0.0.1:8081")
-            .header("content-type", "application/x-www-form-urlencoded");
-        self.world.send(ask.body(Body::from(body.to_owned())).unwrap()).await
-    }
-}
 
 #[tokio::test]
 async fn a_user_is_added_with_a_link_found_changed_and_disabled() {

@@ -2,8 +2,9 @@
 //! with a certificate of the platform team's authority, and what comes through is a call like any other. The clients are
 //! the clouds' own SDKs and curl, unmodified; the attacks are ours.
 
+mod clients;
+
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +14,16 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::signed::exchange;
 use crate::support::eventually::in_time;
 use crate::support::fleet::{Fleet, Lone};
-use crate::support::script::Script;
 use crate::support::world::run;
-use crate::support::{Tokens, World, eventually, post};
+use crate::support::{Tokens, eventually};
 
 /// A sidecar that opens tunnels to some hosts, and an application that an account has authorized.
 struct Opened {
@@ -52,8 +53,7 @@ impl Opened {
     }
 
     async fn exchange(&self) -> Value {
-        let address = format!("{}/v1/exchange", self.fleet.world.issuer);
-        post(address).bearer(&self.tokens.access).send().await.expect(200)
+        exchange(&self.fleet.world.issuer, &self.tokens.access).await
     }
 
     /// Asks for a tunnel in these words, and gives the connection with the answer's head.
@@ -84,21 +84,14 @@ impl Opened {
     async fn through(&self, host: &str, request: &str) -> String {
         let mut stream = self.enter(host, "http/1.1").await;
         stream.write_all(request.replace('\n', "\r\n").as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        in_time("an answer", async { while matches!(stream.read_buf(&mut answer).await, Ok(1..)) {} }).await;
-        String::from_utf8(answer).unwrap()
-    }
-
-    fn records(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.sidecar.folder.join("records.jsonl")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        String::from_utf8(rest("an answer", &mut stream).await).unwrap()
     }
 
     /// The next record with this code, which is not looked at again.
     async fn recorded(&self, code: &str, seen: &mut usize) -> Value {
         let what = format!("{code} is recorded");
         let record = eventually(&what, || {
-            let records = self.records();
+            let records = self.sidecar.records();
             let found = records.iter().skip(*seen).position(|record| record["code"] == code);
             std::future::ready(found.map(|at| (*seen + at, records[*seen + at].clone())))
         });
@@ -106,134 +99,6 @@ impl Opened {
         *seen = at + 1;
         record
     }
-}
-
-// Not one thread alone: the upstream answers while the client is waited for.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_clouds_python_clients_call_over_https_through_the_sidecar() {
-    let opened = Opened::start("").await;
-    let key = opened.exchange().await;
-    let call = |client: &str, action: &str, host: &str| {
-        json!({
-            "client": client, "endpoint": host, "proxy": opened.sidecar.url, "ca": opened.authority, "key": key,
-            "action": action, "instance": "i-1",
-        })
-    };
-    let ecs = "ecs.cn-hangzhou.aliyuncs.com";
-    let mut script = Script::start("acs_clients.py", &call("ecs", "DescribeInstances", ecs));
-    assert_eq!(script.hear(), json!({ "status": 200 }));
-    let mut ask = |asked: Value| {
-        script.tell(&asked);
-        script.hear()
-    };
-    let mut bearer = call("ecs", "DescribeInstances", ecs);
-    bearer["bearer"] = json!(opened.tokens.access);
-    for allowed in
-        [call("core", "DescribeInstances", ecs), call("core-common", "DescribeInstances", ecs), bearer]
-    {
-        assert_eq!(ask(allowed), json!({ "status": 200 }));
-    }
-    let before = opened.fleet.cloud.seen();
-    assert_eq!(before, 4);
-    for client in ["ecs", "core"] {
-        let refused = ask(call(client, "StopInstance", ecs));
-        assert_eq!(refused["error"]["code"], "NoPermission", "{refused}");
-        assert!(refused.to_string().contains("/acs/ecs"), "it names the scope: {refused}");
-        // No tunnel leads to where nothing is intercepted.
-        let elsewhere = ask(call(client, "DescribeInstances", "rds.aliyuncs.com")).to_string();
-        assert!(elsewhere.contains("403"), "{elsewhere}");
-        let mut distrustful = call(client, "DescribeInstances", ecs);
-        distrustful["ca"] = json!(opened.fleet.world.data().join("other.crt"));
-        let refused = ask(distrustful).to_string();
-        assert!(refused.contains("CERTIFICATE_VERIFY_FAILED"), "{refused}");
-    }
-    let mut seen = 0;
-    assert_eq!(opened.recorded("tunnel_to_host", &mut seen).await["path"], "rds.aliyuncs.com:443");
-    assert_eq!(opened.recorded("tunnel_not_trusted", &mut seen).await["path"], format!("{ecs}:443"));
-
-    // Kept open by the client or not, nothing comes through after the deletion.
-    opened.fleet.world.delete_application("acme", "report-hub").await.expect(200);
-    for client in ["ecs", "core"] {
-        let refused = ask(call(client, "DescribeInstances", ecs));
-        assert_eq!(refused["error"]["code"], "NoPermission", "{client}: {refused}");
-    }
-    assert_eq!(opened.fleet.cloud.seen(), before, "nothing more has reached the upstream");
-}
-
-#[tokio::test]
-async fn boto3_calls_the_endpoints_of_aws_over_https_through_the_sidecar() {
-    let mut script = Script::start("aws_boto.py", &json!({}));
-    let moto = script.hear();
-    let fleet = Fleet::start().await;
-    let scopes = ["/aws/s3", "/aws/dynamodb", "/aws/sqs", "/aws/ec2:read", "/aws/sts:read"];
-    let (application, tokens) = fleet.world.published("aws-reports", &scopes).await;
-    let own = &moto["sidecar"];
-    let file = fleet.world.data().join("aws-key.json");
-    let own = json!({ "access_key_id": own["accessKeyId"], "secret_access_key": own["accessKeySecret"] });
-    std::fs::write(&file, own.to_string()).unwrap();
-    let settings = AWS
-        .replace("MOTO", moto["url"].as_str().unwrap())
-        .replace("KEY", &file.display().to_string())
-        .replace("ACME", &fleet.world.account("acme").id);
-    let opened = Opened::with(fleet, tokens, &settings).await;
-    let credentials = opened.exchange().await;
-    let mut run = |run: &str| {
-        let proxy = json!([opened.sidecar.url, opened.authority]);
-        script.tell(&json!({ "run": run, "sidecar": proxy, "credentials": credentials }));
-        script.hear()
-    };
-    let done = run("allowed");
-    let session = format!("admin@acme.{}", application.client_id);
-    assert_eq!(done["who"], format!("arn:aws:sts::123456789012:assumed-role/consentry/{session}"), "{done}");
-    assert_eq!((&done["objects"]["back"], &done["items"]), (&json!(true), &json!(4)), "{done}");
-    let hosts: Vec<String> =
-        opened.records().iter().filter(|record| record["method"] == "CONNECT").map(path).collect();
-    for host in ["s3.eu-central-1.amazonaws.com:443", "sts.eu-central-1.amazonaws.com:443"] {
-        assert!(hosts.iter().any(|known| known == host), "{host}: {hosts:?}");
-    }
-    let done = run("declined");
-    for (what, code, scope) in [
-        ("ec2", "UnauthorizedOperation", "/aws/ec2"),
-        ("lambda", "AccessDeniedException", "/aws/lambda:read"),
-    ] {
-        assert_eq!(done[what]["code"], code, "{done}");
-        assert!(done[what]["message"].as_str().unwrap().contains(scope), "{done}");
-    }
-    assert_eq!(run("one")["status"], 200);
-    let path = format!("/applications/{}", application.client_id);
-    let receipt = opened.fleet.world.api("acme", "DELETE", &path).send().await.expect(200);
-    assert_eq!(receipt["effective"], true, "{receipt}");
-    assert_eq!(run("one")["status"], 403);
-    script.tell(&json!({ "run": "end" }));
-    script.finish();
-}
-
-// Not one thread alone: the upstream answers while the client is waited for.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn curl_is_answered_in_either_protocol_and_believes_the_authority_alone() {
-    let opened = Opened::start("").await;
-    let url = "https://oss.example.com/oss/reports/q1.csv";
-    let bearer = format!("authorization: Bearer {}", opened.tokens.access);
-    let curl = |more: &[&str]| curl(&opened.sidecar.url, more);
-    for (version, spoken) in [("--http1.1", "1.1"), ("--http2", "2")] {
-        let told = curl(&[version, "--cacert", &opened.authority, "-H", &bearer, url]);
-        assert_eq!(told.1, format!("200 {spoken} 0"), "{}", told.0);
-        let told = curl(&[version, "--cacert", &opened.authority, url]);
-        assert_eq!(told.1, format!("401 {spoken} 0"), "{}", told.0);
-    }
-    let told = curl(&["--cacert", &opened.authority, "-H", &bearer, "-X", "PUT", url]);
-    assert!(told.0.contains("insufficient_scope") && told.1.starts_with("403"), "{told:?}");
-    // Neither who trusts nobody's authority nor a host that no route names gets as far as a call.
-    assert_eq!(curl(&["-H", &bearer, url]).1.rsplit(' ').next(), Some("60"));
-    assert_eq!(curl(&["--cacert", &opened.authority, "https://rds.example.com/"]).1, "000 0 56");
-    let mut seen = 0;
-    opened.recorded("tunnel_not_trusted", &mut seen).await;
-    assert_eq!(opened.recorded("tunnel_to_host", &mut seen).await["path"], "rds.example.com:443");
-
-    // A sidecar that has no authority opens none at all.
-    let world = World::start().await;
-    let (_, told) = self::curl(&world.sidecar, &["https://ecs.aliyuncs.com/"]);
-    assert_eq!(told, "000 0 56");
 }
 
 #[tokio::test]
@@ -324,8 +189,7 @@ async fn what_comes_through_a_tunnel_is_for_its_host_and_is_asked_in_tls() {
     // Bytes that are no TLS, and TLS for somebody else.
     let (mut tcp, _) = opened.ask(&connect("oss.example.com:443")).await;
     tcp.write_all(good.replace('\n', "\r\n").as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    in_time("the end", async { while matches!(tcp.read_buf(&mut answer).await, Ok(1..)) {} }).await;
+    let answer = rest("the end", &mut tcp).await;
     assert!(!String::from_utf8_lossy(&answer).contains("HTTP"), "{answer:?}");
     assert_eq!(opened.recorded("tunnel_not_tls", &mut seen).await["path"], "oss.example.com:443");
     // Also when they come with the request itself, before it is answered.
@@ -338,7 +202,7 @@ async fn what_comes_through_a_tunnel_is_for_its_host_and_is_asked_in_tls() {
     let decision = head.lines().find_map(|line| line.strip_prefix("x-consentry-decision: ")).unwrap();
     assert!(greet(tcp, "ecs.aliyuncs.com", &trusted, "http/1.1").await.is_err());
     let record = opened.recorded("tunnel_other_name", &mut seen).await;
-    let asked = opened.records().into_iter().find(|record| record["id"] == decision).unwrap();
+    let asked = opened.sidecar.records().into_iter().find(|record| record["id"] == decision).unwrap();
     assert_eq!((&asked["outcome"], &asked["trace"]), (&json!("answered"), &record["trace"]), "{record}");
     assert_eq!(opened.fleet.cloud.seen(), 3, "nothing of it has reached the upstream");
 }
@@ -365,12 +229,9 @@ async fn a_deletion_cuts_streams_in_tunnels_and_the_end_of_the_sidecar_ends_tunn
 
     let receipt = opened.fleet.world.delete_application("acme", "report-hub").await.expect(200);
     assert_eq!((&receipt["effective"], &receipt["streams_closed"]), (&json!(true), &json!(3)), "{receipt}");
-    let mut rest = Vec::new();
-    in_time("the events end", async { while matches!(events.read_buf(&mut rest).await, Ok(1..)) {} }).await;
-    assert!(!String::from_utf8_lossy(&rest).contains("\r\n0\r\n"), "broken off, not ended");
-    rest.clear();
-    in_time("the socket ends", async { while matches!(socket.read_buf(&mut rest).await, Ok(1..)) {} }).await;
-    assert_eq!(rest, [0x88, 2, 0x03, 0xf0], "closed by policy");
+    let told = rest("the events end", &mut events).await;
+    assert!(!String::from_utf8_lossy(&told).contains("\r\n0\r\n"), "broken off, not ended");
+    assert_eq!(rest("the socket ends", &mut socket).await, [0x88, 2, 0x03, 0xf0], "closed by policy");
     let last = in_time("the stream ends", async {
         loop {
             match http_body_util::BodyExt::frame(modern.body_mut()).await {
@@ -385,11 +246,8 @@ async fn a_deletion_cuts_streams_in_tunnels_and_the_end_of_the_sidecar_ends_tunn
     let mut idle = opened.enter(host, "http/1.1").await;
     let (mut begun, _) = opened.ask(&connect("oss.example.com:443")).await;
     opened.sidecar.signal(Signal::TERM);
-    in_time("tunnels end with the sidecar", async {
-        let _ = idle.read_to_end(&mut rest).await;
-        let _ = begun.read_to_end(&mut rest).await;
-    })
-    .await;
+    rest("the idle tunnel ends with the sidecar", &mut idle).await;
+    rest("so does the one that has only begun", &mut begun).await;
     opened.sidecar.terminate().await;
 }
 
@@ -411,6 +269,51 @@ async fn there_are_only_so_many_tunnels() {
         head.starts_with("HTTP/1.1 200 ").then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn where_there_is_no_room_no_certificate_is_tried_and_one_that_cannot_be_is_tried_once() {
+    let mut opened = Opened::start("").await;
+    let folder = opened.sidecar.terminate().await;
+    // Who trusts this authority does not believe what it says of the hosts that are closed.
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, "Acme's limited team");
+    let closed = ["oss-closed.example.com", "oss-shut.example.com"];
+    let excluded_subtrees = closed.map(|host| rcgen::GeneralSubtree::DnsName(host.to_owned())).to_vec();
+    params.name_constraints =
+        Some(rcgen::NameConstraints { permitted_subtrees: Vec::new(), excluded_subtrees });
+    let key = rcgen::KeyPair::generate().unwrap();
+    let data = opened.fleet.world.data();
+    std::fs::write(data.join("ca.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(data.join("ca.key"), key.serialize_pem()).unwrap();
+    let settings = std::fs::read_to_string(folder.join("sidecar.toml")).unwrap();
+    let settings = settings.replace(&format!("tunnels = {TUNNELS}"), "tunnels = 1");
+    std::fs::write(folder.join("sidecar.toml"), settings).unwrap();
+    opened.sidecar = Lone::start(folder).await;
+    opened.sidecar.until_ready().await;
+
+    let tried = || opened.sidecar.told().matches("a tunnel was refused").count();
+    let mut seen = 0;
+    for _ in 0..3 {
+        let (_, head) = opened.ask(&connect("oss-closed.example.com:443")).await;
+        assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+        opened.recorded("tunnel_certificate", &mut seen).await;
+        assert_eq!(tried(), 1, "{}", opened.sidecar.told());
+    }
+    // None of them has kept its place.
+    let held = opened.enter("oss.example.com", "http/1.1").await;
+    let (_, head) = opened.ask(&connect("oss-shut.example.com:443")).await;
+    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("retry-after: 1"), "{head}");
+    opened.recorded("tunnel_unavailable", &mut seen).await;
+    assert_eq!(tried(), 1, "nothing is made for whom there is no room");
+    drop(held);
+    eventually("there is room again", || async {
+        let (_, head) = opened.ask(&connect("oss-shut.example.com:443")).await;
+        head.starts_with("HTTP/1.1 502 ").then_some(())
+    })
+    .await;
+    assert_eq!(tried(), 2, "{}", opened.sidecar.told());
 }
 
 #[test]
@@ -438,10 +341,6 @@ fn check_says_what_is_wrong_with_an_authority_and_a_sidecar_does_not_start_with_
 
 fn connect(to: &str) -> String {
     format!("CONNECT {to} HTTP/1.1\r\nhost: {to}\r\n\r\n")
-}
-
-fn path(record: &Value) -> String {
-    record["path"].as_str().unwrap().to_owned()
 }
 
 /// TLS on a connection, with who shows a certificate of `trusted` for `host`.
@@ -472,6 +371,13 @@ async fn read_to(stream: &mut TlsStream<TcpStream>, mark: &str) {
     .await;
 }
 
+/// All that still comes, until there is no more or the connection breaks.
+async fn rest(what: &str, stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
+    let mut read = Vec::new();
+    in_time(what, async { while matches!(stream.read_buf(&mut read).await, Ok(1..)) {} }).await;
+    read
+}
+
 /// An endless stream over HTTP/2.
 async fn over_http2(stream: TlsStream<TcpStream>, token: &str) -> Response<hyper::body::Incoming> {
     use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -488,19 +394,6 @@ async fn over_http2(stream: TlsStream<TcpStream>, token: &str) -> Response<hyper
         drop(sender);
     });
     response
-}
-
-/// What curl has written; and the status, the version of HTTP and its own exit code.
-fn curl(proxy: &str, more: &[&str]) -> (String, String) {
-    let output = Command::new("curl")
-        .args(["--silent", "--show-error", "--max-time", "20", "--proxy", proxy, "--noproxy", ""])
-        .args(["--write-out", "\n%{http_code} %{http_version} %{exitcode}"])
-        .args(more)
-        .output()
-        .unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    let (body, told) = told.rsplit_once('\n').unwrap();
-    (format!("{body}{}", String::from_utf8_lossy(&output.stderr)), told.to_owned())
 }
 
 /// An upstream that is only listened for, and the routes that lead to it.
@@ -583,37 +476,4 @@ upstream = "cloud"
 adapter = "rest"
 actions = { GET = "oss:ListObjects" }
 resource = "{bucket}"
-"#;
-
-const AWS: &str = r#"
-[upstreams.aws]
-url = "MOTO"
-
-[sts.aws]
-cloud = "aws"
-endpoint = "MOTO"
-region = "eu-central-1"
-role = "arn:aws:iam::{account}:role/consentry"
-credentials_file = "KEY"
-
-[cloud_accounts]
-"ACME" = "123456789012"
-
-[[route]]
-path = "/"
-host = "*.amazonaws.com"
-intercept = true
-upstream = "aws"
-adapter = "aws"
-assume = "sts"
-sts = "aws"
-
-[[route]]
-path = "/{path…}"
-host = "*.amazonaws.com"
-intercept = true
-upstream = "aws"
-adapter = "aws"
-assume = "sts"
-sts = "aws"
 "#;
