@@ -244,8 +244,8 @@ pub(super) enum NotUnderstood {
 /// The adapter of a route.
 pub(super) fn for_route(reading: route::Adapter<'_>, means: &Means) -> Box<dyn Adapter> {
     match reading {
-        route::Adapter::Rest { actions, resource, account } => {
-            Box::new(rest::Rest::new(actions, resource, account))
+        route::Adapter::Rest { actions, resource, account, query } => {
+            Box::new(rest::Rest::new(actions, resource, account, query))
         }
         route::Adapter::Acs { product } => Box::new(acs::Acs::new(product, &means.policies)),
         route::Adapter::Aws { service } => Box::new(aws::Aws::new(service, &means.names)),
