@@ -283,7 +283,7 @@ mod tests {
     fn link(http2: bool) -> Rc<Link> {
         let address = ([127, 0, 0, 1], 1).into();
         let peer = Peer { address, local: address, secure: false };
-        Link::new(peer, Findings::new(), http2, Admitted::new(&Arc::new(AtomicUsize::new(1)), None))
+        Link::new(peer, Findings::new(), http2, Admitted::new(&Arc::new(AtomicUsize::new(1))))
     }
 
     #[test]
