@@ -22,7 +22,7 @@ pub struct Interception {
     /// The ports that a tunnel may lead to.
     #[serde(default = "https")]
     pub ports: Vec<u16>,
-    /// Tunnels at once. Each is a connection too, and counts as one.
+    /// Tunnels at once; one peer, by its address, can have an eighth of them. Each is a connection too, and counts as one.
     #[serde(default = "two_thousand")]
     pub tunnels: usize,
 }

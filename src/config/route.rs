@@ -38,6 +38,10 @@ pub struct Route {
     /// For `rest` and `mcp`: the account that owns the resource, from the path: `{account}`; the caller's unless set.
     #[serde(default)]
     pub account: Option<String>,
+    /// For `rest`: the names of the parameters that the query of a call may have; any unless set. An object store that is
+    /// asked for `?acl` does something else than the method says.
+    #[serde(default)]
+    pub query: Option<Vec<String>>,
     /// For `acs` and `mcp`: the service that the operations belong to: `ecs`.
     #[serde(default)]
     pub product: Option<String>,
@@ -139,6 +143,8 @@ pub enum Adapter<'a> {
         resource: &'a str,
         /// The account that owns the resource, with the path's parameters in it; the caller's unless set.
         account: Option<&'a str>,
+        /// The names of the parameters that a query may have; any unless set.
+        query: Option<&'a [String]>,
     },
     /// The cloud's RPC style.
     Acs {
@@ -167,13 +173,16 @@ impl Route {
     /// # Errors
     /// What the adapter needs is missing, or something stands there that it has no use for.
     pub fn reading(&self) -> Result<Adapter<'_>, String> {
-        let Self { actions, resource, account, product, service, .. } = self;
+        let Self { actions, resource, account, product, service, query, .. } = self;
+        if query.is_some() && *self.adapter.get_ref() != Kind::Rest {
+            return Err("only a rest route says which query its calls may have".to_owned());
+        }
         if service.is_some() && *self.adapter.get_ref() != Kind::Aws {
             return Err("only an aws route has a service".to_owned());
         }
         match (self.adapter.get_ref(), resource, product) {
             (Kind::Rest, Some(resource), None) if !actions.is_empty() => {
-                Ok(Adapter::Rest { actions, resource, account: account.as_deref() })
+                Ok(Adapter::Rest { actions, resource, account: account.as_deref(), query: query.as_deref() })
             }
             (Kind::Rest, _, _) => Err("a rest route has actions and a resource, and no product".to_owned()),
             (Kind::Acs, None, Some(product)) if actions.is_empty() && account.is_none() => {

@@ -10,6 +10,7 @@ pub mod body;
 pub mod canonical;
 pub mod headers;
 pub mod listener;
+pub mod shares;
 pub mod sieve;
 pub mod sift;
 pub mod stream;

@@ -81,7 +81,7 @@ impl Worker {
                 }
             };
             if seen.route.is_some_and(|route| route.adapter.reads_before_refusing() > 0) {
-                Box::pin(read_through(&seen, &mut request)).await;
+                Box::pin(read_through(&sidecar.tokens, &seen, &mut request)).await;
             }
             let (response, outcome, code) =
                 refusal.answer(&seen.place(sidecar, request.as_deref()), ledger.id());
@@ -294,6 +294,7 @@ impl Worker {
             around: &around,
             sessions: &sidecar.sessions,
             route,
+            clock: &sidecar.clock,
             limit: sidecar.limits.body_to_decide,
         });
         let tended = tended.map_err(Refusal::NotUnderstood)?;

@@ -160,14 +160,14 @@ impl Running {
                 if !known.is_ok_and(|keys| keys.contains(&key.kid)) {
                     publish(&*origin, &key, &clock).await?;
                 }
-                let ends = sidecar.tokens.refresh_keys().await?;
+                // At once: what fails after it is tried again, and then no key is gone any more.
+                if sidecar.tokens.refresh_keys().await? {
+                    // What was allowed to a token that the withdrawn key has signed may be a forger's, streams too.
+                    slots.strike_all();
+                }
                 if let Some(secret) = origin.session_secret().await? {
                     let key = SessionKey::new(secret.expose().as_bytes());
                     sidecar.sessions.store(Some(Arc::new(key)));
-                }
-                if ends {
-                    // What was allowed to a token that the withdrawn key has signed may be a forger's, streams too.
-                    slots.strike_all();
                 }
                 if let Some(tier) = shared
                     && tier.refresh_keys(&*origin).await?

@@ -422,12 +422,14 @@ fn interception(folder: &Path) -> String {
     }
     let at = |name: &str| folder.join(name).display().to_string();
     format!(
-        "[interception]\ncertificate = \"{}\"\nkey = \"{}\"\ntunnels = {TUNNELS}\n",
+        "[interception]\ncertificate = \"{}\"\nkey = \"{}\"\ntunnels = {}\n",
         at("ca.crt"),
-        at("ca.key")
+        at("ca.key"),
+        8 * TUNNELS
     )
 }
 
+/// That one peer may have.
 const TUNNELS: usize = 24;
 
 const ROUTES: &str = r#"

@@ -38,7 +38,7 @@ pub struct Tunnel {
 /// Why a tunnel cannot be opened. The client can still be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotOpened {
-    /// There are too many.
+    /// There are too many, or too many of one peer.
     #[error("too many tunnels are open")]
     Full,
     /// The worker ends.
@@ -121,7 +121,8 @@ where
         if self.watch.is_draining() {
             return Err(NotOpened::Ending);
         }
-        self.tally.admit_tunnel(self.settings.tunnels, &outer.admitted).ok_or(NotOpened::Full)
+        let peer = outer.peer.address.ip();
+        self.tally.admit_tunnel(self.settings.tunnels, peer, &outer.admitted).ok_or(NotOpened::Full)
     }
 
     fn enter(&self, outer: &Rc<Link>, upgrade: OnUpgrade, tunnel: Tunnel, place: Admitted) {

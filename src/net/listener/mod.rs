@@ -10,7 +10,7 @@ mod inside;
 mod shared;
 mod worker;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -20,6 +20,7 @@ pub use inside::{NotOpened, NotServed, Room, Tunnel};
 pub use shared::{Bound, Shared};
 pub use worker::{BoundWorkers, Worker, Workers};
 
+use super::shares::Shares;
 use super::tls::ServerTls;
 use super::watch::Admitted;
 
@@ -34,7 +35,7 @@ pub struct ListenerSettings {
     pub tls: Option<Arc<ServerTls>>,
     /// Connections that may be open at once; more are closed as soon as they are accepted.
     pub connections: usize,
-    /// Tunnels that may be open at once ([`Workers`] only, and only where they are opened).
+    /// Tunnels that may be open at once ([`Workers`] only, and only where they are opened); an eighth of them for one peer.
     pub tunnels: usize,
     /// For a TLS handshake, and for the head of a request.
     pub head_timeout: Duration,
@@ -92,6 +93,7 @@ pub struct Tally {
     accepted: Arc<AtomicUsize>,
     refused: Arc<AtomicUsize>,
     tunnels: Arc<AtomicUsize>,
+    shares: Arc<Shares>,
 }
 
 impl Tally {
@@ -120,7 +122,7 @@ impl Tally {
             return None;
         }
         self.accepted.fetch_add(1, Ordering::Relaxed);
-        Some(Admitted::new(&self.open, None))
+        Some(Admitted::new(&self.open))
     }
 
     /// Tunnels that are open now.
@@ -129,13 +131,11 @@ impl Tally {
         self.tunnels.load(Ordering::Relaxed)
     }
 
-    /// A place for a tunnel inside a connection, which keeps its own for as long.
-    fn admit_tunnel(&self, limit: usize, outer: &Arc<Admitted>) -> Option<Admitted> {
-        if self.tunnels.fetch_add(1, Ordering::Relaxed) >= limit {
-            self.tunnels.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        Some(Admitted::new(&self.tunnels, Some(Arc::clone(outer))))
+    /// A place for a tunnel inside a connection, which keeps its own for as long. One peer has an eighth of them at most.
+    fn admit_tunnel(&self, limit: usize, peer: IpAddr, outer: &Arc<Admitted>) -> Option<Admitted> {
+        let share = self.shares.take(peer, limit)?;
+        self.tunnels.fetch_add(1, Ordering::Relaxed);
+        Some(Admitted::inside(&self.tunnels, outer, share))
     }
 }
 

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::{Limits, Watch};
 use crate::net::canonical::Destination;
+use crate::net::shares::Share;
 use crate::net::wire::Findings;
 
 /// Who is at the other end of a connection.
@@ -30,12 +31,19 @@ pub(in crate::net) struct Admitted {
     counted: Arc<AtomicUsize>,
     /// The place of the connection that it is inside of.
     _outer: Option<Arc<Self>>,
+    /// Its peer's share, where peers have one.
+    _share: Option<Share>,
 }
 
 impl Admitted {
     /// A place that `counted` counts already.
-    pub(in crate::net) fn new(counted: &Arc<AtomicUsize>, outer: Option<Arc<Self>>) -> Self {
-        Self { counted: Arc::clone(counted), _outer: outer }
+    pub(in crate::net) fn new(counted: &Arc<AtomicUsize>) -> Self {
+        Self { counted: Arc::clone(counted), _outer: None, _share: None }
+    }
+
+    /// A place that `counted` counts already, inside of another and of its peer's share.
+    pub(in crate::net) fn inside(counted: &Arc<AtomicUsize>, outer: &Arc<Self>, share: Share) -> Self {
+        Self { counted: Arc::clone(counted), _outer: Some(Arc::clone(outer)), _share: Some(share) }
     }
 }
 
@@ -275,7 +283,7 @@ mod tests {
     fn link(http2: bool) -> Rc<Link> {
         let address = ([127, 0, 0, 1], 1).into();
         let peer = Peer { address, local: address, secure: false };
-        Link::new(peer, Findings::new(), http2, Admitted::new(&Arc::new(AtomicUsize::new(1)), None))
+        Link::new(peer, Findings::new(), http2, Admitted::new(&Arc::new(AtomicUsize::new(1))))
     }
 
     #[test]

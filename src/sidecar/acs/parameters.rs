@@ -79,7 +79,11 @@ impl<'r> Facts<'r> {
             return Err(NotUnderstood::Ambiguous(what(&Use::Account)));
         }
         self.account = mine.or(theirs);
-        self.region = self.region.or(form.region);
+        let (mine, theirs) = (self.region.take(), form.region);
+        if mine.is_some() && theirs.is_some() && mine != theirs {
+            return Err(NotUnderstood::Ambiguous(what(&Use::Region)));
+        }
+        self.region = mine.or(theirs);
         self.resources.extend(form.resources);
         self.unsorted.extend(form.unsorted);
         self.kinds.extend(form.kinds);
@@ -118,6 +122,8 @@ impl<'r> Facts<'r> {
             Use::Operation if number.is_empty() => return same(&mut self.operation, value),
             Use::Version if number.is_empty() => return same(&mut self.version, value),
             Use::Operation | Use::Version => return Err(NotUnderstood::Ambiguous(what(usage))),
+            // The upstream reads the one without, which may say another.
+            Use::Region if !number.is_empty() => return Err(NotUnderstood::Ambiguous(what(usage))),
             Use::Credential => {
                 self.credential = true;
                 return Ok(());

@@ -316,6 +316,8 @@ mod tests {
         let one = asked("Action=StopInstance&InstanceId=i-1&RegionId=cn-hangzhou&OwnerId=1001", "").unwrap();
         assert_eq!((one.resource.as_str(), one.region.as_deref()), ("instance/i-1", Some("cn-hangzhou")));
         assert_eq!((one.account.unwrap().as_str(), one.also.len()), ("1001", 0));
+        let twice = asked("Action=StopInstance&RegionId=cn-hangzhou", "RegionId=cn-hangzhou").unwrap();
+        assert_eq!(twice.region.as_deref(), Some("cn-hangzhou"));
         let two =
             asked("Action=AttachDisk&InstanceId=i-1&InstanceId.2=i-2", "DiskId=d-1&InstanceId=i-1").unwrap();
         let mut all = two.also;
@@ -402,6 +404,11 @@ mod tests {
             ("InstanceId=i-1;InstanceId=i-2", ""),
             ("x=1;InstanceId=i-2", ""),
             ("InstanceId.1=i-1", "InstanceId.1=i-2"),
+            ("RegionId=cn-hangzhou&RegionId.1=cn-beijing", ""),
+            ("RegionId.1=cn-beijing", ""),
+            ("RegionId=cn-hangzhou&1.RegionId=cn-beijing", ""),
+            ("RegionId=cn-hangzhou", "RegionId.1=cn-beijing"),
+            ("RegionId=cn-hangzhou", "regionid=cn-beijing"),
             ("OwnerId=1&ResourceOwnerId=2", ""),
             ("OwnerId=1", "ResourceOwnerId=2"),
             ("Version=2014-05-26", "Version=2015-01-09"),

@@ -6,6 +6,7 @@ use hyper::body::Body as _;
 use super::Asked;
 use crate::net::body::Inbound;
 use crate::sidecar::Worker;
+use crate::sidecar::identify::Tokens;
 use crate::sidecar::life::{asking, parameters};
 use crate::sidecar::record::{Ledger, Phase};
 use crate::sidecar::refuse::Refusal;
@@ -31,8 +32,8 @@ impl Worker {
         }
     }
 
-    /// What is asked for, where only the body says it. It is read only for a caller who is known: nobody else can make
-    /// a sidecar hold one.
+    /// What is asked for, where only the body says it. It is read only for a caller who is known: what is read of others
+    /// is bounded by `Strangers`.
     async fn read_body(
         &self,
         Understood { route, canonical }: &Understood<'_>,
@@ -54,14 +55,17 @@ impl Worker {
 }
 
 /// Reads what is left of a short body, so that its sender is there to read the refusal, and the refusal can name what it
-/// answers. A longer one breaks off.
-pub(in crate::sidecar) async fn read_through(seen: &Seen<'_>, request: &mut Option<Box<Request<Inbound>>>) {
+/// answers. A longer one breaks off, and so does one that comes when many are read.
+pub(in crate::sidecar) async fn read_through(
+    tokens: &Tokens,
+    seen: &Seen<'_>,
+    request: &mut Option<Box<Request<Inbound>>>,
+) {
     let (Some(route), Some(request)) = (seen.route, request) else { return };
-    if request.body().whole().is_some() || request.body().is_end_stream() {
+    if request.body().is_end_stream() {
         return;
     }
-    let body = std::mem::replace(request.body_mut(), Inbound::empty());
-    if let Ok(bytes) = body.read(route.adapter.reads_before_refusing()).await {
-        *request.body_mut() = Inbound::from(bytes);
-    }
+    let peer = seen.exchange.map(|exchange| exchange.peer().address.ip());
+    // It is refused either way; all that is lost is what its sender would have read.
+    let _ = tokens.strangers().read(peer, request, route.adapter.reads_before_refusing()).await;
 }

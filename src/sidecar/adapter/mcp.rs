@@ -52,6 +52,7 @@ impl Mcp {
 impl Adapter for Mcp {
     fn read(&self, head: &Head<'_>) -> Result<Reading, NotUnderstood> {
         mcp::once(head.headers)?;
+        mcp::no_session(head.query)?;
         let operation = match *head.method {
             Method::POST => {
                 mcp::plain_json(head.headers)?;

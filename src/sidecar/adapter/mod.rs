@@ -30,6 +30,7 @@ use crate::grants::Standing;
 use crate::model::call::{Action, Call, Resource};
 use crate::model::caller::Caller;
 use crate::model::id::AccountId;
+use crate::model::time::Clock;
 use crate::net::body::Inbound;
 use crate::policy::Surroundings;
 use crate::token::random::Secret;
@@ -116,6 +117,8 @@ pub(super) struct Permitted<'a> {
     pub(super) sessions: &'a ArcSwapOption<SessionKey>,
     /// The route that took it.
     pub(super) route: &'a Route,
+    /// For what is decided later, while it is answered.
+    pub(super) clock: &'a Clock,
     /// So many bytes of an answer may be read to look after it.
     pub(super) limit: usize,
 }
@@ -241,8 +244,8 @@ pub(super) enum NotUnderstood {
 /// The adapter of a route.
 pub(super) fn for_route(reading: route::Adapter<'_>, means: &Means) -> Box<dyn Adapter> {
     match reading {
-        route::Adapter::Rest { actions, resource, account } => {
-            Box::new(rest::Rest::new(actions, resource, account))
+        route::Adapter::Rest { actions, resource, account, query } => {
+            Box::new(rest::Rest::new(actions, resource, account, query))
         }
         route::Adapter::Acs { product } => Box::new(acs::Acs::new(product, &means.policies)),
         route::Adapter::Aws { service } => Box::new(aws::Aws::new(service, &means.names)),

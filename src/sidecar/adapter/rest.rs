@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::Method;
+use url::form_urlencoded;
 
 use super::{Adapter, Asked, Head, NotUnderstood, Parameters, Reading};
 use crate::model::call::Action;
@@ -15,10 +16,17 @@ pub(super) struct Rest {
     allowed: String,
     resource: Template,
     account: Option<Template>,
+    /// The parameters that a query may have, where not any.
+    query: Option<Vec<String>>,
 }
 
 impl Rest {
-    pub(super) fn new(actions: &BTreeMap<String, String>, resource: &str, account: Option<&str>) -> Self {
+    pub(super) fn new(
+        actions: &BTreeMap<String, String>,
+        resource: &str,
+        account: Option<&str>,
+        query: Option<&[String]>,
+    ) -> Self {
         let allowed: Vec<&str> = actions.keys().map(String::as_str).collect();
         Self {
             allowed: allowed.join(", "),
@@ -28,6 +36,7 @@ impl Rest {
                 .collect(),
             resource: Template::new(resource),
             account: account.map(Template::new),
+            query: query.map(<[String]>::to_vec),
         }
     }
 }
@@ -40,6 +49,9 @@ impl Adapter for Rest {
             method: method.to_owned(),
             allowed: self.allowed.clone(),
         })?;
+        if let (Some(query), Some(known)) = (head.query, &self.query) {
+            only(known, query)?;
+        }
         // An object store would act upon a second thing, which no template names.
         if *head.method == Method::PUT
             && head.headers.keys().any(|name| name.as_str().ends_with("-copy-source"))
@@ -74,6 +86,19 @@ impl Adapter for Rest {
             Reading::NeedsBody => Err(NotUnderstood::NoOperation),
         }
     }
+}
+
+/// Whether a query has none but these parameters. Some servers end one at a semicolon.
+fn only(known: &[String], query: &str) -> Result<(), NotUnderstood> {
+    let is_known = |piece: &str| {
+        let name = form_urlencoded::parse(piece.as_bytes()).next();
+        name.is_none_or(|(name, _)| known.iter().any(|known| *known == name))
+    };
+    if query.split(['&', ';']).all(is_known) {
+        return Ok(());
+    }
+    let expected = "one of those that calls of this route may have";
+    Err(NotUnderstood::Malformed { what: "a parameter of the query", expected })
 }
 
 pub(super) fn account(text: &str) -> Result<AccountId, NotUnderstood> {
@@ -125,7 +150,7 @@ mod tests {
 
     fn read(method: &Method, parameters: &[(&str, &str)]) -> Result<Reading, NotUnderstood> {
         let actions = BTreeMap::from([("GET".to_owned(), "oss:GetObject".to_owned())]);
-        let rest = Rest::new(&actions, "{bucket}/{object}", Some("{account}"));
+        let rest = Rest::new(&actions, "{bucket}/{object}", Some("{account}"), None);
         let parameters =
             Parameters(parameters.iter().map(|(name, value)| (*name, (*value).into())).collect());
         let headers = HeaderMap::new();
@@ -154,7 +179,7 @@ mod tests {
     #[test]
     fn a_copy_is_not_understood_where_its_source_would_be_decided_by_nobody() {
         let actions = BTreeMap::from([("PUT".to_owned(), "oss:PutObject".to_owned())]);
-        let rest = Rest::new(&actions, "{bucket}/{object}", None);
+        let rest = Rest::new(&actions, "{bucket}/{object}", None, None);
         let parameters = Parameters(vec![("bucket", "b".into()), ("object", "o".into())]);
         let read = |headers: &HeaderMap| {
             let (method, path) = (&Method::PUT, "/");
@@ -165,6 +190,29 @@ mod tests {
         assert!(read(&headers).is_ok());
         headers.insert("x-oss-copy-source", HeaderValue::from_static("/secret/object"));
         assert!(matches!(read(&headers), Err(NotUnderstood::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_query_has_none_but_the_parameters_that_the_route_names_if_it_names_any() {
+        let actions = BTreeMap::from([("GET".to_owned(), "oss:ListObjects".to_owned())]);
+        let read = |query: &str, known: Option<&[String]>| {
+            let rest = Rest::new(&actions, "{bucket}", None, known);
+            let parameters = Parameters(vec![("bucket", "b".into())]);
+            let (method, path, headers) = (&Method::GET, "/", HeaderMap::new());
+            let (query, parameters) = (Some(query), &parameters);
+            rest.read(&Head { method, host: "", path, query, headers: &headers, has_body: false, parameters })
+        };
+        let known = ["prefix".to_owned(), "max-keys".to_owned()];
+        for query in ["", "prefix=a%2Fb", "max-keys=1&prefix=", "&prefix", "p%72efix=a"] {
+            assert!(read(query, Some(&known)).is_ok(), "{query}");
+        }
+        for query in
+            ["acl", "prefix=a&acl", "prefix=a;acl", "%61cl", "Policy=", "+prefix=a", "=x", "PREFIX=a"]
+        {
+            assert!(matches!(read(query, Some(&known)), Err(NotUnderstood::Malformed { .. })), "{query}");
+            assert!(read(query, None).is_ok(), "{query}");
+        }
+        assert!(read("prefix=a", Some(&[])).is_err() && read("", Some(&[])).is_ok());
     }
 
     #[test]

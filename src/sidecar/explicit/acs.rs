@@ -26,7 +26,7 @@ pub(super) fn credentials(operation: Operation, who: &Identity<'_>, told: &Told<
     if operation == Operation::WithToken {
         let token = json!({
             "Subject": who.subject, "Issuer": who.issuer, "ClientIds": who.application,
-            "ExpirationTime": moment(told.expires_at)?, "VerificationInfo": "Success",
+            "ExpirationTime": moment(who.expires_at)?, "VerificationInfo": "Success",
         });
         members.insert("OIDCTokenInfo".to_owned(), token);
     }

@@ -6,8 +6,9 @@ use http::Request;
 use super::{Operation, Parameters, Wanted};
 use crate::config::route::{Answers, Dialect};
 use crate::net::body::Inbound;
-use crate::sidecar::adapter::{Adapter, Asked, Head, NotUnderstood, Reading, Shaped};
+use crate::sidecar::adapter::{Adapter, Asked, Head, NotUnderstood, Permitted, Reading, Shaped};
 use crate::sidecar::aws::{Names, check_form};
+use crate::sidecar::mcp::Tended;
 use crate::sidecar::refuse::Told;
 use crate::sidecar::signed::Schemes;
 use crate::token::random::Secret;
@@ -94,5 +95,17 @@ impl Adapter for Explicit {
 
     fn tell(&self, told: &Told<'_>, request: Option<&Request<Inbound>>) -> Option<Shaped> {
         self.inner.tell(told, request)
+    }
+
+    fn reads_before_refusing(&self) -> usize {
+        self.inner.reads_before_refusing()
+    }
+
+    fn challenge(&self, told: &Told<'_>, own: Option<String>) -> Option<String> {
+        self.inner.challenge(told, own)
+    }
+
+    fn tend(&self, permitted: &mut Permitted<'_>) -> Result<Option<Box<Tended>>, NotUnderstood> {
+        self.inner.tend(permitted)
     }
 }

@@ -88,6 +88,8 @@ pub(super) struct Identity<'a> {
     /// The application.
     pub(super) application: &'a str,
     pub(super) issuer: &'a str,
+    /// When the token ends that was shown, in seconds since 1970.
+    pub(super) expires_at: i64,
     pub(super) id: &'a str,
 }
 
@@ -154,6 +156,7 @@ impl Answering {
             subject: &subject.caller.subject,
             application: subject.caller.application.as_str(),
             issuer: &self.issuer,
+            expires_at: subject.caller.expires_at,
             id: subject.id,
         };
         let text = match (wanted.operation, &wanted.role, &self.sts) {

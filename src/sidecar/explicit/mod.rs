@@ -126,15 +126,17 @@ fn policy(answers: Answers, parameters: &Parameters<'_>) -> Result<Option<String
     if parameters.any(|name| name.starts_with("PolicyArns")) {
         return left_out("PolicyArns", "left out: what the credentials allow follows from what was granted");
     }
+    if parameters.any(|name| name == "SourceIdentity") {
+        return left_out("SourceIdentity", "left out: it names the user");
+    }
+    if parameters.any(is_tag) {
+        return left_out("Tags", "left out: the cloud may go by them");
+    }
     match answers {
         Answers::Exchanged if parameters.any(|name| name == "Policy") => {
             left_out("Policy", "left out: what the credentials allow follows from what was granted")
         }
         Answers::Exchanged => Ok(None),
-        Answers::Sts if parameters.any(|name| name == "SourceIdentity") => {
-            left_out("SourceIdentity", "left out: it names the user")
-        }
-        Answers::Sts if parameters.any(is_tag) => left_out("Tags", "left out: the cloud may go by them"),
         Answers::Sts => Ok(parameters.get("Policy").map(str::to_owned)),
     }
 }

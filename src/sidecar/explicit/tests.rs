@@ -85,6 +85,11 @@ fn for_a_clouds_own_answer_a_policy_may_come_along_and_nothing_that_says_who_it_
     };
     let wanted = read("&Policy=%7B%7D&ExternalId=x").unwrap();
     assert_eq!((wanted.policy.as_deref(), wanted.seconds), (Some("{}"), Some(3600)));
+    let ours = |more: &str| {
+        let form = format!("{AWS}{more}");
+        read_for(Answers::Exchanged, Dialect::Aws, Operation::AssumeRole, ("", &form))
+    };
+    assert!(ours("&ExternalId=x").is_ok());
     for more in [
         "&SourceIdentity=root",
         "&Tags.member.1.Key=a",
@@ -92,6 +97,7 @@ fn for_a_clouds_own_answer_a_policy_may_come_along_and_nothing_that_says_who_it_
         "&PolicyArns.member.1.arn=x",
     ] {
         assert!(read(more).is_err(), "{more}");
+        assert!(ours(more).is_err(), "{more}");
     }
 }
 

@@ -2,7 +2,7 @@
 //! to the answer.
 //!
 //! Whoever shows a token among the parameters has proven nothing before it is read, so that no more than a small form is
-//! held for it. Between the permit and the answer something is waited for: what the permit rests on must still hold then.
+//! held for it, and only of so many at once. Between the permit and the answer something is waited for: what the permit rests on must still hold then.
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
@@ -14,10 +14,12 @@ use crate::model::call::Call;
 use crate::net::body::{Answer, Inbound};
 use crate::sidecar::Worker;
 use crate::sidecar::adapter::{Asked, Reading};
+use crate::sidecar::identify::FORM;
 use crate::sidecar::life::{asking, parameters};
 use crate::sidecar::record::{Ledger, Phase};
 use crate::sidecar::refuse::Refusal;
 use crate::sidecar::seat::{Footing, Seat};
+use crate::sidecar::signed::may_be_form;
 use crate::sidecar::stage::{Seen, Understood};
 use crate::sidecar::sts::Leave;
 
@@ -36,10 +38,21 @@ impl Worker {
             return self.prove((understood, reading), request, ledger, seen).await;
         }
         let has_body = !received.body().is_end_stream();
-        let body = if has_body { read(received, UNPROVEN_BODY).await? } else { Bytes::new() };
-        if has_body {
-            ledger.waited();
+        // What is understood without its body, and every body that is no form or a long one, shows no token.
+        let may_show = matches!(reading, Reading::NeedsBody)
+            && may_be_form(received.headers())
+            && received.body().size_hint().lower() <= FORM as u64;
+        if has_body && !may_show {
+            return self.prove((understood, reading), request, ledger, seen).await;
         }
+        let body = if has_body {
+            let peer = seen.exchange.map(|exchange| exchange.peer().address.ip());
+            let body = self.sidecar.tokens.strangers().read(peer, received, FORM).await?;
+            ledger.waited();
+            body
+        } else {
+            Bytes::new()
+        };
         let (asked, token) = {
             let parameters = parameters(route, canonical)?;
             let head = asking(canonical, received.headers(), has_body, &parameters);
@@ -95,6 +108,3 @@ async fn read(request: &mut Request<Inbound>, limit: usize) -> Result<Bytes, Ref
     *request.body_mut() = Inbound::from(bytes.clone());
     Ok(bytes)
 }
-
-/// The longest form that is read of somebody who has proven nothing, in bytes.
-const UNPROVEN_BODY: usize = 64 * 1024;

@@ -5,6 +5,7 @@
 //! forgets them all. A token for this sidecar, or for one place of it, keeps that ([`place`]), and is good there alone.
 
 mod place;
+mod stranger;
 
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::rc::Rc;
@@ -29,6 +30,8 @@ use crate::observe::line::Piece;
 use crate::token::verify::{KeySet, TokenRefused, verify_access_token};
 use place::Base;
 pub(super) use place::Meant;
+pub(super) use stranger::FORM;
+use stranger::Strangers;
 
 /// A caller whose token is good, with its last standing and its identities beside it.
 pub(super) struct Known {
@@ -57,6 +60,7 @@ pub(super) struct Tokens {
     origin: Arc<dyn Origin>,
     issuer: String,
     base: Base,
+    strangers: Strangers,
 }
 
 impl Tokens {
@@ -70,6 +74,7 @@ impl Tokens {
             origin,
             issuer,
             base: Base::new(public_url),
+            strangers: Strangers::default(),
         }
     }
 
@@ -113,6 +118,13 @@ impl Tokens {
         (route, canonical, headers): (&Route, &Canonical, &HeaderMap),
         now: i64,
     ) -> Result<(), Refusal> {
+        // Something may have been waited for since it was found good.
+        if now >= known.caller.expires_at {
+            return Err(match known.signing {
+                None => Refusal::TokenExpired,
+                Some(_) => NotProven::Expired.into(),
+            });
+        }
         let call = (canonical, route.goes_by_host());
         if let Some(why) = self.base.refuses(&known.meant, call, headers) {
             return Err(match known.signing {
@@ -222,6 +234,11 @@ impl Tokens {
 
     pub(super) fn access_keys(&self) -> &AccessKeys {
         &self.exchanged
+    }
+
+    /// Those who have proven nothing yet.
+    pub(super) fn strangers(&self) -> &Strangers {
+        &self.strangers
     }
 
     pub(super) fn issuer(&self) -> &str {

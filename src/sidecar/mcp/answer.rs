@@ -12,16 +12,16 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body as _;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::list::narrow;
 use super::message::{Message, Target};
 use super::session::{Place, Session};
 use super::sieve::Events;
-use super::{Naming, OPEN_STREAM, lists};
+use super::{Naming, lists, opens};
 use crate::grants::Standing;
 use crate::model::id::AccountId;
+use crate::model::time::Clock;
 use crate::net::body::{Answer, Inbound};
 use crate::policy::{self, Surroundings};
 use crate::sidecar::adapter::{NotUnderstood, Permitted};
@@ -58,7 +58,8 @@ struct Judge {
     naming: Naming,
     account: AccountId,
     ip: IpAddr,
-    time: Timestamp,
+    /// A stream may go on for long.
+    clock: Clock,
     host: String,
     path: String,
 }
@@ -69,17 +70,17 @@ impl Tended {
         permitted: &mut Permitted<'_>,
         naming: Naming,
     ) -> Result<Self, NotUnderstood> {
-        let Permitted { request, call, caller, standing, around, sessions, route, limit } = permitted;
+        let Permitted { request, call, caller, standing, around, sessions, route, clock, limit } = permitted;
         let account = &call.resource.account;
         let place = Place::new(&route.upstream, account, naming.server());
         let session = Session::enter(request.headers_mut(), sessions.load_full(), caller, place)?;
         // What is compressed could not be read.
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let (opens, lists) = (call.action.as_str().ends_with(&format!(":{OPEN_STREAM}")), lists(call));
+        let (opens, lists) = (opens(call), lists(call));
         let id = id(request);
         // What was not asked for as a list may be as long as contents are.
         let limit = if lists { *limit } else { LONGEST.max(*limit) };
-        let judge = Rc::new(Judge::new(standing, naming, account, around));
+        let judge = Rc::new(Judge::new((standing, clock), naming, account, around));
         let shown = Shown { judge, is_asked: opens || id.is_some(), id, lists: lists || opens, limit };
         Ok(Self { session, shown })
     }
@@ -156,13 +157,18 @@ impl Shown {
 }
 
 impl Judge {
-    fn new(standing: &Arc<Standing>, naming: Naming, account: &AccountId, around: &Surroundings<'_>) -> Self {
+    fn new(
+        (standing, clock): (&Arc<Standing>, &Clock),
+        naming: Naming,
+        account: &AccountId,
+        around: &Surroundings<'_>,
+    ) -> Self {
         Self {
             standing: Arc::clone(standing),
             naming,
             account: account.clone(),
             ip: around.ip,
-            time: around.time,
+            clock: clock.clone(),
             host: around.host.to_owned(),
             path: around.path.to_owned(),
         }
@@ -172,7 +178,7 @@ impl Judge {
     fn stays(&self, target: &Target) -> bool {
         let around = Surroundings {
             ip: self.ip,
-            time: self.time,
+            time: self.clock.now(),
             method: Method::POST.as_str(),
             host: &self.host,
             path: &self.path,

@@ -16,8 +16,8 @@ use super::resource::Uri;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
-/// The message without the entries that may not stay; none if it stays as it is. One with more than [`MOST`] entries is
-/// unreadable: each costs a decision.
+/// The message without the entries that may not stay; none if it stays as it is. One whose entries cost more than
+/// [`MOST`] decisions is unreadable.
 pub(super) fn narrow(
     text: &str,
     stays: &mut dyn FnMut(&Target) -> bool,
@@ -25,7 +25,7 @@ pub(super) fn narrow(
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let mut judged = 0_usize;
     let mut counted = |target: &Target| {
-        judged = judged.saturating_add(1);
+        judged = judged.saturating_add(target.decisions());
         judged <= MOST && stays(target)
     };
     let narrowed =
@@ -45,14 +45,15 @@ fn message(text: &str, stays: &mut dyn FnMut(&Target) -> bool) -> Result<Option<
 /// deep a server nests them.
 fn messages(text: &str, stays: &mut dyn FnMut(&Target) -> bool) -> Result<Option<String>, Unreadable> {
     let all: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| Unreadable)?;
-    let mut changed = false;
-    let mut parts = Vec::with_capacity(all.len());
-    for one in all {
-        let narrowed = message(one.get(), stays)?;
-        changed |= narrowed.is_some();
-        parts.push(narrowed.unwrap_or_else(|| one.get().to_owned()));
+    let mut changed = Vec::new();
+    for one in &all {
+        changed.push(message(one.get(), stays)?);
     }
-    Ok(changed.then(|| format!("[{}]", parts.join(","))))
+    if changed.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let parts = all.iter().zip(&changed).map(|(one, other)| other.as_deref().unwrap_or(one.get()));
+    Ok(Some(format!("[{}]", parts.collect::<Vec<_>>().join(","))))
 }
 
 fn result(text: &str, stays: &mut dyn FnMut(&Target) -> bool) -> Result<Option<String>, Unreadable> {
@@ -93,8 +94,8 @@ fn named(entry: &str, member: &str) -> Option<String> {
 /// What names a list's entries, and what these are.
 type Entry = (&'static str, fn(String) -> Option<Target>);
 
-/// So many entries are judged of one message.
-pub(super) const MOST: usize = 2_000;
+/// So many decisions are made on one message. Servers page their lists, most of them at a hundred entries or fewer.
+pub(super) const MOST: usize = 1_000;
 
 /// The lists that a result can hold.
 fn entry(name: &str) -> Option<Entry> {
@@ -112,15 +113,22 @@ fn members(
     object: &Members<'_>,
     mut change: impl FnMut(&str, &str) -> Result<Option<String>, Unreadable>,
 ) -> Result<Option<String>, Unreadable> {
-    let mut changed = false;
-    let mut parts = Vec::with_capacity(object.0.len());
+    let mut changed = Vec::new();
     for (name, value) in &object.0 {
-        let other = change(name, value.get())?;
-        changed |= other.is_some();
-        let name = serde_json::to_string(name).map_err(|_| Unreadable)?;
-        parts.push(format!("{name}:{}", other.as_deref().unwrap_or(value.get())));
+        changed.push(change(name, value.get())?);
     }
-    Ok(changed.then(|| format!("{{{}}}", parts.join(","))))
+    // Mostly nothing is, and a long text is not copied for that.
+    if changed.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let mut written = String::from("{");
+    for ((name, value), other) in object.0.iter().zip(&changed) {
+        let name = serde_json::to_string(name).map_err(|_| Unreadable)?;
+        let comma = if written.len() > 1 { "," } else { "" };
+        written.extend([comma, name.as_str(), ":", other.as_deref().unwrap_or(value.get())]);
+    }
+    written.push('}');
+    Ok(Some(written))
 }
 
 fn is_object(value: &str) -> bool {

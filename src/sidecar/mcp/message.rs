@@ -122,6 +122,15 @@ impl Message {
 }
 
 impl Target {
+    /// How many decisions it takes to know whether it may be called, by all of its names.
+    pub(super) fn decisions(&self) -> usize {
+        match self {
+            Self::Tool(_) | Self::Prompt(_) => 1,
+            Self::Resource(uri) => uri.others().len().saturating_add(1),
+            Self::Watched(uris) => uris.iter().map(|uri| uri.others().len().saturating_add(1)).sum(),
+        }
+    }
+
     /// Its one name, if it is one thing.
     pub(super) fn name(&self) -> Option<&str> {
         match self {

@@ -24,6 +24,7 @@ pub(super) use refusal::{challenge, tell};
 
 use crate::model::call::{Action, Call, Resource};
 use crate::model::id::AccountId;
+use crate::sidecar::adapter::NotUnderstood;
 
 /// How a server's methods, tools, prompts and resources are named as actions and resources.
 #[derive(Debug, Clone)]
@@ -123,8 +124,32 @@ fn operation(method: &str) -> Option<&'static str> {
 
 /// Whether the answer to a call with this action lists what can be called.
 fn lists(call: &Call) -> bool {
-    let operation = call.action.as_str().split_once(':').map_or("", |(_, operation)| operation);
-    LISTS.contains(&operation)
+    LISTS.contains(&done(call))
+}
+
+/// Whether a call with this action opens the stream of what the server says by itself.
+fn opens(call: &Call) -> bool {
+    done(call) == OPEN_STREAM
+}
+
+/// What is done: what stands behind the service in the action.
+fn done(call: &Call) -> &str {
+    call.action.as_str().split_once(':').map_or("", |(_, operation)| operation)
+}
+
+/// Refuses a query that names a session: that of the transport before this one, whose sessions are bound to nobody. Names
+/// count however they are spelled.
+pub(super) fn no_session(query: Option<&str>) -> Result<(), NotUnderstood> {
+    let named = |piece: &str| {
+        url::form_urlencoded::parse(piece.as_bytes()).next().is_some_and(|(name, _)| {
+            let letters = name.chars().filter(char::is_ascii_alphanumeric);
+            letters.collect::<String>().to_ascii_lowercase().ends_with("sessionid")
+        })
+    };
+    if query.unwrap_or_default().split(['&', ';']).any(named) {
+        return Err(NotUnderstood::Malformed { what: "a session in the query", expected: "taken here" });
+    }
+    Ok(())
 }
 
 /// What opens the stream of what the server says by itself.

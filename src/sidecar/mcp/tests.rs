@@ -407,3 +407,36 @@ fn a_stream_that_cannot_be_read_is_broken_off() {
     assert!(sifted("event: endpoint\ndata: /messages?session=1\n\n", 4).is_err());
     assert!(sifted(&format!("data: {}", "x".repeat(300)), 64).is_err());
 }
+
+#[test]
+fn a_query_names_no_session_however_it_is_spelled_and_may_say_anything_else() {
+    for query in [None, Some(""), Some("a=b&session=1"), Some("id=sessionId"), Some("sessionIdle=1")] {
+        assert_eq!(no_session(query), Ok(()), "{query:?}");
+    }
+    for query in [
+        "sessionId=1",
+        "a=b&session_id=1",
+        "SESSIONID",
+        "a;sessionid=1",
+        "s%65ssionId=1",
+        "Mcp-Session-Id=1",
+        "sessionId[]=1",
+        "+sessionId=1",
+    ] {
+        assert!(no_session(Some(query)).is_err(), "{query}");
+    }
+}
+
+#[test]
+fn each_name_of_an_entry_costs_a_decision() {
+    let listed = |uri: &str, times: usize| {
+        let entries = vec![format!(r#"{{"uri":"{uri}"}}"#); times].join(",");
+        format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"resources":[{entries}]}}}}"#)
+    };
+    let (plain, twice) = ("a://b/c", "a://b/c%20d");
+    let decisions = |uri: &str| Target::Resource(resource::Uri::read(uri).unwrap()).decisions();
+    assert!(decisions(twice) > decisions(plain));
+    let most = MOST / decisions(twice);
+    assert!(narrow(&listed(twice, most), &mut |_| true).is_ok());
+    assert!(narrow(&listed(twice, most + 1), &mut |_| true).is_err());
+}

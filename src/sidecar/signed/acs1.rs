@@ -29,7 +29,9 @@ pub(in crate::sidecar) struct Rpc {
 pub(in crate::sidecar) struct Roa {
     pub(super) named: Named,
     pub(super) signed_at: i64,
-    pub(super) nonce: Option<String>,
+    pub(super) nonce: String,
+    /// Whether it may be a mere look: nothing else tells such a request from the same one made again.
+    pub(super) may_look: bool,
     /// The body's MD5.
     pub(super) body: [u8; 16],
     signature: String,
@@ -95,12 +97,11 @@ impl Roa {
         let date = single(headers, "date")?.ok_or(NotProven::Incomplete("date"))?;
         let given = single(headers, "x-acs-signature-nonce")?.filter(|nonce| !nonce.is_empty());
         // Some clients send none. Then the signature itself tells a request from every other; but a client may well
-        // look twice within a second, which changes nothing. What names its operation beside the path may change
-        // something by whatever method.
-        let named = headers.contains_key("x-acs-action")
-            || head.query.is_some_and(|query| query.to_ascii_lowercase().contains("action="));
-        let only_looks = !named && (*head.method == Method::GET || *head.method == Method::HEAD);
-        let nonce = given.or((!only_looks).then_some(signature)).map(str::to_owned);
+        // look twice within a second, which changes nothing. Whether it only looks, the operation says in the end: it
+        // may be named beside the path, and change something by whatever method.
+        let looks = *head.method == Method::GET || *head.method == Method::HEAD;
+        let may_look = given.is_none() && looks && !head.has_body;
+        let nonce = given.unwrap_or(signature).to_owned();
         let token = single(headers, "x-acs-security-token")?.ok_or(NotProven::UnknownKey)?;
         let digest = match single(headers, CONTENT_MD5)? {
             Some(said) => STANDARD.decode(said).ok().and_then(|digest| digest.try_into().ok()),
@@ -111,6 +112,7 @@ impl Roa {
             named: Named { access_key_id: id.to_owned(), security_token: Secret::new(token.to_owned()) },
             signed_at: fresh::http_date(date)?,
             nonce,
+            may_look,
             body: digest.ok_or(NotProven::Incomplete(CONTENT_MD5))?,
             signature: signature.to_owned(),
         })
@@ -167,7 +169,7 @@ pub(super) fn is_signed_query(query: &str) -> bool {
 }
 
 /// Whether the body is, or may be, a form.
-pub(super) fn may_be_form(headers: &HeaderMap) -> bool {
+pub(in crate::sidecar) fn may_be_form(headers: &HeaderMap) -> bool {
     !headers.contains_key(header::CONTENT_TYPE) || is_form(headers)
 }
 

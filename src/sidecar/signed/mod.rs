@@ -28,6 +28,7 @@ use crate::net::body::Inbound;
 use crate::net::canonical::Canonical;
 use crate::token::random::{Secret, equal, sha256};
 
+pub(super) use acs1::may_be_form;
 pub(super) use keys::AccessKeys;
 pub(super) use nonces::{Mark, Nonces};
 
@@ -220,14 +221,13 @@ impl Signature {
         }
     }
 
-    /// What tells it from every other of its key; none where the scheme has nothing of the kind and repeating the
-    /// request changes nothing.
-    pub(super) fn nonce(&self) -> Option<&str> {
+    /// What tells it from every other of its key: where the scheme has nothing of the kind, the signature itself.
+    pub(super) fn nonce(&self) -> &str {
         match self {
-            Self::Acs3(carried) => Some(&carried.nonce),
-            Self::Acs1Rpc(carried) => Some(&carried.nonce),
-            Self::Acs1Roa(carried) => carried.nonce.as_deref(),
-            Self::SigV4(carried) => Some(carried.signature()),
+            Self::Acs3(carried) => &carried.nonce,
+            Self::Acs1Rpc(carried) => &carried.nonce,
+            Self::Acs1Roa(carried) => &carried.nonce,
+            Self::SigV4(carried) => carried.signature(),
         }
     }
 
@@ -236,14 +236,14 @@ impl Signature {
     /// not known.
     pub(super) fn mark(&self, asked: Option<&Asked>, now: i64) -> Result<Option<Mark<'_>>, NotProven> {
         let may_repeat = match self {
-            Self::Acs3(_) | Self::Acs1Rpc(_) | Self::Acs1Roa(_) => false,
-            Self::SigV4(_) => asked.is_none_or(sigv4::only_looks),
+            Self::Acs3(_) | Self::Acs1Rpc(_) => false,
+            Self::Acs1Roa(carried) => carried.may_look && asked.is_none_or(only_looks),
+            Self::SigV4(_) => asked.is_none_or(only_looks),
         };
         let signed_at = self.signed_at();
         let until = fresh::until(signed_at, now, self.age())?;
         let access_key_id = &self.named().access_key_id;
-        let mark = |nonce| Mark { access_key_id, nonce, signed_at, until };
-        Ok(self.nonce().filter(|_| !may_repeat).map(mark))
+        Ok((!may_repeat).then(|| Mark { access_key_id, nonce: self.nonce(), signed_at, until }))
     }
 
     /// How it covers the body.
@@ -310,6 +310,12 @@ impl Payload {
     }
 }
 
+/// Whether the operation is a mere look. Clients take the same one twice within a second, with the same signature.
+fn only_looks(asked: &Asked) -> bool {
+    let operation = asked.action.as_str().split_once(':').map_or("", |(_, operation)| operation);
+    LOOKS.iter().any(|begin| operation.starts_with(begin))
+}
+
 /// The one value of a header, without blanks around it.
 fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, NotProven> {
     let mut values = headers.get_all(name).iter();
@@ -321,3 +327,7 @@ fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Not
         std::str::from_utf8(value.as_bytes()).map_err(|_| NotProven::Incomplete("a header is no text"))?;
     Ok(Some(text.trim()))
 }
+
+/// How the operations begin that change nothing.
+const LOOKS: [&str; 9] =
+    ["Get", "List", "Describe", "Head", "Query", "Scan", "BatchGet", "TransactGet", "Select"];

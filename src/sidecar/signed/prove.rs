@@ -2,14 +2,15 @@
 //!
 //! All that can be known without the body is asked first: the access key and its security token, the time, the signature
 //! over the head where the head says the body's hash, whether the grant stands, and whether the request was seen before.
-//! So nobody who has proven nothing can make a sidecar hold more than a small body, and only where the signature itself
-//! stands in one. (A signature by the hash of a body, which no header says, can be checked with the body alone: whoever
+//! So nobody who has proven nothing can make a sidecar hold more than a small body, for a few seconds, and only where the
+//! signature itself stands in one. (A signature by the hash of a body, which no header says, can be checked with the body alone: whoever
 //! has a security token that stands can have one read that is no longer than `limits.body_to_decide`.) What is covered by
 //! its SHA-256 and is too long to be held is checked while it streams: its last piece goes on only when the whole was
 //! right.
 //!
 //! A request is noted as seen at the very end, when its caller is proven and has a standing.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use crate::net::body::Inbound;
 use crate::net::canonical::Canonical;
 use crate::sidecar::Worker;
 use crate::sidecar::adapter::{Asked, Reading};
+use crate::sidecar::identify::FORM;
 use crate::sidecar::life::{asking, parameters};
 use crate::sidecar::record::{Ledger, Phase};
 use crate::sidecar::refuse::Refusal;
@@ -41,7 +43,8 @@ impl Worker {
         let understood = Understood { route, canonical };
         let request = request.as_mut().ok_or(Refusal::Internal)?;
         let has_body = !request.body().is_end_stream();
-        let (signature, form) = self.signature(&understood, request, ledger).await?;
+        let peer = seen.exchange.map(|exchange| exchange.peer().address.ip());
+        let (signature, form) = self.signature(&understood, (request, peer), ledger).await?;
         let Understood { route, canonical } = understood;
         let asked = match &reading {
             Reading::Asked(asked) => Some(asked),
@@ -119,7 +122,7 @@ impl Worker {
     async fn signature(
         &self,
         Understood { route, canonical }: &Understood<'_>,
-        request: &mut Request<Inbound>,
+        (request, peer): (&mut Request<Inbound>, Option<IpAddr>),
         ledger: &mut Ledger<'_>,
     ) -> Result<(Signature, Option<Bytes>), Refusal> {
         let schemes = route.adapter.signatures().ok_or(Refusal::NoCredential)?;
@@ -132,11 +135,11 @@ impl Worker {
             Found::Nowhere => Err(Refusal::NoCredential),
             Found::Here(signature) => Ok((signature, None)),
             Found::PerhapsInForm => {
-                let limit = self.sidecar.limits.body_to_decide.min(UNPROVEN_BODY);
+                let limit = self.sidecar.limits.body_to_decide.min(FORM);
                 if request.body().size_hint().exact().is_none_or(|length| length > limit as u64) {
                     return Err(Refusal::NoCredential);
                 }
-                let form = read(request, limit).await?;
+                let form = self.sidecar.tokens.strangers().read(peer, request, limit).await?;
                 ledger.waited();
                 let parameters = parameters(route, canonical)?;
                 let head = asking(canonical, request.headers(), has_body, &parameters);
@@ -245,6 +248,3 @@ async fn read(request: &mut Request<Inbound>, limit: usize) -> Result<Bytes, Ref
 
 const UNSIGNED_MEANING: NotProven =
     NotProven::Incomplete("a body that says what is asked for is not covered; sign with its SHA-256");
-
-/// The longest form that is read of somebody who has proven nothing, in bytes.
-const UNPROVEN_BODY: usize = 64 * 1024;

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Request, header};
 use super::{Found, Named, NotProven, Payload, Received, Signature, Signing, single};
 use crate::net::body::{Broken, Inbound};
 use crate::net::sieve::Sieve;
-use crate::sidecar::adapter::{Asked, Head};
+use crate::sidecar::adapter::Head;
 use crate::token::random::Secret;
 use crate::token::signature::chunks::Chunks;
 use crate::token::signature::sigv4::{self, Claim, NotSigned, Signable, Verified};
@@ -101,12 +101,6 @@ impl Carried {
     }
 }
 
-/// Whether the operation is a mere look. Clients take the same one twice within a second, with the same signature.
-pub(super) fn only_looks(asked: &Asked) -> bool {
-    let operation = asked.action.as_str().split_once(':').map_or("", |(_, operation)| operation);
-    LOOKS.iter().any(|begin| operation.starts_with(begin))
-}
-
 fn verify(signing: &Signing, received: &Received<'_>, payload: &str) -> Result<Verified, NotProven> {
     let text = single(received.headers, header::AUTHORIZATION.as_str())?.unwrap_or_default();
     let request = Signable {
@@ -189,7 +183,3 @@ const CONTENT_SHA256: &str = "x-amz-content-sha256";
 const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
 const CHUNKS: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
 const CHUNKS_AND_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
-
-/// How the names of operations begin that change nothing.
-const LOOKS: [&str; 9] =
-    ["Get", "List", "Describe", "Head", "Query", "Scan", "BatchGet", "TransactGet", "Select"];

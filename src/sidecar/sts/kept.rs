@@ -89,6 +89,11 @@ impl Kept {
             failures.insert(purpose.clone(), (now, why.clone()));
         }
         drop(failures);
+        self.renew_later(purpose, now);
+    }
+
+    /// What is kept is not renewed just now, but after a while.
+    pub(super) fn renew_later(&self, purpose: &Purpose, now: i64) {
         if let Some(entry) = self.entries.lock().get_mut(purpose) {
             (entry.is_renewed, entry.renew_from) = (false, now.saturating_add(TRY_AGAIN_SECONDS));
         }

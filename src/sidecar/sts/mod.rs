@@ -138,13 +138,17 @@ impl Sts {
             let errand: Errand = Box::pin(async move { Ok(Identity::Signed(sts.fetch(wanted).await?)) });
             return Ok(AtHand::Errand(errand));
         };
-        if found.should_be_renewed
-            && let Ok(wanted) = wanted(purpose)
-        {
-            let sts = Arc::clone(self);
+        if found.should_be_renewed {
+            let (sts, renewed) = (Arc::clone(self), purpose.clone());
+            let wanted = self.wanted(purpose, permit, standing);
             // It owns all it needs, and ends by itself: the answer has a deadline.
             tokio::spawn(async move {
-                if let Err(error) = sts.fetch(wanted).await {
+                let fetched = match wanted {
+                    Ok(wanted) => sts.fetch(wanted).await.map(drop),
+                    Err(why) => Err(why),
+                };
+                if let Err(error) = fetched {
+                    sts.kept.renew_later(&renewed, sts.clock.seconds());
                     tracing::warn!(%error, "a role's credentials could not be renewed; it will be tried again");
                 }
             });
