@@ -242,14 +242,7 @@ impl Worker {
         let sidecar = &*self.sidecar;
         let request = request.as_mut().ok_or(Refusal::Internal)?;
         let (known, call) = (&seat.known, said.call());
-        let around = Surroundings {
-            ip: exchange.peer().address.ip(),
-            // Read again only if something was waited for.
-            time: if ledger.has_waited() { sidecar.clock.now() } else { ledger.at() },
-            method: canonical.method().as_str(),
-            host: canonical.host(),
-            path: canonical.path(),
-        };
+        let around = self.around(canonical, exchange, ledger);
         sidecar.tokens.hold(known, (route, canonical, request.headers()), around.time.as_second())?;
         may_also(said.also(), standing, &around, ledger)?;
         let permit = policy::decide(standing.session(), call, &around).map_err(|denial| {
@@ -305,6 +298,23 @@ impl Worker {
         }
         ledger.lap(Phase::Assume);
         Ok(Decided::Go(upstream, tended))
+    }
+
+    /// What else is known of a call than who asks for what.
+    fn around<'a>(
+        &self,
+        canonical: &'a Canonical,
+        exchange: &Exchange,
+        ledger: &Ledger<'_>,
+    ) -> Surroundings<'a> {
+        Surroundings {
+            ip: exchange.peer().address.ip(),
+            // Read again only if something was waited for.
+            time: if ledger.has_waited() { self.sidecar.clock.now() } else { ledger.at() },
+            method: canonical.method().as_str(),
+            host: canonical.host(),
+            path: canonical.path(),
+        }
     }
 
     /// What a call comes to for which something had to be fetched. It is decided anew once that is back: much may have
