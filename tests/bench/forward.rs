@@ -5,6 +5,7 @@
 //! ```text
 //! cargo bench --bench forward                 # 8 times A B C C B A, 2 s a round: 96 s
 //! cargo bench --bench forward -- rounds 20    # more of it
+//! cargo bench --bench forward -- varied       # the same, for another object with each request: 500 of them
 //! cargo bench --bench forward -- signed       # a signed call against the same call with a bearer token
 //! cargo bench --bench forward -- resigned     # the same, the signed call signed again for its cloud
 //! cargo bench --bench forward -- idle         # the resident memory of a sidecar that waits
@@ -43,24 +44,26 @@ fn main() -> Fallible<()> {
     let typed: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
     match typed.as_slice() {
-        [] => compare(8),
-        ["rounds", number] => compare(number.parse()?),
+        [] => compare(8, Load::new),
+        ["rounds", number] => compare(number.parse()?, Load::new),
+        ["varied"] => compare(8, Load::varied),
+        ["varied", number] => compare(number.parse()?, Load::varied),
         [word @ ("signed" | "resigned")] => signed(word, 8),
         [word @ ("signed" | "resigned"), number] => signed(word, number.parse()?),
         ["idle"] => idle(),
         ["hold", name] => hold(name),
         ["role", name, rest @ ..] => Role::named(name)?.play(rest),
         _ => Err(
-            "usage: cargo bench --bench forward -- [rounds N | signed [N] | resigned [N] | idle | hold ROLE]"
+            "usage: cargo bench --bench forward -- [rounds N | varied [N] | signed [N] | resigned [N] | idle | hold ROLE]"
                 .into(),
         ),
     }
 }
 
 /// All three, one after the other and back again.
-fn compare(rounds: usize) -> Fallible<()> {
+fn compare(rounds: usize, load: Loading) -> Fallible<()> {
     let apart = role::stay_on(role::LOAD_CORE);
-    let stand = Stand::set_up()?;
+    let stand = Stand::set_up(load)?;
     let mut table = Table::default();
     for forward in (0..2 * rounds).map(|half| half % 2 == 0) {
         let mut order = [&stand.upstream, &stand.bare, &stand.sidecar];
@@ -118,7 +121,7 @@ fn signed(word: &str, rounds: usize) -> Fallible<()> {
 
 /// How much a sidecar holds while it waits.
 fn idle() -> Fallible<()> {
-    let stand = Stand::set_up()?;
+    let stand = Stand::set_up(Load::new)?;
     let fresh = stand.sidecar.resident_kib()?;
     stand.round_of(&stand.sidecar, Duration::from_secs(1))?;
     let after = stand.sidecar.resident_kib()?;
@@ -136,7 +139,7 @@ fn idle() -> Fallible<()> {
 /// Load on one of them until Enter.
 fn hold(name: &str) -> Fallible<()> {
     role::stay_on(role::LOAD_CORE);
-    let stand = Stand::set_up()?;
+    let stand = Stand::set_up(Load::new)?;
     let running = match Role::named(name)? {
         Role::Upstream => &stand.upstream,
         Role::Bare => &stand.bare,
@@ -152,6 +155,9 @@ fn hold(name: &str) -> Fallible<()> {
     Ok(())
 }
 
+/// Makes the load for a token.
+type Loading = fn(&str) -> Fallible<Load>;
+
 /// What is measured, ready.
 struct Stand {
     load: Load,
@@ -161,12 +167,12 @@ struct Stand {
 }
 
 impl Stand {
-    fn set_up() -> Fallible<Self> {
+    fn set_up(load: Loading) -> Fallible<Self> {
         let upstream = Role::Upstream.start(&[])?;
         let to = upstream.address().to_string();
         let bare = Role::Bare.start(&[&to])?;
         let sidecar = Role::Sidecar.start(&[&to])?;
-        Ok(Self { load: Load::new(sidecar.remark())?, upstream, bare, sidecar })
+        Ok(Self { load: load(sidecar.remark())?, upstream, bare, sidecar })
     }
 
     fn round(&self, running: &Running) -> Fallible<Seen> {

@@ -28,6 +28,8 @@ pub(crate) struct Load {
 enum Request {
     /// The same bytes.
     Same(Vec<u8>),
+    /// One after the other of these.
+    Varied { all: Vec<Vec<u8>>, number: Cell<usize> },
     /// Signed anew each time.
     Signed(Box<Signing>),
 }
@@ -59,10 +61,13 @@ struct Round {
 
 impl Load {
     pub(crate) fn new(token: &str) -> Fallible<Self> {
-        let request = format!(
-            "GET /oss/reports/2026.csv HTTP/1.1\r\nhost: cloud.example\r\nuser-agent: bench\r\naccept: */*\r\nauthorization: Bearer {token}\r\n\r\n"
-        );
-        Self::of(Request::Same(request.into_bytes()))
+        Self::of(Request::Same(get("2026", token)))
+    }
+
+    /// For another object each time, until all have been asked for.
+    pub(crate) fn varied(token: &str) -> Fallible<Self> {
+        let all = (0..OBJECTS).map(|number| get(&format!("{number:04}"), token)).collect();
+        Self::of(Request::Varied { all, number: Cell::default() })
     }
 
     /// A call of the cloud's protocol with a bearer token. `told` is what a signing sidecar said.
@@ -149,9 +154,18 @@ impl Request {
     fn bytes(&self) -> Cow<'_, [u8]> {
         match self {
             Self::Same(bytes) => Cow::Borrowed(bytes),
+            Self::Varied { all, number } => {
+                number.set((number.get() + 1) % OBJECTS);
+                Cow::Borrowed(all.get(number.get()).map_or(&[], Vec::as_slice))
+            }
             Self::Signed(signing) => Cow::Owned(signing.sign().into_bytes()),
         }
     }
+}
+
+fn get(object: &str, token: &str) -> Vec<u8> {
+    let head = format!("GET /oss/reports/{object}.csv HTTP/1.1\r\nhost: cloud.example\r\nuser-agent: bench");
+    format!("{head}\r\naccept: */*\r\nauthorization: Bearer {token}\r\n\r\n").into_bytes()
 }
 
 impl Signing {
@@ -222,6 +236,8 @@ impl Seen {
 
 const RPC: &str = "POST /ecs/?RegionId=cn-hangzhou HTTP/1.1\r\nhost: cloud.example\r\nuser-agent: bench\r\n\
                    accept: */*\r\nx-acs-action: DescribeInstances\r\nx-acs-version: 2014-05-26\r\ncontent-length: 0\r\n";
+/// Objects that a varied load asks for: more than a caller's repeated requests that are kept, fewer than its decisions.
+const OBJECTS: usize = 500;
 const CONNECTIONS: usize = 32;
 const WARM_UP: Duration = Duration::from_millis(200);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
