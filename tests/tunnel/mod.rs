@@ -288,7 +288,7 @@ async fn where_there_is_no_room_no_certificate_is_tried_and_one_that_cannot_be_i
     std::fs::write(data.join("ca.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
     std::fs::write(data.join("ca.key"), key.serialize_pem()).unwrap();
     let settings = std::fs::read_to_string(folder.join("sidecar.toml")).unwrap();
-    let settings = settings.replace(&format!("tunnels = {TUNNELS}"), "tunnels = 1");
+    let settings = settings.replace(&format!("tunnels = {}", 8 * TUNNELS), "tunnels = 1");
     std::fs::write(folder.join("sidecar.toml"), settings).unwrap();
     opened.sidecar = Lone::start(folder).await;
     opened.sidecar.until_ready().await;
